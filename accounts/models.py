@@ -1,0 +1,174 @@
+"""Users, organizations, their members and projects, and the audit trail."""
+
+from functools import partial
+
+from django.conf import settings
+from django.contrib.auth.base_user import BaseUserManager
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+from exerati.lib import ids
+
+
+class UserManager(BaseUserManager["User"]):
+    """Makes users who are known by their e-mail address."""
+
+    def create_user(self, email: str, password: str | None = None, **fields: object) -> "User":
+        """Store a user; the address is kept as typed, and unique regardless of case."""
+        user = self.model(email=self.normalize_email(email), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: object) -> "User":
+        """Store a member of staff with every permission."""
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        """Return the user of an address, whatever its case; raises User.DoesNotExist."""
+        return self.get(email__iexact=username)
+
+
+class User(AbstractUser):
+    """A person, known by e-mail address."""
+
+    username = None  # type: ignore[assignment]  # people sign in by e-mail
+    email = models.EmailField(unique=True)
+    time_zone = models.CharField(max_length=64, default="UTC")
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: list[str] = []
+
+    objects = UserManager()  # type: ignore[assignment,misc]  # AbstractUser's manager wants a username
+
+    class Meta:
+        constraints = [models.UniqueConstraint(Lower("email"), name="user_email_any_case")]
+
+    def __str__(self) -> str:
+        return self.email
+
+
+class Organization(models.Model):
+    """The paying tenant."""
+
+    class WeekStart(models.IntegerChoices):
+        MONDAY = 1
+        SATURDAY = 6
+        SUNDAY = 7
+
+    public_id = models.CharField(
+        max_length=40, unique=True, default=partial(ids.public_id, "org"), editable=False
+    )
+    name = models.CharField(max_length=120)
+    slug = models.SlugField(max_length=60, unique=True)
+    time_zone = models.CharField(
+        max_length=64, default="UTC", help_text="IANA name; budget periods follow it."
+    )
+    week_start = models.PositiveSmallIntegerField(
+        choices=WeekStart.choices, default=WeekStart.MONDAY
+    )
+    month_day = models.PositiveSmallIntegerField(
+        default=1, help_text="Day on which monthly budgets start, 1 to 28."
+    )
+    budget_day_nanousd = models.BigIntegerField(null=True, blank=True)
+    budget_week_nanousd = models.BigIntegerField(null=True, blank=True)
+    budget_month_nanousd = models.BigIntegerField(null=True, blank=True)
+    budget_total_nanousd = models.BigIntegerField(null=True, blank=True)
+    suspended_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(month_day__range=(1, 28)), name="organization_month_day"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """A user's role in one organization."""
+
+    class Role(models.TextChoices):
+        OWNER = "owner"
+        ADMIN = "admin"
+        DEVELOPER = "developer"
+        BILLING = "billing"
+        VIEWER = "viewer"
+
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, related_name="memberships"
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships"
+    )
+    role = models.CharField(max_length=20, choices=Role.choices)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "user"], name="one_membership_each")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} as {self.role}"
+
+
+class Project(models.Model):
+    """A part of an organization that groups keys and may have budgets of its own."""
+
+    public_id = models.CharField(
+        max_length=40, unique=True, default=partial(ids.public_id, "proj"), editable=False
+    )
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, related_name="projects"
+    )
+    name = models.CharField(max_length=120)
+    is_default = models.BooleanField(default=False)
+    budget_day_nanousd = models.BigIntegerField(null=True, blank=True)
+    budget_week_nanousd = models.BigIntegerField(null=True, blank=True)
+    budget_month_nanousd = models.BigIntegerField(null=True, blank=True)
+    budget_total_nanousd = models.BigIntegerField(null=True, blank=True)
+    archived_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "name"], name="project_name_once_each"),
+            models.UniqueConstraint(
+                fields=["organization"],
+                condition=models.Q(is_default=True),
+                name="one_default_project",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AuditEvent(models.Model):
+    """Who did what to which object; append-only."""
+
+    organization = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, related_name="audit_events"
+    )
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+    action = models.CharField(max_length=60)
+    target = models.CharField(max_length=60, blank=True)
+    details = models.JSONField(default=dict)
+    occurred_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        # The audit page: one organization's events, newest first.
+        indexes = [
+            models.Index(fields=["organization", "-occurred_at"], name="audit_by_organization")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.target}"

@@ -1,0 +1,1 @@
+"""With what: API keys and the rules on them."""

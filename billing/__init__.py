@@ -1,0 +1,1 @@
+"""How much: prices, budgets, usage, ledger, invoices."""

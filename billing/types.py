@@ -1,0 +1,166 @@
+"""Values that billing exchanges with the gateway: frozen, plain, without Django."""
+
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+Basis = Literal["reported", "counted", "estimated", "waived"]
+Outcome = Literal["finished", "client_left", "failed", "empty", "lost"]
+Mode = Literal["live", "test"]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUsage:
+    """
+    What one call used. Cached, audio and image input are inside `input_tokens`; reasoning, audio and image
+    output are inside `output_tokens`. All counts are 0 or more.
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_5m_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    reasoning_tokens: int = 0
+    audio_input_tokens: int = 0
+    audio_output_tokens: int = 0
+    image_input_tokens: int = 0
+    image_output_tokens: int = 0
+    images: int = 0
+    seconds: int = 0
+    characters: int = 0
+    searches: int = 0
+    calls: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBound:
+    """The most a call may use: input tokens, output tokens in all (every choice, reasoning included), units."""
+
+    input_tokens: int
+    output_tokens: int = 0
+    images: int = 0
+    seconds: int = 0
+    characters: int = 0
+    searches: int = 0
+    calls: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Rates in micro-USD per million tokens (= pico-USD per token) and nano-USD per unit; None: not priced."""
+
+    input_microusd_per_mtok: int | None = None
+    output_microusd_per_mtok: int | None = None
+    cache_read_microusd_per_mtok: int | None = None
+    cache_write_5m_microusd_per_mtok: int | None = None
+    cache_write_1h_microusd_per_mtok: int | None = None
+    reasoning_microusd_per_mtok: int | None = None
+    audio_input_microusd_per_mtok: int | None = None
+    audio_output_microusd_per_mtok: int | None = None
+    image_input_microusd_per_mtok: int | None = None
+    image_output_microusd_per_mtok: int | None = None
+    image_nanousd: int | None = None
+    second_nanousd: int | None = None
+    character_nanousd: int | None = None
+    search_nanousd: int | None = None
+    call_nanousd: int | None = None
+
+
+RATE_NAMES = tuple(rate.name for rate in fields(Rates))
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """Rates that hold for the whole request once its input has more than so many tokens."""
+
+    above_input_tokens: int
+    rates: Rates
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """One price version: base rates, tiers by prompt size in rising order, and rates by service tier."""
+
+    version_id: int
+    rates: Rates
+    tiers: tuple[Tier, ...] = ()
+    service_tiers: dict[str, "Price"] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ReserveRequest:
+    """What `budgets.reserve` asks for one call. `upper_nanousd` is 0 or more, and 0 for test keys."""
+
+    request_id: UUID
+    organization_id: int
+    project_id: int
+    key_id: int
+    mode: Mode
+    endpoint: str
+    model: str
+    price_version_id: int
+    upper_nanousd: int
+    streamed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a call was not admitted: the scope that refused, its counters, and when the period ends."""
+
+    scope: str
+    period: str
+    cap_nanousd: int
+    posted_nanousd: int
+    held_nanousd: int
+    needed_nanousd: int
+    frees_at: datetime | None
+
+    @property
+    def affordable_nanousd(self) -> int:
+        """What would still fit."""
+        return max(0, self.cap_nanousd - self.posted_nanousd - self.held_nanousd)
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """One try at one provider, to be stored with the settlement."""
+
+    number: int
+    provider: str
+    upstream_model: str
+    started_at: datetime
+    upstream_id: str = ""
+    status: int | None = None
+    error_code: str = ""
+    provider_cost_nanousd: int | None = None
+    first_byte_ms: int | None = None
+    duration_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """
+    How one call ended, for `metering.settle`. `charge_nanousd` is what is to be posted (never above the
+    reservation), `price_nanousd` what the usage costs by the rates.
+    """
+
+    request_id: UUID
+    owner: UUID
+    usage: TokenUsage
+    outcome: Outcome
+    basis: Basis
+    price_nanousd: int
+    charge_nanousd: int
+    provider_cost_nanousd: int | None = None
+    provider: str = ""
+    upstream_model: str = ""
+    upstream_id: str = ""
+    status: int = 200
+    error_code: str = ""
+    finish_reason: str = ""
+    first_token_ms: int | None = None
+    duration_ms: int | None = None
+    client_request_id: str = ""
+    attempts: tuple[AttemptRecord, ...] = ()

@@ -1,0 +1,27 @@
+"""Django system checks of the project, with ids."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, register
+
+
+@register(Tags.security, deploy=True)
+def secrets_are_set(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Refuse a deployment that still uses a local-only secret."""
+    values = {
+        "EXERATI_SECRET_KEY": settings.SECRET_KEY,
+        "EXERATI_KEY_PEPPER": settings.KEY_PEPPER.decode(),
+        "EXERATI_FIELD_KEY": settings.FIELD_KEY.decode(),
+    }
+    return [
+        Error(
+            f"{name} is not set.",
+            hint="Set it to at least 32 random characters.",
+            id="exerati.E001",
+        )
+        for name, value in values.items()
+        if value.startswith("local-only")
+    ]

@@ -1,0 +1,19 @@
+"""Values every template may use."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+
+THEMES = ("light", "dark")
+
+
+def site(request: HttpRequest) -> dict[str, Any]:
+    """Return the public addresses and the theme the visitor chose ("" follows the system)."""
+    theme = request.COOKIES.get("theme", "")
+    return {
+        "site_url": settings.SITE_URL,
+        "api_base_url": settings.API_BASE_URL,
+        "theme": theme if theme in THEMES else "",
+        "debug": settings.DEBUG,
+    }

@@ -1,0 +1,60 @@
+"""Typed values and masked secrets read from the environment; a wrong value stops the start with its name."""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from pydantic import Field, PostgresDsn, RedisDsn, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
+STATE_DIR = BASE_DIR / ".exerati"
+
+
+class Env(BaseSettings):
+    """
+    Every value the environment may set.
+
+    `.exerati/local.env` is written by `manage.py up`; `.env` is the operator's; the process
+    environment wins over both.
+    """
+
+    model_config = SettingsConfigDict(
+        env_file=(STATE_DIR / "local.env", BASE_DIR / ".env"),
+        extra="ignore",
+        hide_input_in_errors=True,
+    )
+
+    database_url: PostgresDsn = Field(
+        default=PostgresDsn("postgresql://exerati@127.0.0.1:5432/exerati")
+    )
+    redis_url: RedisDsn = Field(default=RedisDsn("redis://127.0.0.1:6379/0"))
+    site_url: str = "http://127.0.0.1:8000"
+    api_base_url: str = ""
+    debug: bool = Field(default=False, alias="EXERATI_DEBUG")
+    secret_key: SecretStr = Field(default=SecretStr(""), alias="EXERATI_SECRET_KEY")
+    key_pepper: SecretStr = Field(default=SecretStr(""), alias="EXERATI_KEY_PEPPER")
+    field_key: SecretStr = Field(default=SecretStr(""), alias="EXERATI_FIELD_KEY")
+    allowed_hosts: str = Field(default="", alias="EXERATI_ALLOWED_HOSTS")
+    trusted_proxies: int = Field(default=0, ge=0, alias="EXERATI_TRUSTED_PROXIES")
+    email_url: str = Field(default="console://", alias="EXERATI_EMAIL")
+    mail_from: str = Field(default="Exerati <no-reply@exerati.com>", alias="EXERATI_MAIL_FROM")
+    markup_percent: str = Field(default="5.5", alias="EXERATI_MARKUP_PERCENT")
+    drain_seconds: int = Field(default=120, ge=0, alias="EXERATI_DRAIN_SECONDS")
+    log_level: str = Field(default="INFO", alias="EXERATI_LOG_LEVEL")
+
+
+def database_settings(url: str) -> dict[str, Any]:
+    """Return Django's DATABASES entry for a `postgresql://user:password@host:port/name?option=value` address."""
+    parts = urlsplit(url)
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": parts.hostname or "",
+        "PORT": str(parts.port or 5432),
+        "OPTIONS": dict(parse_qsl(parts.query)),
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+    }

@@ -1,0 +1,1 @@
+"""The call: the OpenAI-compatible API."""

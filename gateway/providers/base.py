@@ -1,0 +1,169 @@
+"""What every provider translator offers, and the errors it may tell of. Pure: no Django, no network."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from billing.types import TokenUsage
+
+ErrorKind = Literal[
+    "bad_request",
+    "context_length",
+    "content_policy",
+    "not_found",
+    "auth",
+    "rate_limited",
+    "quota",
+    "overloaded",
+    "server",
+    "timeout",
+    "connection",
+    "bad_answer",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A provider as a call needs it: one row of the snapshot. `credential` is our account's secret."""
+
+    name: str
+    api: str
+    base_url: str
+    credential: str = field(default="", repr=False)
+    quirks: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamRequest:
+    """One HTTP request to a provider, ready to be sent. Headers hold the credential, so they are not shown."""
+
+    url: str
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    body: bytes = field(repr=False)
+    method: str = "POST"
+
+
+class UpstreamResponse(Protocol):
+    """What a provider answers; `close` gives the connection back or drops it."""
+
+    status: int
+    headers: Mapping[str, str]
+
+    async def read(self) -> bytes: ...
+
+    def chunks(self) -> AsyncIterator[bytes]: ...
+
+    async def close(self) -> None: ...
+
+
+class ProviderError(Exception):
+    """
+    A provider refused or failed.
+
+    `message` is safe to show to a customer (no account ids, keys or addresses of ours); `sent` says whether
+    the provider may have begun to work on the request; `retry_after_seconds` is what it asked for.
+    """
+
+    def __init__(
+        self,
+        kind: ErrorKind,
+        message: str,
+        *,
+        status: int | None = None,
+        code: str = "",
+        param: str | None = None,
+        retry_after_seconds: float | None = None,
+        sent: bool = True,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.status = status
+        self.code = code
+        self.param = param
+        self.retry_after_seconds = retry_after_seconds
+        self.sent = sent
+
+    @property
+    def retryable(self) -> bool:
+        """Whether another route (or the same one later) may succeed with the same request."""
+        return self.kind in RETRYABLE
+
+
+RETRYABLE: frozenset[ErrorKind] = frozenset(
+    {
+        "auth",
+        "rate_limited",
+        "quota",
+        "overloaded",
+        "server",
+        "timeout",
+        "connection",
+        "bad_answer",
+        "not_found",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ServeAs:
+    """What the customer must see in an answer: our id, the model's public name, and what was asked of streams."""
+
+    id: str
+    model: str
+    created: int
+    include_usage: bool = False
+
+
+@dataclass(slots=True)
+class WholeAnswer:
+    """A translated answer: the body in OpenAI's form, and what it tells about usage (None: nothing)."""
+
+    body: dict[str, Any]
+    usage: TokenUsage | None
+    upstream_id: str = ""
+    finish_reason: str = ""
+    has_output: bool = True
+
+
+class StreamTranslator(Protocol):
+    """
+    Turns a provider's events into OpenAI's chunks; one object per answer.
+
+    `feed` takes one event's name and data and returns the payloads to send (each the JSON of one `data:`
+    line, our id and model in it; usage held back). `finish` returns what is left to send when the provider's
+    stream has ended, without the usage chunk and `[DONE]`, which `gateway.streaming` adds. `output_text` is
+    what was delivered so far (text, reasoning, tool arguments), for counting when no usage came.
+    `done` is true once the provider has said its last word. Both methods raise ProviderError.
+    """
+
+    usage: TokenUsage | None
+    usage_extra: dict[str, Any]
+    finish_reason: str
+    upstream_id: str
+    done: bool
+    output_text: list[str]
+
+    def feed(self, event: bytes, data: bytes) -> list[bytes]: ...
+
+    def finish(self) -> list[bytes]: ...
+
+
+class Adapter(Protocol):
+    """One provider API. Methods are pure; `body` is the customer's checked request in OpenAI's form."""
+
+    def chat_request(
+        self, upstream: Upstream, *, upstream_model: str, body: dict[str, Any], stream: bool
+    ) -> UpstreamRequest: ...
+
+    def chat_answer(self, data: bytes, *, serve_as: ServeAs) -> WholeAnswer: ...
+
+    def chat_stream(self, *, serve_as: ServeAs, quirks: frozenset[str]) -> StreamTranslator: ...
+
+    def embeddings_request(
+        self, upstream: Upstream, *, upstream_model: str, body: dict[str, Any]
+    ) -> UpstreamRequest: ...
+
+    def embeddings_answer(self, data: bytes, *, serve_as: ServeAs) -> WholeAnswer: ...
+
+    def error(self, status: int, headers: Mapping[str, str], data: bytes) -> ProviderError: ...
