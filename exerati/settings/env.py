@@ -1,5 +1,6 @@
 """Typed values and masked secrets read from the environment; a wrong value stops the start with its name."""
 
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -9,6 +10,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 STATE_DIR = BASE_DIR / ".exerati"
+
+
+def env_files() -> list[Path]:
+    """Return the files to read values from; EXERATI_ENV_FILES names others, empty for none (as tests do)."""
+    given = os.environ.get("EXERATI_ENV_FILES")
+    if given is None:
+        return [STATE_DIR / "local.env", BASE_DIR / ".env"]
+    return [Path(name) for name in given.split(os.pathsep) if name]
 
 
 class Env(BaseSettings):

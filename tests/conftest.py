@@ -1,0 +1,78 @@
+"""
+What every test relies on: this worker's own database and Redis, and no way out to the network.
+
+`python3 manage.py test` starts the servers and names them in the environment.
+"""
+
+import ipaddress
+import os
+import sys
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import redis
+from django.conf import settings
+from django.db import connections
+
+
+class NetworkUsed(Exception):
+    """A test wanted to reach something that is not on this machine."""
+
+
+def refuse_the_network(event: str, arguments: tuple[Any, ...]) -> None:
+    """Raise NetworkUsed where a socket is about to leave the machine; Python calls this before each connect."""
+    if event not in ("socket.connect", "socket.getaddrinfo"):
+        return
+    address = arguments[1] if event == "socket.connect" else arguments
+    # Anything else than a tuple is a local socket's path.
+    if isinstance(address, tuple) and not is_local(address[0]):
+        raise NetworkUsed(f"{event} to {address[0]!r}: tests reach this machine alone.")
+
+
+def is_local(host: Any) -> bool:
+    """Return whether `host`, a name or an address, is this machine."""
+    name = host.decode() if isinstance(host, bytes) else host
+    if name in (None, "", "localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Close the network before any test is imported, and stop a run that has no servers of its own."""
+    if "DATABASE_URL" not in os.environ or "EXERATI_ENV_FILES" not in os.environ:
+        raise pytest.UsageError("Start the tests with `python3 manage.py test`, which brings their servers.")
+    sys.addaudithook(refuse_the_network)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Run async tests on asyncio, as production does."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def database_url(django_db_setup: None) -> str:
+    """
+    Return the address of this worker's test database, for processes that a test starts.
+
+    The test itself must be marked `django_db(transaction=True)`: what a process is to see has to be
+    committed, and without the mark pytest-django makes no database.
+    """
+    values = connections["default"].settings_dict
+    if not str(values["NAME"]).startswith("test_"):
+        raise pytest.UsageError("A test that uses database_url must be marked django_db(transaction=True).")
+    user, password = quote(values["USER"]), quote(values["PASSWORD"])
+    return f"postgresql://{user}:{password}@{values['HOST']}:{values['PORT']}/{values['NAME']}"
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> str:
+    """Return the address of this worker's database in Redis, empty at the start."""
+    url: str = settings.REDIS_URL
+    with redis.Redis.from_url(url) as connection:
+        connection.flushdb()
+    return url
