@@ -1,0 +1,100 @@
+"""What each role may do, and the decorator that lets members, and only them, into a dashboard page."""
+
+from collections.abc import Callable
+from enum import StrEnum
+from functools import wraps
+from typing import Any, Concatenate, cast
+
+from django.contrib.auth.views import redirect_to_login
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from accounts.middleware import OrganizationRequest
+from accounts.models import Membership
+
+Role = Membership.Role
+LAST_ORGANIZATION = "organization"  # session key: slug of the organization visited last
+
+View = Callable[Concatenate[OrganizationRequest, ...], HttpResponse]
+PlainView = Callable[Concatenate[HttpRequest, ...], HttpResponse]
+
+
+class Action(StrEnum):
+    """What a member may want to do; the value reads on as "Only … can …"."""
+
+    VIEW = "see this page"
+    MANAGE_KEYS = "create and change API keys"
+    MANAGE_BILLING = "change billing"
+    MANAGE_MEMBERS = "change the team"
+    MANAGE_OWNERS = "name and remove owners"
+    MANAGE_ORGANIZATION = "change the organization's settings"
+
+
+ALLOWED: dict[str, frozenset[Action]] = {
+    Role.OWNER: frozenset(Action),
+    Role.ADMIN: frozenset(Action) - {Action.MANAGE_OWNERS},
+    Role.DEVELOPER: frozenset({Action.VIEW, Action.MANAGE_KEYS}),
+    Role.BILLING: frozenset({Action.VIEW, Action.MANAGE_BILLING}),
+    Role.VIEWER: frozenset({Action.VIEW}),
+}
+
+
+def allows(role: str, action: Action) -> bool:
+    """Say whether the role may do it; an unknown role may nothing."""
+    return action in ALLOWED.get(role, frozenset())
+
+
+def roles_that(action: Action) -> list[str]:
+    """Return the names of the roles that may do it, the mightiest first."""
+    return [role.label for role in Role if allows(role, action)]
+
+
+def organization_page(action: Action) -> Callable[[View], PlainView]:
+    """
+    Make a function view the page of one organization, open to its members whose role allows the action.
+
+    The address names the organization as `<slug:slug>`; the view gets `request.organization` and
+    `request.membership` in its place. Anonymous visitors go to the login page, strangers get a 404
+    (they learn nothing of who is a customer), members without the right a 403 page that says who can.
+    """
+
+    def decorate(view: View) -> PlainView:
+        @wraps(view)
+        def page(request: HttpRequest, /, *, slug: str, **arguments: Any) -> HttpResponse:
+            if not request.user.is_authenticated:
+                return redirect_to_login(request.get_full_path())
+            request = enter(request, slug=slug)
+            if not allows(request.membership.role, action):
+                return refuse(request, action=action)
+            return view(request, **arguments)
+
+        return page
+
+    return decorate
+
+
+def enter(request: HttpRequest, *, slug: str) -> OrganizationRequest:
+    """Put the visitor's membership of that organization on the request; raises Http404 when there is none."""
+    inside = cast(OrganizationRequest, request)
+    membership = (
+        inside.user.memberships.select_related("organization")
+        .filter(organization__slug=slug)
+        .first()
+    )
+    if membership is None:
+        raise Http404
+    inside.membership = membership
+    inside.organization = membership.organization
+    if request.session.get(LAST_ORGANIZATION) != slug:
+        request.session[LAST_ORGANIZATION] = slug
+    return inside
+
+
+def refuse(request: OrganizationRequest, *, action: Action) -> HttpResponse:
+    """Answer 403 with a page that names the deed and the roles that may do it."""
+    context = {
+        "action": action.value,
+        "roles": roles_that(action),
+        "role": request.membership.get_role_display(),
+    }
+    return render(request, "accounts/forbidden.html", context, status=403)
