@@ -414,7 +414,7 @@ class LedgerAccount(models.Model):
 
 class LedgerTransfer(models.Model):
     """
-    One balanced posting: an amount leaves one account and enters another; append-only by trigger.
+    One balanced posting: an amount is debited to one account and credited to another; append-only by trigger.
 
     A business event of several legs shares its idempotency key and numbers them. An amount is never negative;
     a reversal is a new transfer the other way round.
@@ -426,11 +426,11 @@ class LedgerTransfer(models.Model):
     organization = models.ForeignKey(
         Organization, on_delete=models.PROTECT, null=True, db_constraint=False, related_name="+"
     )
-    from_account = models.ForeignKey(
-        LedgerAccount, on_delete=models.PROTECT, db_constraint=False, related_name="transfers_out"
+    debit_account = models.ForeignKey(
+        LedgerAccount, on_delete=models.PROTECT, db_constraint=False, related_name="debits"
     )
-    to_account = models.ForeignKey(
-        LedgerAccount, on_delete=models.PROTECT, db_constraint=False, related_name="transfers_in"
+    credit_account = models.ForeignKey(
+        LedgerAccount, on_delete=models.PROTECT, db_constraint=False, related_name="credits"
     )
     amount_nanousd = models.BigIntegerField()
     reason = models.CharField(max_length=200, blank=True, default="")
@@ -445,7 +445,7 @@ class LedgerTransfer(models.Model):
                 condition=models.Q(amount_nanousd__gt=0), name="transfer_amount_positive"
             ),
             models.CheckConstraint(
-                condition=~models.Q(from_account=models.F("to_account")),
+                condition=~models.Q(debit_account=models.F("credit_account")),
                 name="transfer_between_two_accounts",
             ),
         ]

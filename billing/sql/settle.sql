@@ -1,0 +1,143 @@
+-- End a batch of calls: reservation closed, holds released, charge posted, usage event, attempts, ledger transfer
+-- and outbox row written, all in one statement. The answer is an array of {"request_id", "settled": bool,
+-- "charge": nano-USD}: settled is false where the reservation was ended before, and `charge` is then the first one.
+CREATE OR REPLACE FUNCTION billing_settle(calls jsonb, swept boolean DEFAULT false) RETURNS jsonb
+LANGUAGE plpgsql SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    ids uuid[];
+    organizations bigint[];
+    answer jsonb;
+    moment timestamptz;
+BEGIN
+    SELECT array_agg((c ->> 'request_id')::uuid) INTO ids FROM jsonb_array_elements(calls) c;
+    SELECT array_agg(DISTINCT r.organization_id) INTO organizations
+    FROM billing_reservation r WHERE r.request_id = ANY (ids) AND r.mode = 'live';
+    IF organizations IS NOT NULL THEN
+        PERFORM billing_lock_wallets(organizations);
+    END IF;
+    PERFORM 1 FROM billing_reservation r WHERE r.request_id = ANY (ids) ORDER BY r.request_id FOR UPDATE;
+    moment := clock_timestamp();
+
+    WITH call AS MATERIALIZED (
+        SELECT * FROM jsonb_to_recordset(calls) AS c (
+            request_id uuid, owner uuid, outcome text, basis text, price_nanousd bigint, charge_nanousd bigint,
+            provider_cost_nanousd bigint, provider text, upstream_model text, upstream_id text, status int,
+            error_code text, finish_reason text, first_token_ms int, duration_ms int, client_request_id text,
+            input_tokens bigint, output_tokens bigint, cache_read_tokens bigint, cache_write_tokens bigint,
+            reasoning_tokens bigint, usage_details jsonb, attempts jsonb)
+    ), closed AS (
+        UPDATE billing_reservation r SET
+            state = 'settled', settled_at = moment, swept_at = CASE WHEN swept THEN moment END,
+            charge_nanousd = CASE r.mode WHEN 'live' THEN least(greatest(call.charge_nanousd, 0), r.upper_nanousd) ELSE 0 END
+        FROM call
+        WHERE r.request_id = call.request_id AND r.state = 'open' AND (NOT swept OR r.lease_until < moment)
+        RETURNING r.*
+    ), moved AS (
+        UPDATE billing_budget b SET held_nanousd = b.held_nanousd - s.held, posted_nanousd = b.posted_nanousd + s.posted
+        FROM (
+            SELECT u.id, sum(c.upper_nanousd)::bigint AS held, sum(c.charge_nanousd)::bigint AS posted
+            FROM closed c CROSS JOIN LATERAL unnest(c.budget_ids) u (id) GROUP BY u.id
+        ) s WHERE b.id = s.id
+    ), event AS (
+        INSERT INTO billing_usageevent (
+            request_id, occurred_at, settled_at, organization_id, project_id, key_id, mode, endpoint, model, provider,
+            upstream_model, upstream_id, streamed, outcome, basis, status, error_code, finish_reason, input_tokens,
+            output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, usage_details, price_version_id,
+            upper_nanousd, price_nanousd, charge_nanousd, provider_cost_nanousd, attempts, first_token_ms, duration_ms,
+            client_request_id)
+        SELECT r.request_id, r.created_at, moment, r.organization_id, r.project_id, r.key_id, r.mode, r.endpoint, r.model,
+            c.provider, c.upstream_model, c.upstream_id, r.streamed, c.outcome, c.basis, c.status, c.error_code,
+            c.finish_reason, c.input_tokens, c.output_tokens, c.cache_read_tokens, c.cache_write_tokens,
+            c.reasoning_tokens, c.usage_details, r.price_version_id, r.upper_nanousd, c.price_nanousd,
+            r.charge_nanousd, c.provider_cost_nanousd, greatest(jsonb_array_length(c.attempts), 1), c.first_token_ms,
+            coalesce(c.duration_ms, (extract(epoch FROM moment - r.created_at) * 1000)::int), c.client_request_id
+        FROM closed r JOIN call c USING (request_id)
+    ), tries AS (
+        INSERT INTO billing_attempt (
+            request_id, number, provider, upstream_model, upstream_id, status, error_code, provider_cost_nanousd,
+            first_byte_ms, duration_ms, started_at)
+        SELECT r.request_id, a.* FROM closed r JOIN call c USING (request_id)
+        CROSS JOIN LATERAL jsonb_to_recordset(c.attempts) AS a (
+            number int, provider text, upstream_model text, upstream_id text, status int, error_code text,
+            provider_cost_nanousd bigint, first_byte_ms int, duration_ms int, started_at timestamptz)
+    ), transfer AS (
+        INSERT INTO billing_ledgertransfer (
+            idempotency_key, leg, kind, organization_id, debit_account_id, credit_account_id, amount_nanousd, reason,
+            created_at)
+        SELECT 'request:' || r.request_id, 0, 'usage', r.organization_id, debit.id, credit.id, r.charge_nanousd, '', moment
+        FROM closed r
+        LEFT JOIN billing_billingaccount a ON a.organization_id = r.organization_id
+        JOIN billing_ledgeraccount debit ON debit.organization_id = r.organization_id
+            AND debit.kind = CASE a.plan WHEN 'postpaid' THEN 'unbilled' ELSE 'wallet' END
+        JOIN billing_ledgeraccount credit ON credit.organization_id IS NULL AND credit.kind = 'revenue'
+        WHERE r.charge_nanousd > 0
+    ), outbox AS (
+        INSERT INTO billing_outboxmessage (request_id, occurred_at, organization_id)
+        SELECT r.request_id, r.created_at, r.organization_id FROM closed r
+    )
+    SELECT jsonb_agg(jsonb_build_object(
+        'request_id', call.request_id,
+        'settled', closed.request_id IS NOT NULL,
+        'charge', coalesce(closed.charge_nanousd, before.charge_nanousd)))
+    INTO answer
+    FROM call
+    LEFT JOIN closed USING (request_id)
+    LEFT JOIN billing_reservation before ON before.request_id = call.request_id;
+    RETURN coalesce(answer, '[]');
+END $$;
+
+-- Renew the leases of one process and store how far each call has come. Returns the ids that are no longer open
+-- under this owner: their streams must stop.
+CREATE OR REPLACE FUNCTION billing_renew(calls jsonb, process uuid, lease_seconds int) RETURNS jsonb
+LANGUAGE plpgsql SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    lost jsonb;
+BEGIN
+    PERFORM 1 FROM billing_reservation r
+    WHERE r.request_id IN (SELECT (c ->> 'request_id')::uuid FROM jsonb_array_elements(calls) c)
+    ORDER BY r.request_id FOR UPDATE;
+    WITH call AS MATERIALIZED (
+        SELECT * FROM jsonb_to_recordset(calls) AS c (
+            request_id uuid, input_tokens bigint, output_tokens bigint, progress_nanousd bigint, sent boolean)
+    ), renewed AS (
+        UPDATE billing_reservation r SET
+            lease_until = clock_timestamp() + make_interval(secs => lease_seconds),
+            sent_at = coalesce(r.sent_at, CASE WHEN call.sent THEN clock_timestamp() END),
+            progress_input_tokens = call.input_tokens, progress_output_tokens = call.output_tokens,
+            progress_nanousd = call.progress_nanousd
+        FROM call WHERE r.request_id = call.request_id AND r.state = 'open' AND r.owner = process
+        RETURNING r.request_id
+    )
+    SELECT jsonb_agg(call.request_id) INTO lost
+    FROM call LEFT JOIN renewed USING (request_id) WHERE renewed.request_id IS NULL;
+    RETURN coalesce(lost, '[]');
+END $$;
+
+-- Settle the open reservations whose lease has ended at their last progress; a call with none is waived. Any
+-- number of processes may sweep at once: one works, the others find nothing to do. Returns how many were settled.
+CREATE OR REPLACE FUNCTION billing_sweep(at_most int) RETURNS int
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
+DECLARE
+    expired jsonb;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtext('billing_sweep')) THEN
+        RETURN 0;
+    END IF;
+    SELECT jsonb_agg(jsonb_build_object(
+        'request_id', r.request_id, 'outcome', 'lost',
+        'basis', CASE WHEN r.sent_at IS NULL THEN 'waived' ELSE 'estimated' END,
+        'price_nanousd', r.progress_nanousd, 'charge_nanousd', r.progress_nanousd,
+        'provider', '', 'upstream_model', '', 'upstream_id', '', 'status', 500, 'error_code', 'lost',
+        'finish_reason', '', 'client_request_id', '', 'input_tokens', r.progress_input_tokens,
+        'output_tokens', r.progress_output_tokens, 'cache_read_tokens', 0, 'cache_write_tokens', 0,
+        'reasoning_tokens', 0, 'usage_details', '{}'::jsonb, 'attempts', '[]'::jsonb))
+    INTO expired
+    FROM (
+        SELECT * FROM billing_reservation
+        WHERE state = 'open' AND lease_until < clock_timestamp() ORDER BY lease_until LIMIT at_most
+    ) r;
+    IF expired IS NULL THEN
+        RETURN 0;
+    END IF;
+    RETURN (SELECT count(*) FROM jsonb_array_elements(billing_settle(expired, true)) s WHERE (s ->> 'settled')::boolean);
+END $$;
