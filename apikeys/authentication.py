@@ -1,0 +1,121 @@
+"""
+The one way from a request to its API key, for every route of /v1.
+
+The key may come as `Authorization: Bearer`, `x-api-key` or `x-goog-api-key`; the same key twice is
+accepted, two different ones are refused, and a key in the query string is not looked at.
+"""
+
+import time
+from collections.abc import Iterable
+
+from apikeys import keys
+from apikeys.snapshots import KeyDirectory, KeySnapshot
+
+BEARER_HEADER = b"authorization"
+KEY_HEADERS = (b"x-api-key", b"api-key", b"x-goog-api-key")
+
+
+class AuthenticationFailed(Exception):
+    """The request carries no usable key; `shown` is what may be repeated of it (prefix and last 4)."""
+
+    def __init__(self, shown: str = "") -> None:
+        super().__init__(shown)
+        self.shown = shown
+
+
+class KeyMissing(AuthenticationFailed):
+    """No credential at all."""
+
+
+class TwoKeys(AuthenticationFailed):
+    """Two different credentials."""
+
+
+class KeyInvalid(AuthenticationFailed):
+    """Malformed, or nobody's key."""
+
+
+class KeyRevoked(AuthenticationFailed):
+    """Revoked for good."""
+
+
+class KeyDisabled(AuthenticationFailed):
+    """Switched off for now."""
+
+
+class KeyExpired(AuthenticationFailed):
+    """Past its end date."""
+
+
+class OrganizationSuspended(AuthenticationFailed):
+    """The key is fine, its organization is suspended."""
+
+
+class IpNotAllowed(AuthenticationFailed):
+    """The client's address is not in the key's allow-list."""
+
+
+INACTIVE: dict[str, type[AuthenticationFailed]] = {
+    "revoked": KeyRevoked,
+    "disabled": KeyDisabled,
+    "expired": KeyExpired,
+    "suspended": OrganizationSuspended,
+    "unknown": KeyInvalid,
+}
+
+
+async def authenticate(
+    headers: Iterable[tuple[bytes, bytes]],
+    *,
+    client_address: str,
+    directory: KeyDirectory,
+    pepper: bytes,
+) -> KeySnapshot:
+    """Return the active key of a request's ASGI headers; raises a kind of AuthenticationFailed."""
+    secret = extract(headers)
+    try:
+        keys.parse(secret)
+    except keys.Malformed:
+        raise KeyInvalid(shown(secret)) from None
+    snapshot = await directory.find(keys.digest(secret, pepper=pepper))
+    if snapshot is None:
+        raise KeyInvalid(shown(secret))
+    reason = snapshot.inactive_reason(time.time())
+    if reason:
+        raise INACTIVE[reason](shown(secret))
+    if not snapshot.allows_address(client_address):
+        raise IpNotAllowed(shown(secret))
+    return snapshot
+
+
+def extract(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """Return the one credential in the headers; raises KeyMissing, TwoKeys or KeyInvalid."""
+    found = ""
+    for name, value in headers:
+        if name == BEARER_HEADER:
+            candidate = _bearer(value)
+        elif name in KEY_HEADERS:
+            candidate = value.decode("latin-1").strip()
+        else:
+            continue
+        if not candidate:
+            continue
+        if found and candidate != found:
+            raise TwoKeys
+        found = candidate
+    if not found:
+        raise KeyMissing
+    return found
+
+
+def shown(secret: str) -> str:
+    """Return what may be repeated of a credential: how it starts when it looks like ours, and its last 4."""
+    start = secret[:12] if secret.startswith("sk-exr-") else secret[:3]
+    return f"{start}…{secret[-4:]}" if len(secret) > 20 else "…"
+
+
+def _bearer(value: bytes) -> str:
+    scheme, _, credential = value.decode("latin-1").strip().partition(" ")
+    if scheme.lower() != "bearer":
+        raise KeyInvalid
+    return credential.strip()

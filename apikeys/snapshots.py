@@ -1,0 +1,154 @@
+"""
+What a gateway process keeps in memory of the keys it has seen, so that a call costs no query of its own.
+
+A snapshot is found by the HMAC of the full secret. It is refreshed on a broadcast, and all of them every
+`refresh_seconds` in one statement, so a change holds everywhere within that time even if broadcasts are lost.
+"""
+
+import fnmatch
+import ipaddress
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from exerati.lib.batch import Batcher
+from exerati.lib.database import Connection
+
+MAX_UNKNOWN = 10_000
+UNKNOWN_SECONDS = 1.0
+
+QUERY = """
+SELECT coalesce(jsonb_agg(jsonb_build_object(
+    'digest', encode(k.key_hash, 'hex'), 'id', k.id, 'public_id', k.public_id, 'name', k.name,
+    'organization_id', k.organization_id, 'project_id', k.project_id, 'mode', k.mode,
+    'model_patterns', k.model_patterns, 'modalities', k.modalities, 'endpoints', k.endpoints,
+    'ip_allow_list', k.ip_allow_list, 'requests_per_minute', k.requests_per_minute,
+    'tokens_per_minute', k.tokens_per_minute, 'concurrency', k.concurrency,
+    'max_request_nanousd', k.max_request_nanousd, 'max_output_tokens', k.max_output_tokens,
+    'strict_parameters', k.strict_parameters, 'drain_on_disconnect', k.drain_on_disconnect,
+    'expires_at', k.expires_at, 'disabled_at', k.disabled_at, 'revoked_at', k.revoked_at,
+    'suspended_at', o.suspended_at
+)), '[]')::text
+FROM apikeys_apikey k JOIN accounts_organization o ON o.id = k.organization_id
+WHERE k.key_hash = ANY (%s)
+"""
+
+
+class KeySnapshot(msgspec.Struct, frozen=True):
+    """One key with its rules as plain values; limits are None where the default holds."""
+
+    digest: str
+    id: int
+    public_id: str
+    name: str
+    organization_id: int
+    project_id: int
+    mode: str
+    model_patterns: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ()
+    ip_allow_list: tuple[str, ...] = ()
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrency: int | None = None
+    max_request_nanousd: int | None = None
+    max_output_tokens: int | None = None
+    strict_parameters: bool = False
+    drain_on_disconnect: bool = False
+    expires_at: datetime | None = None
+    disabled_at: datetime | None = None
+    revoked_at: datetime | None = None
+    suspended_at: datetime | None = None
+
+    def inactive_reason(self, now: float) -> str:
+        """Return why the key may not be used at this Unix time: "" when it may."""
+        if self.revoked_at is not None:
+            return "revoked"
+        if self.disabled_at is not None:
+            return "disabled"
+        if self.expires_at is not None and self.expires_at.timestamp() <= now:
+            return "expired"
+        return "suspended" if self.suspended_at is not None else ""
+
+    def allows_model(self, model: str) -> bool:
+        """Whether the key's model patterns (shell style, none means all) take in the model."""
+        return not self.model_patterns or any(
+            fnmatch.fnmatchcase(model, p) for p in self.model_patterns
+        )
+
+    def allows_endpoint(self, endpoint: str) -> bool:
+        """Whether the key may call the endpoint (such as `chat.completions`); none listed means all."""
+        return not self.endpoints or endpoint in self.endpoints
+
+    def allows_address(self, address: str) -> bool:
+        """Whether the client's address is inside the key's allow-list (addresses or networks)."""
+        if not self.ip_allow_list:
+            return True
+        try:
+            client = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(
+            client in ipaddress.ip_network(network, strict=False) for network in self.ip_allow_list
+        )
+
+
+_decode = msgspec.json.Decoder(list[KeySnapshot]).decode
+
+
+class KeyDirectory:
+    """The snapshots of one gateway process; `on_inactive` is told the id of a key that may be used no more."""
+
+    def __init__(self, on_inactive: Callable[[int], None]) -> None:
+        self._on_inactive = on_inactive
+        self._connection = Connection("keys")
+        self._known: dict[bytes, KeySnapshot] = {}
+        self._unknown: dict[bytes, float] = {}
+        self._batcher: Batcher[bytes, KeySnapshot | None] = Batcher(self._load)
+
+    async def find(self, digest: bytes) -> KeySnapshot | None:
+        """Return the key of a digest, or None; raises psycopg.OperationalError when it has to ask and cannot."""
+        snapshot = self._known.get(digest)
+        if snapshot is not None:
+            return snapshot
+        if self._unknown.get(digest, 0.0) > time.monotonic():
+            return None
+        return await self._batcher.call(digest)
+
+    async def refresh(self, digests: Iterable[bytes] | None = None) -> None:
+        """Read again the given keys that are held, or all of them."""
+        wanted = list(self._known) if digests is None else [d for d in digests if d in self._known]
+        if digests is not None:
+            for digest in digests:
+                self._unknown.pop(digest, None)
+        if wanted:
+            await self._load(wanted)
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._batcher.close()
+        await self._connection.close()
+
+    async def _load(self, digests: Sequence[bytes]) -> list[KeySnapshot | BaseException | None]:
+        rows = _decode(await self._connection.fetch_value(QUERY, list(digests)))
+        found: dict[bytes, Any] = {bytes.fromhex(row.digest): row for row in rows}
+        now = time.time()
+        for digest in digests:
+            self._remember(digest, found.get(digest), now)
+        return [found.get(digest) for digest in digests]
+
+    def _remember(self, digest: bytes, snapshot: KeySnapshot | None, now: float) -> None:
+        before = self._known.get(digest)
+        if snapshot is None:
+            self._known.pop(digest, None)
+            if len(self._unknown) >= MAX_UNKNOWN:
+                self._unknown.clear()
+            self._unknown[digest] = time.monotonic() + UNKNOWN_SECONDS
+        else:
+            self._unknown.pop(digest, None)
+            self._known[digest] = snapshot
+        if before is not None and (snapshot is None or snapshot.inactive_reason(now)):
+            self._on_inactive(before.id)

@@ -1,0 +1,130 @@
+"""
+Admission: reserve the upper bound of a call on every budget that applies, or refuse it.
+
+The decision is made in PostgreSQL (`billing/sql/reserve.sql`); this is its batched door. One Budgets object
+belongs to one event loop.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import psycopg
+
+from billing.types import Refusal, ReserveRequest
+from exerati.lib.batch import Batcher
+from exerati.lib.database import Connection
+
+# Errors of one item (bad data) rather than of the connection: sent again one by one.
+POISON = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.DeadlockDetected)
+
+
+class BillingUnavailable(Exception):
+    """The database did not answer, so nothing was admitted; `retry_after_seconds` is a hint."""
+
+    retry_after_seconds = 2
+
+
+class BudgetExceeded(Exception):
+    """A budget or the wallet has no room for the call; nothing was reserved."""
+
+    def __init__(self, refusal: Refusal, affordable_tokens: int | None = None) -> None:
+        super().__init__(refusal.scope)
+        self.refusal = refusal
+        self.affordable_tokens = affordable_tokens
+
+
+class KeyInactive(Exception):
+    """The key or its organization may not spend: `unknown`, `revoked`, `disabled`, `expired` or `suspended`."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Verdict(msgspec.Struct):
+    """One answer of the SQL function."""
+
+    verdict: str
+    scope: str = ""
+    period: str = ""
+    cap: int = 0
+    posted: int = 0
+    held: int = 0
+    needed: int = 0
+    frees_at: datetime | None = None
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(list[Verdict]).decode
+
+
+class Budgets:
+    """The batched door to reserve, renew and sweep of one gateway process, known by `owner`."""
+
+    def __init__(self, owner: UUID, *, lease_seconds: int) -> None:
+        self.owner = owner
+        self._lease_seconds = lease_seconds
+        self._reserving = Connection("reserve")
+        self._upkeep = Connection("upkeep")
+        self._batcher: Batcher[ReserveRequest, None] = Batcher(self._reserve, retry_singly=POISON)
+
+    async def reserve(self, request: ReserveRequest) -> None:
+        """Hold the upper bound; raises BudgetExceeded, KeyInactive or BillingUnavailable."""
+        try:
+            await self._batcher.call(request)
+        except (psycopg.OperationalError, psycopg.InterfaceError, ConnectionError) as error:
+            raise BillingUnavailable from error
+
+    async def renew(self, calls: Sequence[dict[str, Any]]) -> list[UUID]:
+        """
+        Renew the leases and store the progress of this process's open calls; return those lost to the sweep.
+
+        A call is `{request_id, input_tokens, output_tokens, progress_nanousd, sent}`.
+        """
+        answer = await self._upkeep.fetch_value(
+            "SELECT billing_renew(%s::text::jsonb, %s, %s)::text",
+            _encode(calls).decode(),
+            self.owner,
+            self._lease_seconds,
+        )
+        return msgspec.json.decode(answer, type=list[UUID])
+
+    async def sweep(self, *, at_most: int = 500) -> int:
+        """Settle calls whose process is gone; return how many."""
+        return int(await self._upkeep.fetch_value("SELECT billing_sweep(%s)", at_most))
+
+    async def close(self) -> None:
+        """Send what is queued, then disconnect."""
+        await self._batcher.close()
+        await self._reserving.close()
+        await self._upkeep.close()
+
+    async def _reserve(self, requests: Sequence[ReserveRequest]) -> list[BaseException | None]:
+        answer = await self._reserving.fetch_value(
+            "SELECT billing_reserve(%s::text::jsonb, %s, %s)::text",
+            _encode(requests).decode(),
+            self.owner,
+            self._lease_seconds,
+        )
+        return [_outcome(verdict) for verdict in _decode(answer)]
+
+
+def _outcome(verdict: Verdict) -> BaseException | None:
+    if verdict.verdict == "ok":
+        return None
+    if verdict.verdict != "over":
+        return KeyInactive(verdict.verdict)
+    return BudgetExceeded(
+        Refusal(
+            scope=verdict.scope,
+            period=verdict.period,
+            cap_nanousd=verdict.cap,
+            posted_nanousd=verdict.posted,
+            held_nanousd=verdict.held,
+            needed_nanousd=verdict.needed,
+            frees_at=verdict.frees_at,
+        )
+    )
