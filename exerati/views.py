@@ -1,0 +1,125 @@
+"""Pages of no app: landing, legal, style guide, theme switch, error pages."""
+
+from http import HTTPStatus
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.vary import vary_on_cookie
+
+from exerati import styleguide as samples
+from exerati.context_processors import THEMES
+from exerati.small_charts import Phase, waterfall
+
+EXAMPLE_MODEL = "gpt-4o-mini"
+LEGAL_PAGES = {"terms": "Terms of service", "privacy": "Privacy"}
+THEME_COOKIE_SECONDS = 365 * 24 * 3600
+
+# One request with a fallback, at $1.00 per million input and $4.00 per million output tokens:
+# 412 x $1.00 + 318 x $4.00 per million = $0.001684 (the page spells this out).
+EXAMPLE_PHASES = (
+    Phase("Key, scopes, rate limits", 0, 1),
+    Phase("Reserve $0.0059", 1, 2, note="the most this call can cost"),
+    Phase("Route 1", 3, 212, "failed", note="503 before the first token: not charged"),
+    Phase("Route 2", 215, 386, "wait", note="first token"),
+    Phase("Stream 318 tokens", 601, 1380, "stream"),
+    Phase("Settle $0.001684", 1981, 3, note="$0.004216 given back"),
+)
+
+
+@require_GET
+@vary_on_cookie
+def landing(request: HttpRequest) -> HttpResponse:
+    """Show what the product is; `prices` is filled where a catalog is loaded."""
+    picture = waterfall("Example request", phases=EXAMPLE_PHASES)
+    context = {"waterfall": picture, "example_model": EXAMPLE_MODEL, "nav_active": "landing"}
+    return render(request, "landing.html", context)
+
+
+@require_GET
+@vary_on_cookie
+def legal(request: HttpRequest, page: str) -> HttpResponse:
+    """Show one of the legal pages."""
+    if page not in LEGAL_PAGES:
+        raise Http404
+    return render(request, "legal.html", {"page": page, "page_title": LEGAL_PAGES[page]})
+
+
+@require_GET
+def styleguide(request: HttpRequest) -> HttpResponse:
+    """Show every component with sample data; for developers only."""
+    if not settings.DEBUG:
+        raise Http404
+    return render(request, "styleguide.html", samples.context())
+
+
+@csrf_exempt  # a forged theme harms nobody, and public pages stay free of a token's cookie
+@require_http_methods(["GET", "POST"])
+@never_cache
+def theme(request: HttpRequest) -> HttpResponse:
+    """Store the theme in a cookie (anything but light and dark forgets it) and go back."""
+    given = request.POST or request.GET
+    chosen = given.get("theme", "")
+    response = HttpResponseRedirect(_back_url(request, given.get("next", "")))
+    if chosen in THEMES:
+        response.set_cookie(
+            "theme",
+            chosen,
+            max_age=THEME_COOKIE_SECONDS,
+            samesite="Lax",
+            secure=request.is_secure(),
+        )
+    else:
+        response.delete_cookie("theme", samesite="Lax")
+    return response
+
+
+def _back_url(request: HttpRequest, wanted: str) -> str:
+    """Return the wanted address if it is on this site, else the landing page."""
+    hosts = {request.get_host()}
+    safe = url_has_allowed_host_and_scheme(
+        wanted, allowed_hosts=hosts, require_https=request.is_secure()
+    )
+    return wanted if safe else "/"
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer 400."""
+    return _error(request, HTTPStatus.BAD_REQUEST)
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer 403."""
+    return _error(request, HTTPStatus.FORBIDDEN)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Answer 403 to a form whose token is missing or old."""
+    return _error(request, HTTPStatus.FORBIDDEN, reason="csrf")
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer 404."""
+    return _error(request, HTTPStatus.NOT_FOUND)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Answer 500 without context processors, which may be what failed."""
+    context = {"request_id": _request_id(request), "request": request}
+    html = render_to_string("errors/500.html", context)
+    return HttpResponse(html, status=HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _error(request: HttpRequest, status: HTTPStatus, reason: str = "") -> HttpResponse:
+    context = {"request_id": _request_id(request), "reason": reason}
+    return render(request, f"errors/{status.value}.html", context, status=status)
+
+
+def _request_id(request: HttpRequest) -> str:
+    """Return the id a middleware gave the request, "" where none did."""
+    return str(getattr(request, "request_id", ""))
