@@ -3,6 +3,7 @@
 
 import importlib
 import os
+import runpy
 import sys
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
@@ -11,21 +12,13 @@ ROOT = os.path.dirname(os.path.abspath(__file__))
 BEFORE_DJANGO = ("up", "down", "status", "reset", "logs", "test", "check_all")
 
 
-def load_bootstrap():
-    """Load bootstrap.py by its path, since the package needs Celery, which may not be installed yet."""
-    from importlib.util import module_from_spec, spec_from_file_location
-
-    spec = spec_from_file_location("bootstrap", os.path.join(ROOT, "exerati", "bootstrap.py"))
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def main():
     """Run the command named on the command line."""
     if sys.version_info < (3, 6):
         sys.exit("Exerati needs Python 3.11 or newer: start it as `python3 manage.py`.")
-    load_bootstrap().enter_environment(sys.argv)
+    # By its path: to import it as a part of the package takes Celery, which may not be installed yet.
+    bootstrap = runpy.run_path(os.path.join(ROOT, "exerati", "bootstrap.py"))
+    bootstrap["enter_environment"](sys.argv)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "exerati.settings.base")
     command = sys.argv[1] if len(sys.argv) > 1 else ""
     if command in BEFORE_DJANGO:

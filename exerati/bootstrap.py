@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Iterator, List, Optional, Tuple
 
 ROOT = Path(__file__).resolve().parent.parent
 OLDEST_PYTHON = (3, 11)
@@ -23,7 +24,10 @@ STAMP = "installed-locks"
 
 # What pip says -> what to do. First match wins; the order goes from the particular to the general.
 INSTALL_FAILURES = (
-    (r"No space left on device", "The disk is full: free about 500 MB, then run the same command again."),
+    (
+        r"No space left on device",
+        "The disk is full: free about 500 MB, then run the same command again.",
+    ),
     (
         r"DO NOT MATCH THE HASHES",
         "The package registry served a file that differs from the locked one: use another registry "
@@ -40,7 +44,10 @@ INSTALL_FAILURES = (
         "The package registry has no ready-made package of {0} for this system and Python {python}: "
         "use Linux or macOS on x86-64 or arm64 with Python 3.11 to 3.13, or name another registry with PIP_INDEX_URL.",
     ),
-    (r"Permission denied", "The folder {venv} cannot be written: make it yours, then run the same command again."),
+    (
+        r"Permission denied",
+        "The folder {venv} cannot be written: make it yours, then run the same command again.",
+    ),
 )
 
 
@@ -48,9 +55,11 @@ class SetupError(Exception):
     """Set-up cannot go on; the message is one sentence that says what to do."""
 
 
-def enter_environment(argv):
+def enter_environment(argv: List[str]) -> None:
     """Return if this process runs inside the up-to-date `.venv`; otherwise make it so and start again there."""
-    locks = ["requirements-dev.lock" if argv[1:2] and argv[1] in DEV_COMMANDS else "requirements.lock"]
+    locks = [
+        "requirements-dev.lock" if argv[1:2] and argv[1] in DEV_COMMANDS else "requirements.lock"
+    ]
     venv = ROOT / ".venv"
     try:
         require_python(argv)
@@ -62,21 +71,26 @@ def enter_environment(argv):
         return
     sys.stdout.flush()
     python = str(python_of(venv))
-    os.execv(python, [python, str(ROOT / "manage.py")] + argv[1:])  # noqa: S606  no shell is wanted
+    os.execv(python, [python, str(ROOT / "manage.py"), *argv[1:]])  # noqa: S606  no shell is wanted
 
 
-def require_python(argv):
+def require_python(argv: List[str]) -> None:
     """Raise SetupError on a Python or system that Exerati cannot run on, naming a better Python if there is one."""
     if os.name != "posix":
         raise SetupError("Exerati runs on Linux and macOS; on Windows, run it inside WSL.")
     if sys.version_info >= OLDEST_PYTHON:
         return
     newer = newer_python()
-    advice = "run `%s %s`" % (newer, " ".join(["manage.py"] + argv[1:])) if newer else "install it first"
-    raise SetupError("Exerati needs Python 3.11 or newer and this is %d.%d: %s." % (sys.version_info[:2] + (advice,)))
+    advice = (
+        "run `%s %s`" % (newer, " ".join(["manage.py", *argv[1:]])) if newer else "install it first"
+    )
+    raise SetupError(
+        "Exerati needs Python 3.11 or newer and this is %d.%d: %s."
+        % ((*sys.version_info[:2], advice))
+    )
 
 
-def newer_python(oldest=OLDEST_PYTHON):
+def newer_python(oldest: Tuple[int, int] = OLDEST_PYTHON) -> Optional[str]:
     """Return the name of a working Python on PATH that is at least `oldest`, or None."""
     for minor in range(14, oldest[1] - 1, -1):
         name = "python3.%d" % minor
@@ -86,7 +100,7 @@ def newer_python(oldest=OLDEST_PYTHON):
     return None
 
 
-def is_installed(venv, locks):
+def is_installed(venv: Path, locks: List[str]) -> bool:
     """Return whether the stamp of `venv` names every one of `locks` as it is now."""
     try:
         stamped = (venv / STAMP).read_text().splitlines()
@@ -95,12 +109,12 @@ def is_installed(venv, locks):
     return all(stamp_line(lock) in stamped for lock in locks)
 
 
-def stamp_line(lock):
+def stamp_line(lock: str) -> str:
     """Return the line of the stamp that says `lock` is installed as it is now."""
     return "%s %s" % (lock, hashlib.sha256((ROOT / lock).read_bytes()).hexdigest())
 
 
-def make_environment(venv, locks, python=sys.executable):
+def make_environment(venv: Path, locks: List[str], python: str = sys.executable) -> None:
     """Make or complete `venv` with `python` and install `locks` into it; safe to run twice at once."""
     with writable(venv), only_one(venv):
         if is_installed(venv, locks):  # the run we waited for has done it
@@ -116,13 +130,13 @@ def make_environment(venv, locks, python=sys.executable):
         stamp.write_text("".join("%s\n" % line for line in stamp_lines(locks)))
 
 
-def stamp_lines(locks):
+def stamp_lines(locks: List[str]) -> List[str]:
     """Return the stamp after installing `locks`; the development lock holds all of the other one."""
     names = list(locks) + (["requirements.lock"] if "requirements-dev.lock" in locks else [])
     return [stamp_line(name) for name in names]
 
 
-def make_venv(venv, python):
+def make_venv(venv: Path, python: str) -> None:
     """Make `venv` unless it already holds a working Python with pip."""
     inside = str(python_of(venv))
     if (
@@ -137,7 +151,9 @@ def make_venv(venv, python):
             "then run the same command again."
         )
     done = subprocess.run(
-        [python, "-m", "venv", "--clear", str(venv)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [python, "-m", "venv", "--clear", str(venv)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
     if done.returncode != 0:
         raise SetupError(
@@ -146,55 +162,74 @@ def make_venv(venv, python):
         )
 
 
-def install(venv, lock):
+def install(venv: Path, lock: str) -> None:
     """Install exactly what `lock` says, checking every hash; raise SetupError with what to do if that fails."""
-    command = [str(python_of(venv)), "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet"]
+    command = [
+        str(python_of(venv)),
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "--no-input",
+        "install",
+        "--quiet",
+    ]
     command += ["--no-deps", "--require-hashes", "--only-binary=:all:", "-r", str(ROOT / lock)]
     # A user-wide pip setting that installs elsewhere would leave the environment empty.
-    environment = {key: value for key, value in os.environ.items() if key not in ("PIP_USER", "PIP_TARGET", "PIP_PREFIX")}
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    environment = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in ("PIP_USER", "PIP_TARGET", "PIP_PREFIX")
+    }
+    done = subprocess.run(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     if done.returncode != 0:
         raise SetupError(install_failure(done.stdout.decode(errors="replace"), venv))
 
 
-def install_failure(output, venv):
+def install_failure(output: str, venv: Path) -> str:
     """Return the sentence for what pip printed."""
     for pattern, sentence in INSTALL_FAILURES:
         match = re.search(pattern, output)
         if match:
-            return sentence.format(*match.groups(), venv=venv, python="%d.%d" % sys.version_info[:2])
+            return sentence.format(
+                *match.groups(), venv=venv, python="%d.%d" % sys.version_info[:2]
+            )
     return "The packages could not be installed (%s): remove %s and run the same command again." % (
         last_line(output),
         venv,
     )
 
 
-def package_count(lock):
+def package_count(lock: str) -> int:
     """Return how many packages `lock` pins."""
     return len(re.findall(r"^[A-Za-z0-9][^\s=]*==", (ROOT / lock).read_text(), flags=re.MULTILINE))
 
 
-def python_of(venv):
+def python_of(venv: Path) -> Path:
     """Return the path of the Python inside `venv`."""
     return venv / "bin" / "python"
 
 
-def runs(command):
+def runs(command: List[str]) -> bool:
     """Return whether `command` can be started and succeeds."""
     try:
-        return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+        return (
+            subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+            == 0
+        )
     except OSError:
         return False
 
 
-def last_line(text):
+def last_line(text: str) -> str:
     """Return the last line of `text` that says anything."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else "no message"
 
 
 @contextlib.contextmanager
-def writable(venv):
+def writable(folder: Path) -> Iterator[None]:
     """Turn a folder that cannot be written into a sentence."""
     try:
         yield
@@ -203,12 +238,12 @@ def writable(venv):
             raise
         raise SetupError(
             "%s cannot be written: make the folder yours, or copy the checkout to one that is, then run the same "
-            "command again." % (error.filename or venv)
+            "command again." % (error.filename or folder)
         ) from error
 
 
 @contextlib.contextmanager
-def only_one(venv):
+def only_one(venv: Path) -> Iterator[None]:
     """Hold the set-up lock, waiting for another set-up to end; the system frees it if we are killed."""
     import fcntl  # not at the top, so that Windows gets its sentence
 
@@ -223,7 +258,7 @@ def only_one(venv):
 
 
 @contextlib.contextmanager
-def step(number, total, what):
+def step(number: int, total: int, what: str) -> Iterator[None]:
     """Print `[number/total] what ...` and, when it is done, the seconds it took."""
     print("[%d/%d] %s ..." % (number, total, what), end=" ", flush=True)
     started = time.monotonic()

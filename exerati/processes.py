@@ -38,7 +38,9 @@ def start_time(pid: int) -> str | None:
     """Return when `pid` started, in the system's own spelling, or None if it does not run."""
     if Path("/proc/self/stat").exists():
         return _start_time_from_proc(pid)
-    ps = subprocess.run(["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    ps = subprocess.run(
+        ["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
     state, _, started = ps.stdout.strip().partition(" ")
     return started.strip() if started and not state.startswith("Z") else None
 

@@ -42,7 +42,8 @@ def servers(*, database_url: str, redis_url: str, engines: Engines | None) -> It
         yield Addresses(
             database_url=database_url
             or embedded.start_postgres(home, durable=False, engines=engines).database_url,
-            redis_url=redis_url or embedded.start_valkey(home, durable=False, engines=engines).redis_url,
+            redis_url=redis_url
+            or embedded.start_valkey(home, durable=False, engines=engines).redis_url,
         )
     finally:
         remove_home(home)

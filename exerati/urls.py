@@ -1,8 +1,35 @@
 """The URL table of the site; `/v1` is answered by the gateway's own handler before it gets here."""
 
 from django.contrib import admin
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path
+
+import accounts.urls
+import apikeys.urls
+import billing.urls
+import gateway.urls
+from exerati import views
+
+# The pages of one organization, from the apps that own them: `dashboard:<name>`, `/dashboard/<slug>/…`.
+dashboard_patterns: list[URLPattern] = [
+    *accounts.urls.dashboard_patterns,
+    *apikeys.urls.dashboard_patterns,
+    *billing.urls.dashboard_patterns,
+    *gateway.urls.dashboard_patterns,
+]
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("", views.landing, name="landing"),
+    path("legal/<slug:page>/", views.legal, name="legal"),
+    path("theme", views.theme, name="theme"),
+    path("styleguide/", views.styleguide, name="styleguide"),
+    path("", include(accounts.urls)),
+    path("", include(gateway.urls)),
+    path("dashboard/", include((dashboard_patterns, "dashboard"))),
+    path("admin/hijack/", include("hijack.urls")),
     path("admin/", admin.site.urls),
 ]
+
+handler400 = "exerati.views.bad_request"
+handler403 = "exerati.views.permission_denied"
+handler404 = "exerati.views.page_not_found"
+handler500 = "exerati.views.server_error"

@@ -44,7 +44,9 @@ def is_local(host: Any) -> bool:
 def pytest_configure(config: pytest.Config) -> None:
     """Close the network before any test is imported, and stop a run that has no servers of its own."""
     if "DATABASE_URL" not in os.environ or "EXERATI_ENV_FILES" not in os.environ:
-        raise pytest.UsageError("Start the tests with `python3 manage.py test`, which brings their servers.")
+        raise pytest.UsageError(
+            "Start the tests with `python3 manage.py test`, which brings their servers."
+        )
     sys.addaudithook(refuse_the_network)
 
 
@@ -64,7 +66,9 @@ def database_url(django_db_setup: None) -> str:
     """
     values = connections["default"].settings_dict
     if not str(values["NAME"]).startswith("test_"):
-        raise pytest.UsageError("A test that uses database_url must be marked django_db(transaction=True).")
+        raise pytest.UsageError(
+            "A test that uses database_url must be marked django_db(transaction=True)."
+        )
     user, password = quote(values["USER"]), quote(values["PASSWORD"])
     return f"postgresql://{user}:{password}@{values['HOST']}:{values['PORT']}/{values['NAME']}"
 

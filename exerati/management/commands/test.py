@@ -47,8 +47,12 @@ class Command(BaseCommand):
 
 def parser(*, prog: str) -> argparse.ArgumentParser:
     """Return the parser of the command's own options."""
-    own = argparse.ArgumentParser(prog=prog, description=__doc__, allow_abbrev=False, add_help=False)
-    own.add_argument("--lane", choices=lanes.NAMES, default="default", help="other servers or another Django")
+    own = argparse.ArgumentParser(
+        prog=prog, description=__doc__, allow_abbrev=False, add_help=False
+    )
+    own.add_argument(
+        "--lane", choices=lanes.NAMES, default="default", help="other servers or another Django"
+    )
     own.add_argument("--python", default="", help="the Python of the lane django61")
     own.add_argument("--database-url", default=os.environ.get("EXERATI_TEST_DATABASE_URL", ""))
     own.add_argument("--redis-url", default=os.environ.get("EXERATI_TEST_REDIS_URL", ""))
@@ -67,7 +71,9 @@ def run_pytest(python: str, arguments: Sequence[str], *, addresses: throwaway.Ad
 def pytest_arguments(arguments: Sequence[str]) -> list[str]:
     """Return pytest's arguments: those given, and two workers unless the caller says how many."""
     given = [argument for argument in arguments if argument != "--"]
-    chosen = any(argument.startswith(("-n", "--numprocesses", "--pdb", "--trace")) for argument in given)
+    chosen = any(
+        argument.startswith(("-n", "--numprocesses", "--pdb", "--trace")) for argument in given
+    )
     return given if chosen else ["-n", WORKERS, *given]
 
 

@@ -1,0 +1,48 @@
+"""Brings the database up to date for `up`: migrations, the catalog, the demo organization."""
+
+import io
+import json
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError
+
+from exerati.bootstrap import step
+from exerati.local_state import DEMO, write_secret
+from exerati.startup import STEPS
+
+
+class Command(BaseCommand):
+    """`manage.py prepare`: safe to run as often as one likes."""
+
+    help = __doc__
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run the three steps; they come second to fourth in `up`."""
+        try:
+            with step(2, STEPS, "migrating the database"):
+                call_command("migrate", verbosity=0, interactive=False)
+            with step(3, STEPS, "loading the catalog"):
+                call_command("catalog", "load", stdout=io.StringIO())
+            with step(4, STEPS, "seeing to the demo organization"):
+                see_to_demo()
+        except OperationalError as error:
+            where = settings.DATABASES["default"]
+            raise CommandError(
+                f"The database at {where['HOST']}:{where['PORT']} cannot be used ({str(error).splitlines()[0]}): "
+                "check DATABASE_URL."
+            ) from error
+
+
+def see_to_demo() -> None:
+    """Write `demo.json`, with new keys only if the ones it names do not belong to this database."""
+    login = json.loads(DEMO.read_text()) if DEMO.exists() else {}
+    if not get_user_model().objects.filter(email=login.get("email", "")).exists():
+        out = io.StringIO()
+        call_command("demo", stdout=out)
+        login = json.loads(out.getvalue())
+    addresses = {"base_url": settings.API_BASE_URL, "site_url": settings.SITE_URL}
+    write_secret(DEMO, json.dumps({**addresses, **login, **addresses}, indent=2) + "\n")
