@@ -1,0 +1,154 @@
+"""OpenAI's API and all that speak it: requests out, whole answers in. Pure; streams are in `openai_stream`."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from gateway.providers import openai_errors, openai_usage, quirks, wire_json
+from gateway.providers.base import (
+    ProviderError,
+    ServeAs,
+    StreamTranslator,
+    Upstream,
+    UpstreamRequest,
+    WholeAnswer,
+)
+from gateway.providers.openai_stream import OpenAIStream
+
+# All that a provider learns of us: nothing of the customer's headers goes out.
+_USER_AGENT: Final = ("user-agent", "exerati/1")
+_JSON: Final = ("content-type", "application/json")
+_ACCEPT_JSON: Final = ("accept", "application/json")
+_ACCEPT_EVENTS: Final = ("accept", "text/event-stream")
+
+
+class OpenAIAdapter:
+    """The translator for OpenAI and every compatible server; see `Adapter`."""
+
+    def chat_request(
+        self, upstream: Upstream, *, upstream_model: str, body: dict[str, Any], stream: bool
+    ) -> UpstreamRequest:
+        """Return the request for a chat answer; streams always ask for usage, since we bill by it."""
+        sent = {**body, "model": upstream_model}
+        sent.pop("stream", None)
+        options = sent.pop("stream_options", None) or {}
+        if stream:
+            sent["stream"] = True
+            sent["stream_options"] = {**options, "include_usage": True}
+        for name, write in quirks.REQUEST_QUIRKS.items():
+            if name in upstream.quirks:
+                write(sent)
+        return _request(upstream, path="/chat/completions", body=sent, events=stream)
+
+    def chat_answer(self, data: bytes, *, serve_as: ServeAs) -> WholeAnswer:
+        """Return a whole chat answer, every unknown field kept. Raises ProviderError."""
+        body = _answer(data)
+        choices = body.get("choices")
+        if not isinstance(choices, list):
+            raise ProviderError("bad_answer", "The provider's answer has no choices.")
+        upstream_id = str(body.get("id") or "")
+        for position, choice in enumerate(choices):
+            _repair_choice(choice, position=position)
+        body["id"] = serve_as.id
+        body["object"] = "chat.completion"
+        body["created"] = body.get("created") or serve_as.created
+        body["model"] = serve_as.model
+        raw = body.get("usage")
+        usage = openai_usage.read_usage(raw) if isinstance(raw, dict) else None
+        if usage is not None:
+            body["usage"] = openai_usage.wire_usage(usage, extra=openai_usage.extra_usage(raw))
+        return WholeAnswer(
+            body=body,
+            usage=usage,
+            upstream_id=upstream_id,
+            finish_reason=str(choices[-1].get("finish_reason") or "") if choices else "",
+            has_output=any(_has_output(choice["message"]) for choice in choices),
+        )
+
+    def chat_stream(self, *, serve_as: ServeAs, quirks: frozenset[str]) -> StreamTranslator:
+        """Return a translator for one stream; answers show their own quirks, so that none need be named."""
+        return OpenAIStream(serve_as=serve_as)
+
+    def embeddings_request(
+        self, upstream: Upstream, *, upstream_model: str, body: dict[str, Any]
+    ) -> UpstreamRequest:
+        """Return the request for embeddings."""
+        sent = {**body, "model": upstream_model}
+        return _request(upstream, path="/embeddings", body=sent, events=False)
+
+    def embeddings_answer(self, data: bytes, *, serve_as: ServeAs) -> WholeAnswer:
+        """Return embeddings, floats or base64 as the provider wrote them. Raises ProviderError."""
+        body = _answer(data)
+        vectors = body.get("data")
+        if not isinstance(vectors, list) or not all(_is_vector(item) for item in vectors):
+            raise ProviderError("bad_answer", "The provider's answer has no embeddings.")
+        upstream_id = str(body.get("id") or "")
+        if "id" in body:
+            body["id"] = serve_as.id
+        body["object"] = "list"
+        body["model"] = serve_as.model
+        raw = body.get("usage")
+        usage = openai_usage.read_usage(raw) if isinstance(raw, dict) else None
+        if usage is not None:
+            body["usage"] = {
+                **openai_usage.extra_usage(raw),
+                "prompt_tokens": usage.input_tokens,
+                "total_tokens": usage.input_tokens + usage.output_tokens,
+            }
+        return WholeAnswer(
+            body=body, usage=usage, upstream_id=upstream_id, has_output=bool(vectors)
+        )
+
+    def error(self, status: int, headers: Mapping[str, str], data: bytes) -> ProviderError:
+        """Return what a status of 400 or more means."""
+        return openai_errors.read_error(status, headers, data)
+
+
+def _request(upstream: Upstream, *, path: str, body: dict[str, Any], events: bool) -> UpstreamRequest:
+    headers = [_JSON, _ACCEPT_EVENTS if events else _ACCEPT_JSON, _USER_AGENT]
+    if upstream.credential:
+        if "api_key_header" in upstream.quirks:  # Azure
+            headers.append(("api-key", upstream.credential))
+        else:
+            headers.append(("authorization", f"Bearer {upstream.credential}"))
+    return UpstreamRequest(
+        url=upstream.base_url.rstrip("/") + path,
+        headers=tuple(headers),
+        body=wire_json.encode(body),
+    )
+
+
+def _answer(data: bytes) -> dict[str, Any]:
+    """Return the decoded answer. OpenRouter reports some errors with status 200, and pads with blank lines."""
+    body = wire_json.decode(data)
+    if body.get("error"):
+        raise openai_errors.error_of(body)
+    return body
+
+
+def _repair_choice(choice: Any, *, position: int) -> None:
+    """Bring one choice into OpenAI's form, in place. Raises ProviderError."""
+    if not isinstance(choice, dict) or not isinstance(choice.get("message"), dict):
+        raise ProviderError("bad_answer", "The provider's answer has a choice without a message.")
+    if choice.get("error"):
+        raise openai_errors.error_of(choice)
+    message = choice["message"]
+    quirks.repair_message(message)
+    message.setdefault("role", "assistant")
+    message.setdefault("content", None)  # Groq leaves it out beside tool calls
+    message.setdefault("refusal", None)
+    choice.setdefault("index", position)
+    choice.setdefault("logprobs", None)
+    reason = choice.get("finish_reason")
+    if reason in quirks.FAILED_REASONS:
+        raise ProviderError("server", "The provider broke off its answer.", code=str(reason))
+    if isinstance(reason, str):
+        choice["finish_reason"] = quirks.finish_reason(reason)
+
+
+def _has_output(message: Mapping[str, Any]) -> bool:
+    fields = ("content", "tool_calls", "function_call", "refusal", "reasoning", "reasoning_content", "audio")
+    return any(message.get(name) for name in fields)
+
+
+def _is_vector(item: object) -> bool:
+    return isinstance(item, dict) and isinstance(item.get("embedding"), list | str)

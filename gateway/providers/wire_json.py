@@ -1,0 +1,35 @@
+"""JSON of providers: fast by msgspec, and with the standard library where a provider breaks the rules. Pure."""
+
+import json
+from typing import Any
+
+import msgspec
+
+from gateway.providers.base import ProviderError
+
+
+def decode(data: bytes) -> dict[str, Any]:
+    """Return the object in `data`. Raises ProviderError `bad_answer`."""
+    try:
+        body = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        body = _decode_lenient(data)
+    if not isinstance(body, dict):
+        raise ProviderError("bad_answer", "The provider's answer is not a JSON object.")
+    return body
+
+
+def encode(body: dict[str, Any]) -> bytes:
+    """Return `body` as JSON in one line; half surrogate pairs, which UTF-8 cannot hold, stay escaped."""
+    try:
+        return msgspec.json.encode(body)
+    except UnicodeEncodeError:
+        return json.dumps(body, separators=(",", ":")).encode()
+
+
+def _decode_lenient(data: bytes) -> Any:
+    """Half a surrogate pair is what some servers send when a token ends inside an emoji."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        raise ProviderError("bad_answer", "The provider's answer is not valid JSON.") from None
