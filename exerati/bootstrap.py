@@ -7,7 +7,6 @@ Standard library only, and written so that Python 3.6 can still read it and say 
 import contextlib
 import errno
 import hashlib
-import importlib.util
 import os
 import re
 import shutil
@@ -145,7 +144,7 @@ def make_venv(venv: Path, python: str) -> None:
         and runs([inside, "-m", "pip", "--version"])
     ):
         return
-    if importlib.util.find_spec("ensurepip") is None:
+    if not runs([python, "-c", "import ensurepip, venv"]):
         raise SetupError(
             "This Python lacks venv and pip: install them (on Debian and Ubuntu `apt-get install python3-venv`), "
             "then run the same command again."

@@ -52,8 +52,7 @@ def checks() -> list[Check]:
         Check("format", ("-m", "ruff", "format", "--check", "--quiet", ".")),
         Check("lint", ("-m", "ruff", "check", "--quiet", ".")),
         Check("imports", ("-c", LINT_IMPORTS, "--no-cache")),
-        Check("templates: lint", ("-m", "djlint", "--lint", "--quiet", "templates")),
-        Check("templates: format", ("-m", "djlint", "--check", "--quiet", "templates")),
+        Check("templates", ("-m", "djlint", "--lint", "--quiet", "templates")),
         Check("migrations", (*manage, "makemigrations", "--check", "--dry-run")),
         Check(
             "deployment", (*manage, "check", "--deploy", "--fail-level", "WARNING"), production()
