@@ -1,6 +1,7 @@
 """Users, organizations, their members and projects, and the audit trail."""
 
 from functools import partial
+from typing import ClassVar
 
 from django.conf import settings
 from django.contrib.auth.base_user import BaseUserManager
@@ -39,7 +40,7 @@ class User(AbstractUser):
     time_zone = models.CharField(max_length=64, default="UTC")
 
     USERNAME_FIELD = "email"
-    REQUIRED_FIELDS: list[str] = []
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
 
     objects = UserManager()  # type: ignore[assignment,misc]  # AbstractUser's manager wants a username
 
@@ -100,6 +101,9 @@ class Membership(models.Model):
         BILLING = "billing"
         VIEWER = "viewer"
 
+    public_id = models.CharField(
+        max_length=40, unique=True, default=partial(ids.public_id, "mem"), editable=False
+    )
     organization = models.ForeignKey(
         Organization, on_delete=models.CASCADE, related_name="memberships"
     )

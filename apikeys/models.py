@@ -1,10 +1,14 @@
 """API keys: their stored form, scopes, limits and budget caps."""
 
+import ipaddress
+from datetime import datetime
+from enum import StrEnum
 from functools import partial
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
-from django.core.validators import MinValueValidator
+from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.utils import timezone
 
@@ -12,6 +16,70 @@ from accounts.models import Organization, Project
 from exerati.lib import ids
 
 BUDGET_PERIODS = ("day", "week", "month", "total")
+
+
+class Modality(models.TextChoices):
+    """What a key may be for: the kinds of model in the catalog."""
+
+    CHAT = "chat"
+    EMBEDDING = "embedding"
+    IMAGE = "image"
+    SPEECH = "speech"
+    TRANSCRIPTION = "transcription"
+    RERANK = "rerank"
+    MODERATION = "moderation"
+
+
+class Endpoint(models.TextChoices):
+    """What a key may call: paths below `/v1/`. Reading (models, the key itself) is always allowed."""
+
+    CHAT_COMPLETIONS = "chat/completions", "Chat completions"
+    EMBEDDINGS = "embeddings", "Embeddings"
+
+
+class KeyStatus(StrEnum):
+    """What a key is at one moment; only an active one may call."""
+
+    ACTIVE = "active"
+    DISABLED = "disabled"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
+def validate_network(text: str) -> None:
+    """Accept an IP address or a network such as `10.0.0.0/8`."""
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise ValidationError(
+            f"{text} is no IP address and no network such as 10.0.0.0/8."
+        ) from None
+
+
+validate_pattern = RegexValidator(
+    r"^[A-Za-z0-9._:/*-]+$",
+    "A model pattern is a model's name, in which * stands for any characters.",
+)
+
+
+class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
+    """The orders and selections of the keys page."""
+
+    def sorted_by(self, column: str) -> "ApiKeyQuerySet":
+        """Return them in one order of SORTS (`-` in front turns it round); what has no value comes last."""
+        field = models.F(SORTS[column.removeprefix("-")])
+        if column.startswith("-"):
+            return self.order_by(field.desc(nulls_last=True), "-pk")
+        return self.order_by(field.asc(nulls_last=True), "pk")
+
+
+SORTS = {
+    "name": "name",
+    "owner": "created_by__email",
+    "created": "created_at",
+    "used": "last_used_at",
+    "expires": "expires_at",
+}
 
 
 class ApiKey(models.Model):
@@ -47,10 +115,18 @@ class ApiKey(models.Model):
     key_last4 = models.CharField(max_length=4)
     key_hash = models.BinaryField(unique=True, max_length=32, editable=False)
 
-    model_patterns = ArrayField(models.CharField(max_length=120), default=list, blank=True)
-    modalities = ArrayField(models.CharField(max_length=20), default=list, blank=True)
-    endpoints = ArrayField(models.CharField(max_length=60), default=list, blank=True)
-    ip_allow_list = ArrayField(models.CharField(max_length=60), default=list, blank=True)
+    model_patterns = ArrayField(
+        models.CharField(max_length=120, validators=[validate_pattern]), default=list, blank=True
+    )
+    modalities = ArrayField(
+        models.CharField(max_length=20, choices=Modality.choices), default=list, blank=True
+    )
+    endpoints = ArrayField(
+        models.CharField(max_length=60, choices=Endpoint.choices), default=list, blank=True
+    )
+    ip_allow_list = ArrayField(
+        models.CharField(max_length=60, validators=[validate_network]), default=list, blank=True
+    )
 
     requests_per_minute = models.PositiveIntegerField(
         null=True, blank=True, validators=[MinValueValidator(1)]
@@ -80,6 +156,8 @@ class ApiKey(models.Model):
     last_used_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
+    objects = ApiKeyQuerySet.as_manager()
+
     class Meta:
         # The keys page: one organization's keys, newest first.
         indexes = [
@@ -95,7 +173,20 @@ class ApiKey(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.key_prefix}…{self.key_last4})"
+        return f"{self.name} ({self.shown})"
+
+    @property
+    def shown(self) -> str:
+        """What people recognise the key by."""
+        return f"{self.key_prefix}…{self.key_last4}"
+
+    def status_at(self, now: datetime) -> KeyStatus:
+        """Return what the key is at that moment; revoked wins over all, expired over disabled."""
+        if self.revoked_at is not None:
+            return KeyStatus.REVOKED
+        if self.expires_at is not None and self.expires_at <= now:
+            return KeyStatus.EXPIRED
+        return KeyStatus.ACTIVE if self.disabled_at is None else KeyStatus.DISABLED
 
 
 class KeyModelBudget(models.Model):

@@ -1,0 +1,58 @@
+"""The forms of sign-up, team and organization settings."""
+
+import zoneinfo
+from functools import cache
+
+from django import forms
+from django.http import HttpRequest
+
+from accounts.models import Membership, Organization, User
+
+
+@cache
+def time_zones() -> list[tuple[str, str]]:
+    """Return the IANA names, UTC first, without the old aliases such as `EST` or `posix/…`."""
+    names = sorted(name for name in zoneinfo.available_timezones() if "/" in name)
+    places = [
+        name for name in names if not name.startswith(("Etc/", "SystemV/", "posix/", "right/"))
+    ]
+    return [(name, name.replace("_", " ")) for name in ["UTC", *places]]
+
+
+class OrganizationForm(forms.Form):
+    """The name of a new organization."""
+
+    organization = forms.CharField(
+        label="Organization",
+        max_length=120,
+        help_text="Your company or project. You can change it later.",
+        widget=forms.TextInput(attrs={"autocomplete": "organization"}),
+    )
+
+
+class SignupForm(OrganizationForm):
+    """What the sign-up page asks for besides e-mail and password; named by ACCOUNT_SIGNUP_FORM_CLASS."""
+
+    field_order = ["organization", "email", "password1"]
+
+    def signup(self, request: HttpRequest, user: User) -> None:
+        """Do nothing more: allauth wants the hook, the adapter has stored user and organization together."""
+
+
+class SettingsForm(forms.ModelForm):
+    """The organization's name and the calendar its budgets follow."""
+
+    time_zone = forms.ChoiceField(
+        choices=time_zones, help_text="Budget days, weeks and months begin at midnight here."
+    )
+
+    class Meta:
+        model = Organization
+        fields = ["name", "time_zone", "week_start"]
+        labels = {"week_start": "Week starts on"}
+
+
+class RoleForm(forms.Form):
+    """A member's new role."""
+
+    role = forms.ChoiceField(choices=Membership.Role.choices)

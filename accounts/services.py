@@ -1,0 +1,138 @@
+"""Makes and changes organizations and their members; every change leaves an audit event."""
+
+from django.db import IntegrityError, transaction
+from django.utils.text import slugify
+
+from accounts import audit
+from accounts.models import Membership, Organization, Project, User
+from exerati.lib.queue import enqueue
+
+SLUG_LENGTH = 50  # leaves room for the number that makes it unique
+RESERVED_SLUGS = frozenset({"account", "new"})  # addresses the dashboard may want for itself
+
+
+class LastOwner(Exception):
+    """The change would leave the organization without an owner."""
+
+
+@transaction.atomic
+def create_organization(*, name: str, owner: User, actor: User | None = None) -> Organization:
+    """Store an organization with its owner, its default project and an audit event; the slug is made unique."""
+    organization = _store_with_free_slug(name)
+    Membership.objects.create(organization=organization, user=owner, role=Membership.Role.OWNER)
+    Project.objects.create(organization=organization, name="Default", is_default=True)
+    audit.record(
+        organization,
+        action="organization.created",
+        actor=actor or owner,
+        target=organization.public_id,
+        details={"name": name, "owner": owner.email},
+    )
+    return organization
+
+
+def _store_with_free_slug(name: str) -> Organization:
+    """Store the organization under the first slug nobody has; another sign-up may take one in between."""
+    base = slugify(name)[:SLUG_LENGTH].strip("-") or "organization"
+    number = 2 if base in RESERVED_SLUGS else 1
+    while True:
+        slug = base if number == 1 else f"{base}-{number}"
+        try:
+            with transaction.atomic():
+                return Organization.objects.create(name=name, slug=slug)
+        except IntegrityError:
+            if not Organization.objects.filter(slug=slug).exists():
+                raise
+        number += 1
+
+
+def start_trial(user: User) -> None:
+    """Ask for the trial credit of the first organization a user owns, now that the e-mail is verified."""
+    owned = user.memberships.filter(role=Membership.Role.OWNER).order_by("organization_id").first()
+    if owned is not None:
+        enqueue("billing.grant_trial", organization_id=owned.organization_id)
+
+
+@transaction.atomic
+def add_member(
+    organization: Organization, *, user: User, role: str, actor: User | None
+) -> Membership:
+    """Make a user a member; one who is a member already keeps the present role."""
+    membership, added = Membership.objects.get_or_create(
+        organization=organization, user=user, defaults={"role": role}
+    )
+    if added:
+        _record(membership, action="member.added", actor=actor, details={"role": role})
+    return membership
+
+
+@transaction.atomic
+def change_role(membership: Membership, *, role: str, actor: User) -> None:
+    """Give a member another role; raises LastOwner."""
+    before = _lock(membership).role
+    if before == role:
+        return
+    if before == Membership.Role.OWNER:
+        _require_another_owner(membership)
+    membership.role = role
+    membership.save(update_fields=["role"])
+    _record(
+        membership, action="member.role_changed", actor=actor, details={"from": before, "to": role}
+    )
+
+
+@transaction.atomic
+def remove_member(membership: Membership, *, actor: User) -> None:
+    """End a membership; raises LastOwner. Keys the member made go on working: they are the organization's."""
+    role = _lock(membership).role
+    if role == Membership.Role.OWNER:
+        _require_another_owner(membership)
+    _record(membership, action="member.removed", actor=actor, details={"role": role})
+    membership.delete()
+
+
+@transaction.atomic
+def change_settings(
+    organization: Organization, *, actor: User, name: str, time_zone: str, week_start: int
+) -> None:
+    """Store the organization's name and the zone and week its budget periods follow."""
+    after = {"name": name, "time_zone": time_zone, "week_start": week_start}
+    before = {field: getattr(organization, field) for field in after}
+    changed = {field: value for field, value in after.items() if value != before[field]}
+    if not changed:
+        return
+    for field, value in changed.items():
+        setattr(organization, field, value)
+    organization.save(update_fields=list(changed))
+    audit.record(
+        organization,
+        action="organization.changed",
+        actor=actor,
+        target=organization.public_id,
+        details={field: {"from": before[field], "to": value} for field, value in changed.items()},
+    )
+
+
+def _lock(membership: Membership) -> Membership:
+    """Return the row as it is now; the organization is locked first, so that two owners cannot both leave."""
+    Organization.objects.select_for_update().get(pk=membership.organization_id)
+    return Membership.objects.get(pk=membership.pk)
+
+
+def _require_another_owner(membership: Membership) -> None:
+    others = Membership.objects.filter(
+        organization=membership.organization_id, role=Membership.Role.OWNER
+    ).exclude(pk=membership.pk)
+    if not others.exists():
+        raise LastOwner
+
+
+def _record(
+    membership: Membership, *, action: str, actor: User | None, details: dict[str, object]
+) -> None:
+    audit.record(
+        membership.organization,
+        action=action,
+        actor=actor,
+        details={"member": membership.user.email, **details},
+    )

@@ -1,0 +1,150 @@
+"""Makes, changes and ends API keys; every change leaves an audit event and reaches every process at once."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple, cast
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import audit
+from accounts.models import Organization, Project, User
+from apikeys import keys
+from apikeys.models import ApiKey
+from exerati.lib import broadcast
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRules:
+    """
+    What a key may do: scopes, limits, caps. The fields are ApiKey's.
+
+    Empty scopes mean everything, None means the default limit, no cap, or no end.
+    """
+
+    model_patterns: list[str] = field(default_factory=list)
+    modalities: list[str] = field(default_factory=list)
+    endpoints: list[str] = field(default_factory=list)
+    ip_allow_list: list[str] = field(default_factory=list)
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrency: int | None = None
+    budget_day_nanousd: int | None = None
+    budget_week_nanousd: int | None = None
+    budget_month_nanousd: int | None = None
+    budget_total_nanousd: int | None = None
+    max_request_nanousd: int | None = None
+    max_output_tokens: int | None = None
+    strict_parameters: bool = False
+    drain_on_disconnect: bool = False
+    metadata: dict[str, Any] = field(default_factory=dict)
+    expires_at: datetime | None = None
+
+
+class CreatedKey(NamedTuple):
+    """A stored key and its secret, which is nowhere else: show it now or never."""
+
+    key: ApiKey
+    secret: str
+
+
+class KeyRevoked(Exception):
+    """The key was revoked, which nothing changes any more."""
+
+
+@transaction.atomic
+def create_key(
+    organization: Organization,
+    *,
+    name: str,
+    mode: str,
+    created_by: User | None,
+    rules: KeyRules | None = None,
+    project: Project | None = None,
+) -> CreatedKey:
+    """Store a new key in a project (the default one); raises ValidationError when a rule is no valid value."""
+    new = keys.make(cast(keys.Mode, ApiKey.Mode(mode).value))
+    key = ApiKey(
+        organization=organization,
+        project=project or organization.projects.get(is_default=True),
+        created_by=created_by,
+        name=name,
+        mode=mode,
+        key_prefix=new.prefix,
+        key_last4=new.last4,
+        key_hash=keys.digest(new.secret, pepper=settings.KEY_PEPPER),
+        **asdict(rules or KeyRules()),
+    )
+    key.full_clean()
+    key.save()
+    _record(key, "key.created", actor=created_by, details={"name": name, "mode": mode})
+    return CreatedKey(key, new.secret)
+
+
+@transaction.atomic
+def update_key(key: ApiKey, *, name: str, rules: KeyRules, actor: User | None) -> None:
+    """Replace a key's name and rules; raises ValidationError, or KeyRevoked."""
+    stored = ApiKey.objects.select_for_update().get(pk=key.pk)
+    if stored.revoked_at is not None:
+        raise KeyRevoked
+    after = {"name": name, **asdict(rules)}
+    before = {attribute: getattr(stored, attribute) for attribute in after}
+    changed = [attribute for attribute, value in after.items() if value != before[attribute]]
+    if not changed:
+        return
+    for attribute in changed:
+        setattr(stored, attribute, after[attribute])
+    stored.full_clean()
+    stored.save(update_fields=changed)
+    details = {
+        attribute: {"from": _plain(before[attribute]), "to": _plain(after[attribute])}
+        for attribute in changed
+    }
+    _record(stored, "key.changed", actor=actor, details=details)
+    _broadcast(stored)
+
+
+def disable_key(key: ApiKey, *, actor: User | None) -> None:
+    """Refuse the key's calls until it is enabled again; nothing happens when they are refused already."""
+    _mark(key, "key.disabled", actor=actor, disabled_at=timezone.now())
+
+
+def enable_key(key: ApiKey, *, actor: User | None) -> None:
+    """Let a disabled key call again."""
+    _mark(key, "key.enabled", actor=actor, disabled_at=None)
+
+
+def revoke_key(key: ApiKey, *, actor: User | None) -> None:
+    """End a key for good; a repeat changes nothing, so the first moment stands."""
+    _mark(key, "key.revoked", actor=actor, revoked_at=timezone.now())
+
+
+@transaction.atomic
+def _mark(key: ApiKey, action: str, *, actor: User | None, **change: datetime | None) -> None:
+    """Set one moment of a key that is not revoked, if that changes anything; the row count says who won."""
+    [(attribute, value)] = change.items()
+    changed = ApiKey.objects.filter(
+        pk=key.pk, revoked_at=None, **{f"{attribute}__isnull": value is not None}
+    ).update(**change)
+    if changed:
+        _record(key, action, actor=actor, details={})
+    _broadcast(key)
+
+
+def _record(key: ApiKey, action: str, *, actor: User | None, details: Mapping[str, object]) -> None:
+    audit.record(
+        key.organization, action=action, actor=actor, target=key.public_id, details=details
+    )
+
+
+def _broadcast(key: ApiKey) -> None:
+    """Tell every gateway process to drop what it knows of the key, once the change can be read."""
+    digest = bytes(key.key_hash).hex()
+    transaction.on_commit(lambda: broadcast.publish(broadcast.KEY_CHANGED, digest))
+
+
+def _plain(value: object) -> object:
+    """Return the value as JSON can hold it."""
+    return value.isoformat() if isinstance(value, datetime) else value

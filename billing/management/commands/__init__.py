@@ -1,0 +1,1 @@
+"""Operator commands about keys and wallets."""

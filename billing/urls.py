@@ -1,0 +1,5 @@
+"""Addresses of the dashboard pages about usage and money."""
+
+from django.urls import URLPattern
+
+dashboard_patterns: list[URLPattern] = []

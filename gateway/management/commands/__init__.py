@@ -1,0 +1,1 @@
+"""Operator commands about providers and the catalog."""
