@@ -173,6 +173,8 @@ def install(venv: Path, lock: str) -> None:
         "--quiet",
     ]
     command += ["--no-deps", "--require-hashes", "--only-binary=:all:", "-r", str(ROOT / lock)]
+    # Only when it retries does pip say why a registry did not answer.
+    command += ["--retries", "3"]
     # A user-wide pip setting that installs elsewhere would leave the environment empty.
     environment = {
         key: value
