@@ -11,7 +11,7 @@ from html import escape
 from itertools import count
 
 from exerati import formats
-from exerati.markup import element, rect, stretched_svg, table
+from exerati.markup import Attributes, element, rect, stretched_svg, table
 
 Format = Callable[[int], str]
 
@@ -315,7 +315,11 @@ def _frame(
 
 
 def _x_label(text: str, index: int, length: int) -> str:
-    place = {"x": f"{share(index, length, 100)}%", "y": 11, "text-anchor": _anchor(index, length)}
+    place: Attributes = {
+        "x": f"{share(index, length, 100)}%",
+        "y": 11,
+        "text-anchor": _anchor(index, length),
+    }
     return element("text", place, escape(text))
 
 

@@ -22,7 +22,8 @@ def highlighted(source: str, *, language: str) -> SafeString:
         lexer = get_lexer_by_name(language, stripnl=False)
     except ClassNotFound:
         lexer = get_lexer_by_name("text", stripnl=False)
-    return mark_safe(highlight(source, lexer, FORMATTER).rstrip("\n"))  # noqa: S308  Pygments escapes
+    html: str = highlight(source, lexer, FORMATTER)
+    return mark_safe(html.rstrip("\n"))  # noqa: S308  Pygments escapes
 
 
 def figure(source: str, *, language: str, label: str) -> SafeString:
@@ -108,4 +109,5 @@ def parse_snippets(parser: Parser, token: Token) -> SnippetsNode:
         raise TemplateSyntaxError(f"{bits[0]} needs exactly one argument, the name of its switch")
     nodelist = parser.parse(("endsnippets",))
     parser.delete_first_token()
-    return SnippetsNode(nodelist.get_nodes_by_type(CodeNode), parser.compile_filter(bits[1]))
+    codes = [node for node in nodelist if isinstance(node, CodeNode)]
+    return SnippetsNode(codes, parser.compile_filter(bits[1]))

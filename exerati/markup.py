@@ -24,8 +24,14 @@ def stretched_svg(
 
 def rect(x: float, y: float, width: float, height: float, css_class: str = "") -> str:
     """Return a rectangle; coordinates are rounded to two decimals."""
-    box = {"x": round(x, 2), "y": round(y, 2), "width": round(width, 2), "height": round(height, 2)}
-    return element("rect", {"class": css_class} | box)
+    box: dict[str, str | float] = {"class": css_class}
+    box |= {
+        "x": round(x, 2),
+        "y": round(y, 2),
+        "width": round(width, 2),
+        "height": round(height, 2),
+    }
+    return element("rect", box)
 
 
 def table(caption: str, *, head: str, body: str, css_class: str) -> str:
