@@ -35,6 +35,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.humanize",
     "django.contrib.postgres",
+    "django.forms",
     "rest_framework",
     "django_filters",
     "allauth",
@@ -83,6 +84,7 @@ TEMPLATES: list[dict[str, Any]] = [
     },
 ]
 FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
+CSRF_FAILURE_VIEW = "exerati.views.csrf_failure"
 
 DATABASES = {"default": database_settings(str(env.database_url))}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
