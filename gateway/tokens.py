@@ -1,0 +1,233 @@
+"""
+The most tokens a call may use, for its reservation; and counts, where a provider reported none. Pure.
+
+Bounds come from bytes: a token of a byte-level vocabulary is at least one byte, and an unknown character of a
+SentencePiece vocabulary falls back to one token a byte. They are bounds for every provider, not estimates.
+"""
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+import msgspec
+
+from billing.types import TokenBound
+from gateway import vocabulary
+from gateway.serializers import ChatCall, EmbeddingsCall
+
+# Templates add a preamble (gpt-oss about 70 tokens, some Mistral models about 130), role marks to each message,
+# and a system text where there are tools (Anthropic documents up to 346 tokens,
+# https://docs.anthropic.com/en/docs/build-with-claude/tool-use, read 2026-10). The bytes of each message's own
+# JSON, `{"role":"user","content":""}`, are counted besides.
+_PER_CALL: Final = 256
+_PER_MESSAGE: Final = 8
+_FOR_TOOLS: Final = 512
+_PER_INPUT: Final = 8
+_TIGHT_MARGIN: Final = 32
+
+# The most tokens of one image. gpt-4o-mini: 2,833 + 8 tiles x 5,667; gpt-4o and 4.1: 85 + 8 x 170
+# (https://platform.openai.com/docs/guides/images-vision, read 2026-10). Elsewhere: Qwen-VL takes up to 16,384
+# patches, more than Claude (about 4,800), Gemini (2,240) and Mistral (about 9,200) by their own references.
+_IMAGE_TOKENS: Final = (("gpt-4o-mini", 48_169), ("gpt-4o", 1_445), ("gpt-4.1", 1_445))
+_IMAGE_TOKENS_MAX: Final = 16_384
+# Gemini counts 32 tokens a second of audio, the most of all; speech codecs need at least 500 bytes a second,
+# of which base64 makes 667 characters.
+_AUDIO_CHARACTERS_PER_TOKEN: Final = 20
+_MEDIA_MIN: Final = 64
+# A document becomes text and page images, however small it is: it may fill the context.
+_FILE_TOKENS: Final = 1_000_000
+
+_CONTEXT_MARGIN: Final = 64  # between prompt + output and the context, for what templates add
+_OUTPUT_MIN: Final = 16  # asked for even where the prompt seems to fill the context: the provider decides
+_OUTPUT_DEFAULT: Final = 4_096  # where neither the model's maximum nor its context is known
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def chat_bound(
+    call: ChatCall,
+    *,
+    context_tokens: int | None,
+    max_output_tokens: int | None,
+    key_max_output_tokens: int | None,
+) -> TokenBound:
+    """
+    Return the most tokens the call may use; output is that of all choices.
+
+    `context_tokens` and `max_output_tokens` are the model's, None where unknown. The output bound holds only
+    if the request is sent as `bounded_body` writes it.
+    """
+    input_bytes = _input_bound(call)
+    limits = (call.max_output_tokens, key_max_output_tokens, max_output_tokens or context_tokens)
+    wanted = min((limit for limit in limits if limit is not None), default=_OUTPUT_DEFAULT)
+    if context_tokens is not None:
+        wanted = _fitting(call, wanted, input_bytes=input_bytes, context_tokens=context_tokens)
+        input_bytes = min(input_bytes, context_tokens)
+    prediction = call.body.get("prediction")
+    if prediction is not None:
+        # OpenAI refuses an output limit beside a prediction, and bills its rejected tokens as output.
+        wanted = (max_output_tokens or context_tokens or wanted) + _json_bound(prediction)
+    return TokenBound(input_tokens=input_bytes, output_tokens=call.n * wanted)
+
+
+def bounded_body(call: ChatCall, bound: TokenBound) -> dict[str, Any]:
+    """Return the body to send, with the output bound of each choice in it."""
+    if "prediction" in call.body:
+        body = dict(call.body)
+        body.pop("max_completion_tokens", None)
+        return body
+    return {**call.body, "max_completion_tokens": bound.output_tokens // call.n}
+
+
+def tighten(bound: TokenBound, *, call: ChatCall, model: str) -> TokenBound:
+    """
+    Return the bound with its input counted by the model's vocabulary plus a tenth.
+
+    Holds for OpenAI's own models, and for text only (a test compares recorded counts); a call with images,
+    audio or files keeps its bound. Costs about 0.2 µs a byte.
+    """
+    if _media_parts(call.body["messages"]):
+        return bound
+    counted = _counted_input(call, model=model)
+    tight = counted + counted // 10 + _TIGHT_MARGIN
+    return replace(bound, input_tokens=min(bound.input_tokens, tight))
+
+
+def embeddings_bound(call: EmbeddingsCall, *, context_tokens: int | None) -> TokenBound:
+    """Return the most tokens of all inputs together, each at most the model's context."""
+    sizes = (
+        (_text_bound(item) if isinstance(item, str) else len(item)) + _PER_INPUT
+        for item in call.inputs
+    )
+    if context_tokens is not None:
+        sizes = (min(size, context_tokens) for size in sizes)
+    return TokenBound(input_tokens=sum(sizes))
+
+
+def count_text(text: str, *, model: str) -> int:
+    """Return how many tokens a delivered text is; half surrogate pairs, which some providers send, count too."""
+    try:
+        return vocabulary.count_tokens(text, model=model)
+    except UnicodeEncodeError:
+        clean = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return vocabulary.count_tokens(clean, model=model)
+
+
+def count_chat(call: ChatCall, *, model: str) -> int:
+    """Return about how many input tokens the call is, where its provider reported no usage."""
+    media = sum(_part_bound(part, model=call.model) for part in _media_parts(call.body["messages"]))
+    return _counted_input(call, model=model) + media
+
+
+def count_inputs(call: EmbeddingsCall, *, model: str) -> int:
+    """Return about how many tokens the inputs are, where the provider reported no usage."""
+    return sum(
+        count_text(item, model=model) if isinstance(item, str) else len(item)
+        for item in call.inputs
+    )
+
+
+def _fitting(call: ChatCall, wanted: int, *, input_bytes: int, context_tokens: int) -> int:
+    """
+    Return the output bound that leaves room for the prompt: many servers refuse prompt + maximum > context.
+
+    By bytes where that is enough; the prompt is counted only where bytes would take away what the customer
+    asked for, or more than half of the model's maximum.
+    """
+    room = context_tokens - input_bytes - _CONTEXT_MARGIN
+    if wanted <= room:
+        return wanted
+    if call.max_output_tokens is not None or room < wanted // 2:
+        room = context_tokens - count_chat(call, model=call.model) - _CONTEXT_MARGIN
+    return max(_OUTPUT_MIN, min(wanted, room))
+
+
+def _input_bound(call: ChatCall) -> int:
+    body = call.body
+    messages = body["messages"]
+    total = _PER_CALL + _PER_MESSAGE * len(messages)
+    media = _media_parts(messages)
+    if media:
+        total += sum(_part_bound(part, model=call.model) for part in media)
+        messages = [_without_media(message) for message in messages]
+    total += _json_bound(messages)
+    for name in ("tools", "functions"):
+        if name in body:
+            total += _FOR_TOOLS + _json_bound(body[name])
+    if "response_format" in body:
+        total += _json_bound(body["response_format"])
+    return total
+
+
+def _json_bound(value: object) -> int:
+    """JSON in UTF-8 has at least the bytes of all texts in it: escapes only lengthen."""
+    return _bytes_bound(_encode(value))
+
+
+def _text_bound(text: str) -> int:
+    return len(text) if text.isascii() else _bytes_bound(text.encode())
+
+
+def _bytes_bound(data: bytes) -> int:
+    """Return the bytes, or those after NFKC where more: SentencePiece may normalise, and U+FDFA becomes 18 letters."""
+    if data.isascii():
+        return len(data)
+    return max(len(data), len(unicodedata.normalize("NFKC", data.decode()).encode()))
+
+
+def _media_parts(messages: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        part
+        for message in messages
+        if (content := message.get("content")).__class__ is list
+        for part in content
+        if part.get("type") in _MEDIA
+    ]
+
+
+_MEDIA: Final = frozenset({"image_url", "input_audio", "file"})
+
+
+def _without_media(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    content = message.get("content")
+    if content.__class__ is not list:
+        return message
+    return {**message, "content": [part for part in content if part.get("type") not in _MEDIA]}
+
+
+def _part_bound(part: Mapping[str, Any], *, model: str) -> int:
+    if part["type"] == "file":
+        return _FILE_TOKENS
+    if part["type"] == "input_audio":
+        return _MEDIA_MIN + len(part["input_audio"]["data"]) // _AUDIO_CHARACTERS_PER_TOKEN
+    family = model.rpartition("/")[2]
+    return next(
+        (tokens for prefix, tokens in _IMAGE_TOKENS if family.startswith(prefix)), _IMAGE_TOKENS_MAX
+    )
+
+
+def _counted_input(call: ChatCall, *, model: str) -> int:
+    """
+    Return the tokens of all text by vocabulary, 4 more a message and 3 for the answer's start.
+
+    The constants are OpenAI's (https://cookbook.openai.com/examples/how_to_count_tokens_with_tiktoken).
+    """
+    messages = call.body["messages"]
+    texts = [text for message in messages for text in _texts(_without_media(message))]
+    for name in ("tools", "functions", "response_format"):
+        if name in call.body:
+            texts.append(_encode(call.body[name]).decode())
+    return count_text("\n".join(texts), model=model) + 4 * len(messages) + 3
+
+
+def _texts(value: Any) -> Iterable[str]:
+    """Yield every string in a JSON value, but not the names of its fields."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
