@@ -31,9 +31,9 @@ class Modality(models.TextChoices):
 
 
 class Endpoint(models.TextChoices):
-    """What a key may call: paths below `/v1/`. Reading (models, the key itself) is always allowed."""
+    """What a key may call: paths below `/v1/`, with dots. Reading (models, the key itself) is always allowed."""
 
-    CHAT_COMPLETIONS = "chat/completions", "Chat completions"
+    CHAT_COMPLETIONS = "chat.completions", "Chat completions"
     EMBEDDINGS = "embeddings", "Embeddings"
 
 

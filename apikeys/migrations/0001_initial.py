@@ -33,7 +33,7 @@ class Migration(migrations.Migration):
                 ('key_hash', models.BinaryField(max_length=32, unique=True)),
                 ('model_patterns', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=120, validators=[django.core.validators.RegexValidator('^[A-Za-z0-9._:/*-]+$', "A model pattern is a model's name, in which * stands for any characters.")]), blank=True, default=list, size=None)),
                 ('modalities', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('chat', 'Chat'), ('embedding', 'Embedding'), ('image', 'Image'), ('speech', 'Speech'), ('transcription', 'Transcription'), ('rerank', 'Rerank'), ('moderation', 'Moderation')], max_length=20), blank=True, default=list, size=None)),
-                ('endpoints', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('chat/completions', 'Chat completions'), ('embeddings', 'Embeddings')], max_length=60), blank=True, default=list, size=None)),
+                ('endpoints', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('chat.completions', 'Chat completions'), ('embeddings', 'Embeddings')], max_length=60), blank=True, default=list, size=None)),
                 ('ip_allow_list', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=60, validators=[apikeys.models.validate_network]), blank=True, default=list, size=None)),
                 ('requests_per_minute', models.PositiveIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1)])),
                 ('tokens_per_minute', models.PositiveBigIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1)])),
