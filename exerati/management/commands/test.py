@@ -35,7 +35,7 @@ class Command(BaseCommand):
             with throwaway.servers(
                 database_url=options.database_url, redis_url=options.redis_url, engines=lane.engines
             ) as addresses:
-                code = run_pytest(lane.python, rest, addresses=addresses)
+                code = run_pytest(lane.python, [*lane.pytest, *rest], addresses=addresses)
         except EngineError as error:
             sys.exit(str(error))
         sys.exit(code)
