@@ -94,7 +94,11 @@ class Budgets:
 
     async def sweep(self, *, at_most: int = 500) -> int:
         """Settle calls whose process is gone; return how many."""
-        return int(await self._upkeep.fetch_value("SELECT billing_sweep(%s)", at_most))
+        return int(
+            await self._upkeep.fetch_value(
+                "SELECT billing_sweep(%s, %s)", at_most, self._lease_seconds
+            )
+        )
 
     async def close(self) -> None:
         """Send what is queued, then disconnect."""

@@ -76,7 +76,6 @@ def _row(settlement: Settlement) -> dict[str, Any]:
     usage = settlement.usage
     return {
         "request_id": settlement.request_id,
-        "owner": settlement.owner,
         "outcome": settlement.outcome,
         "basis": settlement.basis,
         "price_nanousd": settlement.price_nanousd,

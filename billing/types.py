@@ -147,7 +147,6 @@ class Settlement:
     """
 
     request_id: UUID
-    owner: UUID
     usage: TokenUsage
     outcome: Outcome
     basis: Basis

@@ -143,7 +143,8 @@ def _service_tier(value: Any, param: str) -> None:
     wire_checks.text(value, param)
     if value not in ("auto", "default"):
         unsupported_value(
-            param, f"'{value[:60]}' has another price and is not offered yet. Use 'auto' or 'default'."
+            param,
+            f"'{value[:60]}' has another price and is not offered yet. Use 'auto' or 'default'.",
         )
 
 
@@ -158,7 +159,7 @@ def _modalities(value: Any, param: str) -> None:
         wrong_type(value, param, expected="an array of strings")
     for item in value:
         if item != "text":
-            unsupported_value(param, "chat answers are text only for now. Send [\"text\"].")
+            unsupported_value(param, 'chat answers are text only for now. Send ["text"].')
 
 
 def _stop(value: Any, param: str) -> None:
@@ -234,7 +235,7 @@ def _tool_definition(tool: dict[str, Any], path: str) -> tuple[dict[str, Any], s
         unsupported_value(
             f"{path}.type", f"'{str(kind)[:60]}' tools are not offered. Use 'function' or 'custom'."
         )
-    definition = tool.get(kind)
+    definition: Any = tool.get(kind)
     wire_checks.mapping(definition, f"{path}.{kind}")
     return definition, f"{path}.{kind}"
 
@@ -280,7 +281,9 @@ def _embedding_inputs(value: Any) -> tuple[str | list[int], ...]:
         if item == "":
             wrong_value(f"input[{position}]", "the text is empty. Send at least one character.")
         if item.__class__ is not list or not item:
-            wrong_type(item, f"input[{position}]", expected="a string or a non-empty array of tokens")
+            wrong_type(
+                item, f"input[{position}]", expected="a string or a non-empty array of tokens"
+            )
         _check_tokens(item, f"input[{position}]")
     return tuple(value)
 

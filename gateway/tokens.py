@@ -39,7 +39,9 @@ _MEDIA_MIN: Final = 64
 _FILE_TOKENS: Final = 1_000_000
 
 _CONTEXT_MARGIN: Final = 64  # between prompt + output and the context, for what templates add
-_OUTPUT_MIN: Final = 16  # asked for even where the prompt seems to fill the context: the provider decides
+_OUTPUT_MIN: Final = (
+    16  # asked for even where the prompt seems to fill the context: the provider decides
+)
 _OUTPUT_DEFAULT: Final = 4_096  # where neither the model's maximum nor its context is known
 
 _encode: Final = msgspec.json.Encoder().encode

@@ -50,7 +50,9 @@ def wrong_type(value: object, param: str, *, expected: str) -> NoReturn:
 
 def wrong_value(param: str, message: str) -> NoReturn:
     """Refuse a value of the right type that means nothing here; `message` says which ones do."""
-    raise InvalidRequest(f"Invalid value for '{param}': {message}", param=param, code="invalid_value")
+    raise InvalidRequest(
+        f"Invalid value for '{param}': {message}", param=param, code="invalid_value"
+    )
 
 
 def unsupported_value(param: str, message: str) -> NoReturn:

@@ -20,7 +20,7 @@ BEGIN
 
     WITH call AS MATERIALIZED (
         SELECT * FROM jsonb_to_recordset(calls) AS c (
-            request_id uuid, owner uuid, outcome text, basis text, price_nanousd bigint, charge_nanousd bigint,
+            request_id uuid, outcome text, basis text, price_nanousd bigint, charge_nanousd bigint,
             provider_cost_nanousd bigint, provider text, upstream_model text, upstream_id text, status int,
             error_code text, finish_reason text, first_token_ms int, duration_ms int, client_request_id text,
             input_tokens bigint, output_tokens bigint, cache_read_tokens bigint, cache_write_tokens bigint,
@@ -114,12 +114,17 @@ BEGIN
 END $$;
 
 -- Settle the open reservations whose lease has ended at their last progress; a call with none is waived. Any
--- number of processes may sweep at once: one works, the others find nothing to do. Returns how many were settled.
-CREATE OR REPLACE FUNCTION billing_sweep(at_most int) RETURNS int
+-- number of processes may sweep at once: one works, the others find nothing to do. Nothing is swept in the first
+-- `quiet_seconds` after the server's start. Returns how many were settled.
+CREATE OR REPLACE FUNCTION billing_sweep(at_most int, quiet_seconds int) RETURNS int
 LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     expired jsonb;
 BEGIN
+    -- After a restart of the server every process first gets the time to renew what it still holds.
+    IF pg_postmaster_start_time() > clock_timestamp() - make_interval(secs => quiet_seconds) THEN
+        RETURN 0;
+    END IF;
     IF NOT pg_try_advisory_xact_lock(hashtext('billing_sweep')) THEN
         RETURN 0;
     END IF;

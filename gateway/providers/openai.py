@@ -52,9 +52,9 @@ class OpenAIAdapter:
         body["object"] = "chat.completion"
         body["created"] = body.get("created") or serve_as.created
         body["model"] = serve_as.model
-        raw = body.get("usage")
-        usage = openai_usage.read_usage(raw) if isinstance(raw, dict) else None
-        if usage is not None:
+        raw, usage = body.get("usage"), None
+        if isinstance(raw, dict):
+            usage = openai_usage.read_usage(raw)
             body["usage"] = openai_usage.wire_usage(usage, extra=openai_usage.extra_usage(raw))
         return WholeAnswer(
             body=body,
@@ -86,9 +86,9 @@ class OpenAIAdapter:
             body["id"] = serve_as.id
         body["object"] = "list"
         body["model"] = serve_as.model
-        raw = body.get("usage")
-        usage = openai_usage.read_usage(raw) if isinstance(raw, dict) else None
-        if usage is not None:
+        raw, usage = body.get("usage"), None
+        if isinstance(raw, dict):
+            usage = openai_usage.read_usage(raw)
             body["usage"] = {
                 **openai_usage.extra_usage(raw),
                 "prompt_tokens": usage.input_tokens,
@@ -103,7 +103,9 @@ class OpenAIAdapter:
         return openai_errors.read_error(status, headers, data)
 
 
-def _request(upstream: Upstream, *, path: str, body: dict[str, Any], events: bool) -> UpstreamRequest:
+def _request(
+    upstream: Upstream, *, path: str, body: dict[str, Any], events: bool
+) -> UpstreamRequest:
     headers = [_JSON, _ACCEPT_EVENTS if events else _ACCEPT_JSON, _USER_AGENT]
     if upstream.credential:
         if "api_key_header" in upstream.quirks:  # Azure
@@ -146,7 +148,15 @@ def _repair_choice(choice: Any, *, position: int) -> None:
 
 
 def _has_output(message: Mapping[str, Any]) -> bool:
-    fields = ("content", "tool_calls", "function_call", "refusal", "reasoning", "reasoning_content", "audio")
+    fields = (
+        "content",
+        "tool_calls",
+        "function_call",
+        "refusal",
+        "reasoning",
+        "reasoning_content",
+        "audio",
+    )
     return any(message.get(name) for name in fields)
 
 

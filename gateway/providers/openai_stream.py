@@ -63,8 +63,8 @@ class OpenAIStream:
     """One answer of an OpenAI-compatible provider; see `StreamTranslator`."""
 
     __slots__ = (
-        "_id_theirs",
         "_id_ours",
+        "_id_theirs",
         "_model_ours",
         "_model_theirs",
         "_names",
@@ -229,7 +229,9 @@ class OpenAIStream:
         try:
             self._note(msgspec.convert(choice, _Choice))
         except msgspec.ValidationError as error:
-            raise ProviderError("bad_answer", f"The provider's chunk is malformed: {error}.") from None
+            raise ProviderError(
+                "bad_answer", f"The provider's chunk is malformed: {error}."
+            ) from None
         return choice
 
     def _labelled(self, chunk: dict[str, Any]) -> dict[str, Any]:

@@ -93,9 +93,7 @@ def wire_usage(usage: TokenUsage, *, extra: Mapping[str, Any] | None = None) -> 
     }
 
 
-def _totals(
-    raw: Mapping[str, Any], *, reasoning: int, audio: int, cached: int
-) -> tuple[int, int]:
+def _totals(raw: Mapping[str, Any], *, reasoning: int, audio: int, cached: int) -> tuple[int, int]:
     """
     Return input and output tokens with everything inside them that `total_tokens` says is there.
 

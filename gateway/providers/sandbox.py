@@ -50,14 +50,18 @@ SANDBOX_MODELS: Final = (
         'Waits before each piece; the last message may be {"delay_ms": 100, "tokens": 20}.',
     ),
     SandboxModel("sandbox/length", "chat", "Length", "Ends at its output limit (`length`)."),
-    SandboxModel("sandbox/overrun", "chat", "Overrun", "Answers twice as long as it was allowed to."),
+    SandboxModel(
+        "sandbox/overrun", "chat", "Overrun", "Answers twice as long as it was allowed to."
+    ),
     SandboxModel("sandbox/empty", "chat", "Empty", "Answers with no text at all."),
     SandboxModel("sandbox/no-usage", "chat", "No usage", "Answers without reporting usage."),
     SandboxModel("sandbox/broken-stream", "chat", "Broken stream", "Breaks off half way."),
     SandboxModel("sandbox/error-400", "chat", "Error 400", "Refuses the request as invalid."),
     SandboxModel("sandbox/error-401", "chat", "Error 401", "Refuses our account's key."),
     SandboxModel("sandbox/error-404", "chat", "Error 404", "Does not know the model."),
-    SandboxModel("sandbox/error-429", "chat", "Error 429", "Says that there are too many requests."),
+    SandboxModel(
+        "sandbox/error-429", "chat", "Error 429", "Says that there are too many requests."
+    ),
     SandboxModel("sandbox/error-500", "chat", "Error 500", "Fails inside."),
     SandboxModel("sandbox/error-503", "chat", "Error 503", "Is overloaded."),
     SandboxModel("sandbox/error-timeout", "chat", "Timeout", "Does not answer in time."),

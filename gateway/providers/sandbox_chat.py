@@ -168,9 +168,7 @@ def _said(body: Mapping[str, Any]) -> str:
         if pattern.search(asked):
             return answer
     quoted = asked[:_QUOTED_CHARACTERS]
-    return (
-        f'This is a simulated answer of {body["model"]}, since a test key asked. You said: "{quoted}"'
-    )
+    return f'This is a simulated answer of {body["model"]}, since a test key asked. You said: "{quoted}"'
 
 
 def _long_text(words: int) -> str:
@@ -178,9 +176,7 @@ def _long_text(words: int) -> str:
     return (_LONG_TEXT * (words // 10 + 1)).rsplit(" ", 11 - words % 10)[0] if words else ""
 
 
-def _called_tools(
-    body: Mapping[str, Any], *, all_of_them: bool
-) -> tuple[tuple[str, str], ...]:
+def _called_tools(body: Mapping[str, Any], *, all_of_them: bool) -> tuple[tuple[str, str], ...]:
     """
     Return the calls to answer with: none after a tool's result or by choice `none`.
 
@@ -299,7 +295,7 @@ def _prompt_tokens(body: Mapping[str, Any]) -> int:
     texts = [text for message in messages for text in _texts(message.get("content"))]
     if body.get("tools"):
         texts.append(_encode(body["tools"]).decode())
-    media = sum(
+    media: int = sum(
         part.get("type") != "text"
         for message in messages
         if isinstance(message.get("content"), list)

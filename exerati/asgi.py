@@ -1,0 +1,44 @@
+"""One ASGI application: `/v1` goes to the gateway's lean handler, the rest to Django."""
+
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "exerati.settings.base")
+
+site = get_asgi_application()
+
+from gateway.asgi import Gateway  # noqa: E402  models may be imported only once Django is set up
+
+gateway = Gateway()
+
+Message = dict[str, Any]
+
+
+async def application(
+    scope: Message,
+    receive: Callable[[], Awaitable[Message]],
+    send: Callable[[Message], Awaitable[None]],
+) -> None:
+    """Answer one connection."""
+    if scope["type"] == "http":
+        path = scope["path"]
+        if path.startswith("/v1/") or path == "/v1":
+            await gateway(scope, receive, send)
+        else:
+            await site(scope, receive, send)
+    elif scope["type"] == "lifespan":
+        await _lifespan(receive, send)
+
+
+async def _lifespan(
+    receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
+) -> None:
+    await receive()
+    await gateway.startup()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await gateway.shutdown()
+    await send({"type": "lifespan.shutdown.complete"})

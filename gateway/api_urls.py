@@ -1,0 +1,34 @@
+"""The URL table of /v1, answered by `gateway.asgi`."""
+
+from django.urls import path
+
+from gateway import api
+
+urlpatterns = [
+    path("v1/chat/completions", api.ChatCompletions.as_view(), name="chat_completions"),
+    path("v1/embeddings", api.Embeddings.as_view(), name="embeddings"),
+    path("v1/models", api.ModelList.as_view(), name="models"),
+    path("v1/models/<path:name>", api.ModelDetail.as_view(), name="model"),
+]
+
+# OpenAI's routes that we do not have (yet): 501 with a link instead of a 404 that looks like a typing error.
+NOT_SUPPORTED = (
+    "v1/assistants",
+    "v1/audio",
+    "v1/batches",
+    "v1/completions",
+    "v1/conversations",
+    "v1/evals",
+    "v1/files",
+    "v1/fine_tuning",
+    "v1/images",
+    "v1/messages",
+    "v1/moderations",
+    "v1/realtime",
+    "v1/rerank",
+    "v1/responses",
+    "v1/threads",
+    "v1/uploads",
+    "v1/vector_stores",
+    "v1/videos",
+)

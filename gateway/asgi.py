@@ -1,0 +1,198 @@
+"""
+The lean ASGI handler of /v1.
+
+Django's own handler spends most of a request on thread hops for signals and on middleware that an API has no
+use for. This one mints the request id, reads the body within size and time, finds the view in the URL table,
+and turns every exception into OpenAI's error envelope: the one place where that happens.
+"""
+
+import asyncio
+import logging
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseBase
+from django.urls import Resolver404, ResolverMatch, get_resolver
+
+from exerati.lib import ids
+from gateway import errors
+from gateway.api import Relayed
+from gateway.api_urls import NOT_SUPPORTED
+from gateway.context import CORS_HEADERS, CallContext, Message, Receive, Send
+from gateway.engine import Engine
+from gateway.upkeep import Upkeep
+
+URLCONF = "gateway.api_urls"
+PREFLIGHT_HEADERS = [
+    *CORS_HEADERS,
+    (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
+    (b"access-control-allow-headers", b"*, authorization"),
+    (b"access-control-max-age", b"86400"),
+]
+JSON_HEADER = (b"content-type", b"application/json")
+
+logger = logging.getLogger(__name__)
+
+
+class ClientDisconnected(Exception):
+    """The client hung up before its request was complete: nobody is there to be told."""
+
+
+class LeanRequest(HttpRequest):
+    """Django's request with only what a view of /v1 reads; the raw parts are in `call_context`."""
+
+    def __init__(self, scope: dict[str, Any], context: CallContext) -> None:
+        super().__init__()
+        self.path = self.path_info = scope["path"]
+        self.method = scope["method"]
+        self.call_context = context
+
+
+class Gateway:
+    """The ASGI application of /v1. The engine is made on the first use in its event loop, or by lifespan."""
+
+    def __init__(self) -> None:
+        self._engine: Engine | None = None
+        self._upkeep: Upkeep | None = None
+        self._starting = asyncio.Lock()
+
+    async def startup(self) -> None:
+        """Make the engine ready."""
+        await self._ready()
+
+    async def shutdown(self) -> None:
+        """Let what is under way settle, then disconnect from everything."""
+        if self._upkeep is not None and self._engine is not None:
+            await self._upkeep.stop()
+            await self._engine.close()
+            self._engine = self._upkeep = None
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request_id = ids.new_uuid()
+        if scope["method"] == "OPTIONS":
+            await _send_whole(send, 204, PREFLIGHT_HEADERS, b"")
+            return
+        context: CallContext | None = None
+        try:
+            context = CallContext(
+                engine=self._engine or await self._ready(),
+                request_id=request_id,
+                headers=scope["headers"],
+                body=b"",
+                client_address=scope["client"][0] if scope.get("client") else "",
+                receive=receive,
+                send=send,
+                client_request_id=_header(scope, b"x-request-id"),
+            )
+            match = _resolve(scope["method"], scope["path"])
+            context.body = await _read_body(scope, receive)
+            response = await match.func(LeanRequest(scope, context), *match.args, **match.kwargs)
+            if not isinstance(response, Relayed):
+                await _send_response(send, response, context)
+        except Exception as error:  # the API boundary: whatever it is, the client gets the envelope
+            await _send_error(send, error, request_id=request_id, context=context)
+
+    async def _ready(self) -> Engine:
+        async with self._starting:
+            if self._engine is None:
+                engine = Engine()
+                await engine.start()
+                self._upkeep = Upkeep(engine)
+                self._upkeep.start()
+                self._engine = engine
+        return self._engine
+
+
+@lru_cache(maxsize=4096)
+def _resolve(method: str, path: str) -> ResolverMatch:
+    """Return the view of a path; raises ApiError `unknown_url` or `not_supported`."""
+    try:
+        return get_resolver(URLCONF).resolve(path)
+    except Resolver404:
+        known = any(path.lstrip("/").startswith(prefix) for prefix in NOT_SUPPORTED)
+        raise (errors.not_supported(path) if known else errors.unknown_url(method, path)) from None
+
+
+async def _read_body(scope: dict[str, Any], receive: Receive) -> bytes:
+    """Return the body; raises ApiError or ClientDisconnected."""
+    declared = _header(scope, b"content-length")
+    if declared.isdigit() and int(declared) > settings.MAX_BODY_BYTES:
+        raise errors.request_too_large(settings.MAX_BODY_BYTES)
+    message = await receive() if declared == "0" else await _in_time(receive)
+    if not message.get("more_body", False):
+        return _body_part(message)
+    parts, size = [_body_part(message)], len(message.get("body", b""))
+    try:
+        async with asyncio.timeout(settings.BODY_SECONDS):
+            while message.get("more_body", False):
+                message = await receive()
+                parts.append(_body_part(message))
+                size += len(parts[-1])
+                if size > settings.MAX_BODY_BYTES:
+                    raise errors.request_too_large(settings.MAX_BODY_BYTES)
+    except TimeoutError:
+        raise errors.request_timeout(settings.BODY_SECONDS) from None
+    return b"".join(parts)
+
+
+async def _in_time(receive: Receive) -> Message:
+    try:
+        async with asyncio.timeout(settings.BODY_SECONDS):
+            return await receive()
+    except TimeoutError:
+        raise errors.request_timeout(settings.BODY_SECONDS) from None
+
+
+def _body_part(message: Message) -> bytes:
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnected
+    body: bytes = message.get("body", b"")
+    return body
+
+
+async def _send_response(send: Send, response: HttpResponseBase, context: CallContext) -> None:
+    headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.items()]
+    content: bytes = response.content  # type: ignore[attr-defined]  # views of /v1 return whole responses
+    await _send_whole(send, response.status_code, headers + context.common_headers(), content)
+
+
+async def _send_error(
+    send: Send, error: Exception, *, request_id: Any, context: CallContext | None
+) -> None:
+    if isinstance(error, ClientDisconnected):
+        return
+    shown_id = f"req_{ids.encode(request_id)}"
+    known = errors.from_exception(error)
+    if known.status >= 500:
+        logger.error("%s failed with %s", shown_id, known.code, exc_info=error)
+    headers = [
+        (name.encode("ascii"), value.encode("latin-1")) for name, value in known.headers.items()
+    ]
+    headers.append(JSON_HEADER)
+    headers += (
+        context.common_headers()
+        if context
+        else [*CORS_HEADERS, (b"x-request-id", shown_id.encode())]
+    )
+    await _send_whole(
+        send, known.status, headers, msgspec.json.encode(errors.body(known, request_id=shown_id))
+    )
+
+
+async def _send_whole(
+    send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes
+) -> None:
+    headers = [*headers, (b"content-length", b"%d" % len(body)), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _header(scope: dict[str, Any], name: bytes) -> str:
+    for key, value in scope["headers"]:
+        if key == name:
+            text: str = value.decode("latin-1")
+            return text
+    return ""

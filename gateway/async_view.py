@@ -1,0 +1,54 @@
+"""AsyncAPIView: Django REST framework's dispatch with `await`, and nothing else changed but what /v1 never uses."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar
+
+from django.http import HttpResponseBase
+from rest_framework.exceptions import MethodNotAllowed
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from apikeys.authentication import authenticate
+from apikeys.snapshots import KeySnapshot
+from gateway.context import CallContext
+from gateway.errors import endpoint_not_allowed
+
+Handler = Callable[..., Awaitable[HttpResponseBase]]
+
+
+class AsyncAPIView(APIView):
+    """
+    One endpoint of /v1: authentication by key and endpoint scope here, for every route alike.
+
+    Content negotiation, parsers and renderers of the framework are passed by: bodies are read by
+    `gateway.json_body`, answers are bytes already. Exceptions go up to the ASGI handler, which has the one table
+    of errors.
+    """
+
+    endpoint: ClassVar[str]
+    authentication_classes = ()
+    permission_classes = ()
+    throttle_classes = ()
+
+    async def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]  # awaited
+        """Authenticate, check the key's endpoint scope, and run the method's handler."""
+        self.args, self.kwargs = args, kwargs
+        self.request = Request(request)
+        context: CallContext = request.call_context
+        self.key = await self.authenticate(context)
+        if not self.key.allows_endpoint(self.endpoint):
+            raise endpoint_not_allowed(request.path)
+        method = request.method.lower()
+        if method not in self.http_method_names or not hasattr(self, method):
+            raise MethodNotAllowed(request.method)
+        handler: Handler = getattr(self, method)
+        return await handler(context, *args, **kwargs)
+
+    async def authenticate(self, context: CallContext) -> KeySnapshot:
+        """Return the request's key; raises a kind of AuthenticationFailed."""
+        return await authenticate(
+            context.headers,
+            client_address=context.client_address,
+            directory=context.engine.keys,
+            pepper=context.engine.pepper,
+        )

@@ -1,0 +1,134 @@
+"""
+Everything a gateway process holds: doors to money, limits, keys and providers, the catalog, the open calls.
+
+One Engine belongs to one event loop. `upkeep` keeps it alive: leases, sweep, pings, cuts and refreshes.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import close_old_connections
+
+from apikeys.snapshots import KeyDirectory
+from billing.budgets import Budgets
+from billing.metering import Metering, Settled
+from billing.types import Settlement
+from exerati.lib import ids
+from exerati.lib.database import Connection
+from gateway.limits import Limits, processes_sharing
+from gateway.open_call import OpenCall
+from gateway.providers import sandbox
+from gateway.providers.base import Upstream, UpstreamRequest, UpstreamResponse
+from gateway.providers.client import Client
+from gateway.snapshot import SANDBOX, SIGNATURE_QUERY, Catalog, load_catalog
+
+RETRY_SETTLE_SECONDS = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+class Engine:
+    """One gateway process."""
+
+    catalog: Catalog
+
+    def __init__(self) -> None:
+        self.owner: UUID = ids.new_uuid()
+        self.pepper: bytes = settings.KEY_PEPPER
+        self.budgets = Budgets(self.owner, lease_seconds=settings.LEASE_SECONDS)
+        self.metering = Metering()
+        self.limits = Limits(processes=processes_sharing())
+        self.keys = KeyDirectory(self._key_inactive)
+        self.client = Client(
+            connect_seconds=settings.UPSTREAM_CONNECT_SECONDS,
+            read_seconds=settings.UPSTREAM_FIRST_BYTE_SECONDS,
+        )
+        self.open_calls: dict[UUID, OpenCall] = {}
+        self._background: set[asyncio.Task[Any]] = set()
+        self._catalog_connection = Connection("catalog")
+        self._catalog_signature = ""
+
+    async def start(self) -> None:
+        """Read the catalog; raises psycopg.OperationalError when the database is away."""
+        await self.refresh_catalog()
+
+    async def close(self) -> None:
+        """Finish what is under way behind, then disconnect from everything."""
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self.metering.close()
+        await self.budgets.close()
+        await self.limits.close()
+        await self.keys.close()
+        await self.client.close()
+        await self._catalog_connection.close()
+
+    async def refresh_catalog(self) -> None:
+        """Read the catalog again if any row of it has changed."""
+        signature = await self._catalog_connection.fetch_value(SIGNATURE_QUERY)
+        if signature != self._catalog_signature:
+            self.catalog = await sync_to_async(_load_catalog, thread_sensitive=False)()
+            self._catalog_signature = signature
+
+    async def send(self, request: UpstreamRequest, upstream: Upstream) -> UpstreamResponse:
+        """Send a request to a provider, or to the sandbox in this process. Raises ProviderError."""
+        if upstream.api == SANDBOX:
+            return await sandbox.respond(request, now=int(time.time()))
+        return await self.client.send(request)
+
+    def opened(self, call: OpenCall) -> None:
+        """Take charge of a call that has been admitted."""
+        self.open_calls[call.request_id] = call
+
+    async def settle(self, call: OpenCall, settlement: Settlement) -> None:
+        """
+        Settle and close the call. Waits a moment for the result, then lets it go on behind: the answer's
+        last bytes should not wait for a slow database.
+        """
+        task = self.behind(self._settle_until_done(call, settlement))
+        await asyncio.wait([task], timeout=settings.SETTLE_WAIT_SECONDS)
+
+    def settle_behind(self, call: OpenCall, settlement: Settlement) -> None:
+        """Settle without waiting at all, for a process that is being stopped."""
+        self.behind(self._settle_until_done(call, settlement))
+
+    def behind(self, work: Awaitable[Any]) -> "asyncio.Task[Any]":
+        """Run something in a task that the engine waits for before it closes."""
+        task = asyncio.ensure_future(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
+
+    async def _settle_until_done(self, call: OpenCall, settlement: Settlement) -> Settled | None:
+        # While the database is away the call stays open, so its lease is renewed as soon as it is back.
+        try:
+            while True:
+                try:
+                    return await self.metering.settle(settlement)
+                except psycopg.OperationalError as error:
+                    logger.warning("settling %s again: %s", call.public_id, error)
+                    await asyncio.sleep(RETRY_SETTLE_SECONDS)
+        finally:
+            self.open_calls.pop(call.request_id, None)
+            usage = settlement.usage
+            used = usage.input_tokens + usage.output_tokens
+            self.limits.free(call.slot, unused_tokens=call.slot.tokens - used)
+
+    def _key_inactive(self, key_id: int) -> None:
+        for call in list(self.open_calls.values()):
+            if call.key.id == key_id:
+                call.cut("key_inactive")
+
+
+def _load_catalog() -> Catalog:
+    close_old_connections()
+    try:
+        return load_catalog()
+    finally:
+        close_old_connections()

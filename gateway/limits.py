@@ -1,0 +1,142 @@
+"""
+Requests, tokens and open calls per key, counted in Redis by one script for a whole batch of calls.
+
+When Redis is away or slow each process goes on with its local share of every limit; money does not depend
+on any of this.
+"""
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import redis.exceptions
+from django.conf import settings
+
+from exerati.lib.batch import Batcher
+from exerati.lib.redis import async_client
+from gateway.limit_types import Allowance, TakeSlot
+from gateway.local_limits import LocalLimits
+
+SCRIPT = (Path(__file__).parent / "lua" / "limits.lua").read_text()
+LEASE_MS = 30_000
+PAUSE_SECONDS = 1.0
+
+logger = logging.getLogger(__name__)
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(list[Any]).decode
+
+Command = tuple[int, tuple[Any, ...]]  # (organization id, one row of the script's argument)
+
+
+class RateLimited(Exception):
+    """A key is over one of its limits: `kind` is `requests`, `tokens` or `concurrency`."""
+
+    def __init__(self, kind: str, *, limit: int, allowance: Allowance, slot: TakeSlot) -> None:
+        super().__init__(kind)
+        self.kind = kind
+        self.limit = limit
+        self.remaining = 0
+        self.retry_after_seconds = max(0.001, allowance.retry_ms / 1000)
+        self.allowance = allowance
+        self.slot = slot
+
+
+class Limits:
+    """The batched door to the limits of one gateway process."""
+
+    def __init__(self, *, processes: int) -> None:
+        self._redis = async_client()
+        self._script = self._redis.register_script(SCRIPT)
+        self._local = LocalLimits(processes=processes)
+        self._away_until = 0.0
+        self._batcher: Batcher[Command, Any] = Batcher(self._send)
+
+    async def take(self, slot: TakeSlot) -> Allowance:
+        """Count one call; raises RateLimited. What was taken is given back by `free`."""
+        if slot.tokens > slot.tokens_per_minute:
+            # It could never be let in; refuse with the limit instead of for ever asking to retry.
+            slot = slot._replace(tokens=slot.tokens_per_minute)
+        row = ("take", slot.key_id, slot.request, slot.requests_per_minute, slot.tokens)
+        row += (slot.tokens_per_minute, slot.concurrency, LEASE_MS)
+        answer = await self._call((slot.organization_id, row))
+        if answer is None:
+            allowance = self._local.take(slot, now_ms=time.monotonic() * 1000)
+        else:
+            allowance = Allowance(*answer)
+        if allowance.refused:
+            limit = {"requests": slot.requests_per_minute, "tokens": slot.tokens_per_minute}
+            raise RateLimited(
+                allowance.refused,
+                limit=limit.get(allowance.refused, slot.concurrency),
+                allowance=allowance,
+                slot=slot,
+            )
+        return allowance
+
+    def free(self, slot: TakeSlot, *, unused_tokens: int) -> None:
+        """End a call: its place is free at once, and tokens it did not use are given back. Does not wait."""
+        unused = max(0, unused_tokens)
+        self._local.free(slot.key_id, slot.request, tokens=unused)
+        if time.monotonic() < self._away_until:
+            return
+        row = ("free", slot.key_id, slot.request, unused, slot.tokens_per_minute)
+        self._batcher.submit((slot.organization_id, row)).add_done_callback(_ignore_result)
+
+    def keep(self, slots: Sequence[TakeSlot]) -> None:
+        """Renew the places of calls that are still open. Does not wait."""
+        if time.monotonic() < self._away_until:
+            return
+        for slot in slots:
+            row = ("keep", slot.key_id, slot.request, LEASE_MS)
+            self._batcher.submit((slot.organization_id, row)).add_done_callback(_ignore_result)
+
+    async def close(self) -> None:
+        """Send what is queued, then disconnect."""
+        await self._batcher.close()
+        await self._redis.aclose()
+
+    async def _call(self, command: Command) -> Any:
+        """Return the script's answer, or None while Redis is away."""
+        if time.monotonic() < self._away_until:
+            return None
+        try:
+            return await self._batcher.call(command)
+        except (redis.exceptions.RedisError, OSError, TimeoutError) as error:
+            if time.monotonic() >= self._away_until:
+                logger.warning("rate limits fall back to the local share: %s", error)
+            self._away_until = time.monotonic() + PAUSE_SECONDS
+            return None
+
+    async def _send(self, commands: Sequence[Command]) -> list[Any]:
+        by_organization: dict[int, list[int]] = defaultdict(list)
+        for index, (organization_id, _) in enumerate(commands):
+            by_organization[organization_id].append(index)
+        answers: list[Any] = [None] * len(commands)
+        scripts = [
+            self._script(
+                keys=[f"{{limits:{organization_id}}}"],
+                args=[_encode([commands[index][1] for index in indexes])],
+            )
+            for organization_id, indexes in by_organization.items()
+        ]
+        results = await asyncio.gather(*scripts) if len(scripts) > 1 else [await scripts[0]]
+        for indexes, result in zip(by_organization.values(), results, strict=True):
+            for index, answer in zip(indexes, _decode(result), strict=True):
+                answers[index] = answer
+        return answers
+
+
+def processes_sharing() -> int:
+    """Return how many gateway processes share each limit while Redis is away."""
+    return int(settings.GATEWAY_PROCESSES)
+
+
+def _ignore_result(future: "asyncio.Future[Any]") -> None:
+    # A place that could not be freed runs out with its lease.
+    if not future.cancelled():
+        future.exception()

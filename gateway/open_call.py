@@ -1,0 +1,106 @@
+"""The state of one call between admission and settlement."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal, Protocol
+from uuid import UUID
+
+from apikeys.snapshots import KeySnapshot
+from billing.types import AttemptRecord, Price, TokenBound, TokenUsage
+from gateway.limit_types import Allowance, TakeSlot
+from gateway.providers.base import StreamTranslator
+from gateway.snapshot import ModelSnapshot
+from gateway.tokens import count_text
+
+CutReason = Literal[
+    "", "client_left", "key_inactive", "idle_upstream", "slow_reader", "lease_lost", "shutdown"
+]
+
+
+class CallCut(Exception):
+    """The call was stopped before its answer was there; `reason` is a CutReason."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Pinged(Protocol):
+    """A stream that can be kept open while its provider is silent."""
+
+    async def ping(self) -> None: ...
+
+
+@dataclass(slots=True)
+class OpenCall:
+    """
+    One admitted call. `cut` is how anybody stops it: the call itself then settles what was delivered.
+    `count_input` counts the request's tokens, which is done only when the provider does not.
+
+    Times are `time.monotonic()` seconds. `output_tokens` counts what was delivered up to the last progress
+    report; the translator's text is counted and dropped then, so that long streams do not pile up.
+    """
+
+    request_id: UUID
+    public_id: str
+    endpoint: str
+    key: KeySnapshot
+    model: ModelSnapshot
+    price: Price
+    bound: TokenBound
+    upper_nanousd: int
+    slot: TakeSlot
+    allowance: Allowance
+    streamed: bool
+    client_request_id: str = ""
+    started: float = field(default_factory=time.monotonic)
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    sent: bool = False
+    client_left: bool = False
+    cut_reason: CutReason = ""
+    cuttable: "asyncio.Task[None] | None" = None
+    translator: StreamTranslator | None = None
+    stream: "Pinged | None" = None
+    attempts: list[AttemptRecord] = field(default_factory=list)
+    count_input: Callable[[], int] = lambda: 0
+    output_tokens: int = 0
+    first_token_ms: int | None = None
+    last_read: float = 0.0
+    last_sent: float = 0.0
+    sending_since: float = 0.0
+
+    @property
+    def elapsed_ms(self) -> int:
+        """Milliseconds since admission."""
+        return int((time.monotonic() - self.started) * 1000)
+
+    def cut(self, reason: CutReason) -> None:
+        """Stop the call if it is waiting for its provider or its client; the first reason stands."""
+        if self.cut_reason or self.cuttable is None:
+            return
+        self.cut_reason = reason
+        self.cuttable.cancel()
+
+    def client_gone(self) -> None:
+        """The client hung up: stop, unless its key asks to let the provider finish."""
+        self.client_left = True
+        if not self.key.drain_on_disconnect:
+            self.cut("client_left")
+
+    def count_output(self) -> int:
+        """Return the tokens delivered so far, counting the text that came since the last time."""
+        if self.translator is not None and self.translator.output_text:
+            text = "".join(self.translator.output_text)
+            self.translator.output_text.clear()
+            self.output_tokens += count_text(text, model=self.model.name)
+        return self.output_tokens
+
+    def delivered_usage(self) -> TokenUsage:
+        """Return what the client got, as usage: the counted input and the counted output."""
+        return TokenUsage(
+            input_tokens=min(self.count_input(), self.bound.input_tokens),
+            output_tokens=min(self.count_output(), self.bound.output_tokens),
+        )

@@ -1,0 +1,146 @@
+"""
+The only door to providers, and the only importer of httpx.
+
+httpx gives requests, errors and the transport seam; one aiohttp session of our own does the work below it,
+because httpx's own pool loses slots for ever when requests are cancelled (docs/decisions/0003). Connections
+are refused redirects, cookies, proxies and compression, so that what a provider sends is what we read.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from gateway.providers.base import ProviderError, UpstreamRequest, UpstreamResponse
+
+MAX_BODY_BYTES = 64 * 1024 * 1024
+MAX_CONNECTIONS = 10_000
+SKIPPED_HEADERS = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
+
+logger = logging.getLogger(__name__)
+
+
+class Client:
+    """Sends requests to providers from one event loop."""
+
+    def __init__(self, *, connect_seconds: float, read_seconds: float) -> None:
+        self._timeout = {"connect": connect_seconds, "read": read_seconds, "pool": None}
+        self._session: aiohttp.ClientSession | None = None
+        self._transport: AiohttpTransport | None = None
+
+    async def send(self, request: UpstreamRequest) -> UpstreamResponse:
+        """
+        Send the request and return the answer as soon as its headers are there.
+
+        Raises ProviderError of kind `connection` or `timeout`; its `sent` is false only when the request
+        cannot have reached the provider.
+        """
+        outgoing = httpx.Request(
+            request.method,
+            _url(request.url),
+            headers=list(request.headers),
+            content=request.body,
+            extensions={"timeout": self._timeout},
+        )
+        try:
+            response = await self._ready().handle_async_request(outgoing)
+        except httpx.TransportError as error:
+            raise _provider_error(error) from error
+        return _Response(response)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._session is not None:
+            await self._session.close()
+
+    def _ready(self) -> AiohttpTransport:
+        if self._transport is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=MAX_CONNECTIONS,
+                    ssl=_ssl_context(),
+                    ttl_dns_cache=60,
+                    keepalive_timeout=60,
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                skip_auto_headers=SKIPPED_HEADERS,
+                trust_env=False,
+                read_bufsize=2**16,
+            )
+            self._transport = AiohttpTransport(client=self._session, verify=_ssl_context())
+        return self._transport
+
+
+class _Response:
+    """One answer; `close` gives a fully read connection back to the pool and drops any other."""
+
+    __slots__ = ("_response", "headers", "status")
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = response.headers
+
+    async def read(self) -> bytes:
+        """Return the whole body; raises ProviderError when it breaks off or passes 64 MiB."""
+        parts: list[bytes] = []
+        size = 0
+        async for part in self.chunks():
+            parts.append(part)
+            size += len(part)
+            if size > MAX_BODY_BYTES:
+                raise ProviderError(
+                    "bad_answer", "The provider's answer is too large.", status=self.status
+                )
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it arrives; raises ProviderError when it breaks off."""
+        try:
+            async for chunk in self._response.stream:  # type: ignore[union-attr]  # the transport's is async
+                yield chunk
+        except httpx.TransportError as error:
+            raise _provider_error(error) from error
+
+    async def close(self) -> None:
+        """End the exchange."""
+        await self._response.stream.aclose()  # type: ignore[union-attr]  # the transport's is async
+
+
+def _provider_error(error: httpx.TransportError) -> ProviderError:
+    """
+    Say what a transport error means for a retry.
+
+    The transport reports a connection that died after the request was sent as ConnectTimeout, so the cause
+    decides: only a failure to connect at all is a request that was never sent.
+    """
+    cause: Any = error.__cause__
+    never_sent = isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+    if isinstance(cause, aiohttp.ServerTimeoutError | TimeoutError):
+        message = (
+            "The provider could not be reached in time."
+            if never_sent
+            else "The provider took too long."
+        )
+        return ProviderError("timeout", message, sent=not never_sent)
+    message = (
+        "The provider could not be reached."
+        if never_sent
+        else "The provider closed the connection."
+    )
+    logger.info("upstream connection failed: %r", cause or error)
+    return ProviderError("connection", message, sent=not never_sent)
+
+
+@lru_cache(maxsize=1024)
+def _url(url: str) -> httpx.URL:
+    return httpx.URL(url)
+
+
+@lru_cache(maxsize=1)
+def _ssl_context() -> Any:
+    return httpx.create_ssl_context(trust_env=False)

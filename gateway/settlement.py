@@ -1,0 +1,140 @@
+"""
+The settlement policy: from how a call ended to what is charged for it, and on which basis.
+
+Finished: the provider's usage, else counted. Client left, key revoked, stopped by us for the client's sake:
+input and delivered output. Failed after output: the same. Failed before output, empty answer, our own
+error: nothing. Published in docs/site/budgets.md; pure.
+"""
+
+from dataclasses import replace
+
+from billing import pricing
+from billing.price_book import Dated
+from billing.price_book import at as price_at
+from billing.types import Basis, Outcome, Settlement, TokenBound, TokenUsage
+from gateway.open_call import OpenCall
+
+
+def settlement(
+    call: OpenCall,
+    *,
+    reported: TokenUsage | None,
+    outcome: Outcome,
+    status: int,
+    has_output: bool,
+    error_code: str = "",
+    finish_reason: str = "",
+    upstream_id: str = "",
+    costs: tuple[Dated, ...] = (),
+    now: float,
+) -> "Settlement":
+    """
+    Return the settlement of a call.
+
+    `reported` is the provider's own word on the final usage, None when it gave none. `costs` are the
+    versions of what the serving route costs us.
+    """
+    basis, billed = _basis(call, reported, outcome=outcome, has_output=has_output)
+    usage = clamp(billed, call.bound)
+    price = pricing.charge_nanousd(usage, price=call.price)
+    charge = 0 if basis == "waived" or call.key.mode == "test" else min(price, call.upper_nanousd)
+    cost = _cost(billed, costs, now) if call.sent else 0
+    if call.attempts and cost is not None:
+        call.attempts[-1] = replace(call.attempts[-1], provider_cost_nanousd=cost)
+    served = call.attempts[-1] if call.attempts else None
+    return Settlement(
+        request_id=call.request_id,
+        usage=usage,
+        outcome=outcome,
+        basis=basis,
+        price_nanousd=price,
+        charge_nanousd=charge,
+        provider_cost_nanousd=cost,
+        provider=served.provider if served else "",
+        upstream_model=served.upstream_model if served else "",
+        upstream_id=upstream_id[:200],
+        status=status,
+        error_code=error_code[:60],
+        finish_reason=finish_reason[:40],
+        first_token_ms=call.first_token_ms,
+        duration_ms=call.elapsed_ms,
+        client_request_id=call.client_request_id[:200],
+        attempts=tuple(call.attempts),
+    )
+
+
+def clamp(usage: TokenUsage, bound: TokenBound) -> TokenUsage:
+    """
+    Return the usage with every count inside 0 and what was reserved.
+
+    Providers have reported negative, absurd and inconsistent usage; none of it may pass the bound.
+    """
+    input_tokens = _within(usage.input_tokens, bound.input_tokens)
+    output_tokens = _within(usage.output_tokens, bound.output_tokens)
+    if (
+        _is_sound(usage)
+        and input_tokens == usage.input_tokens
+        and output_tokens == usage.output_tokens
+    ):
+        return usage
+    return TokenUsage(
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        cache_read_tokens=_within(usage.cache_read_tokens, input_tokens),
+        cache_write_5m_tokens=_within(usage.cache_write_5m_tokens, input_tokens),
+        cache_write_1h_tokens=_within(usage.cache_write_1h_tokens, input_tokens),
+        reasoning_tokens=_within(usage.reasoning_tokens, output_tokens),
+        audio_input_tokens=_within(usage.audio_input_tokens, input_tokens),
+        audio_output_tokens=_within(usage.audio_output_tokens, output_tokens),
+        image_input_tokens=_within(usage.image_input_tokens, input_tokens),
+        image_output_tokens=_within(usage.image_output_tokens, output_tokens),
+        images=_within(usage.images, bound.images),
+        seconds=_within(usage.seconds, bound.seconds),
+        characters=_within(usage.characters, bound.characters),
+        searches=_within(usage.searches, bound.searches),
+        calls=_within(usage.calls, bound.calls),
+    )
+
+
+def _basis(
+    call: OpenCall, reported: TokenUsage | None, *, outcome: Outcome, has_output: bool
+) -> tuple[Basis, TokenUsage]:
+    if not has_output or not call.sent:
+        return "waived", reported or TokenUsage()
+    if reported is not None and outcome == "finished":
+        return "reported", reported
+    return "counted", call.delivered_usage()
+
+
+def _cost(usage: TokenUsage, costs: tuple[Dated, ...], now: float) -> int | None:
+    card = price_at(costs, now)
+    if card is None:
+        return None
+    try:
+        return max(0, pricing.charge_nanousd(usage, price=card))
+    except pricing.PriceMissing:
+        return None
+
+
+def _is_sound(usage: TokenUsage) -> bool:
+    return (
+        min(
+            usage.cache_read_tokens,
+            usage.cache_write_5m_tokens,
+            usage.cache_write_1h_tokens,
+            usage.reasoning_tokens,
+            usage.audio_input_tokens,
+            usage.audio_output_tokens,
+            usage.image_input_tokens,
+            usage.image_output_tokens,
+        )
+        >= 0
+        and usage.cache_read_tokens + usage.cache_write_5m_tokens + usage.cache_write_1h_tokens
+        <= usage.input_tokens
+        and usage.reasoning_tokens <= usage.output_tokens
+        and usage.images == usage.seconds == usage.characters == usage.searches == 0
+    )
+
+
+def _within(count: int, most: int) -> int:
+    return min(max(count, 0), most)

@@ -1,0 +1,194 @@
+"""
+Relays one streamed answer: provider's bytes in, OpenAI's events out, usage held back until the end.
+
+The response starts only with the first event, so that everything before it can still become an HTTP error or
+another route. The settlement is waited for before the last bytes, which carry usage and cost.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from billing.types import Outcome, Settlement
+from exerati.lib.money import usd_text
+from gateway.dispatch import BuildRequest, first_good, settled_on_failure, shown_cost
+from gateway.engine import Engine
+from gateway.errors import ApiError, from_exception, stream_error
+from gateway.open_call import OpenCall
+from gateway.providers.base import (
+    Adapter,
+    ProviderError,
+    ServeAs,
+    StreamTranslator,
+    UpstreamResponse,
+)
+from gateway.providers.openai_usage import wire_usage
+from gateway.settlement import settlement
+from gateway.snapshot import RouteSnapshot
+from gateway.sse import DONE, PING, EventTooLarge, SseDecoder, frame
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class EventStream:
+    """
+    The client's side of one stream. `start` is called once, before the first bytes.
+
+    Bytes may be sent from two tasks (the relay and the keep-alive): each send is whole events, so they may
+    come between each other but never inside.
+    """
+
+    def __init__(self, send: Send, start: Callable[[], dict[str, Any]], call: OpenCall) -> None:
+        self._send = send
+        self._start = start
+        self._call = call
+        self.started = False
+
+    async def write(self, data: bytes) -> None:
+        """Send events to the client; waits while its connection is full."""
+        call = self._call
+        if not self.started:
+            self.started = True
+            await self._send(self._start())
+        call.sending_since = time.monotonic()
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        call.sending_since = 0.0
+        call.last_sent = time.monotonic()
+
+    async def ping(self) -> None:
+        """Keep a silent connection open."""
+        if self.started and not self._call.sending_since:
+            await self.write(PING)
+
+    async def end(self, data: bytes) -> None:
+        """Send the last bytes."""
+        if not self.started:
+            self.started = True
+            await self._send(self._start())
+        await self._send({"type": "http.response.body", "body": data, "more_body": False})
+
+
+async def relay(
+    engine: Engine, call: OpenCall, *, stream: EventStream, build: BuildRequest, serve_as: ServeAs
+) -> None:
+    """
+    Answer the call as a stream, settled.
+
+    Raises what `answer_whole` raises as long as nothing was sent; after that an error becomes the stream's
+    last event, and what was delivered is charged.
+    """
+    call.stream = stream
+    try:
+        route = await _relay_routes(engine, call, stream=stream, build=build, serve_as=serve_as)
+    except Exception as error:
+        # The settlement is done; only the client is still to be told.
+        if not stream.started:
+            raise
+        await _end_with_error(stream, call, from_exception(error))
+        return
+    translator = call.translator
+    assert translator is not None  # noqa: S101  first_good has returned, so a stream was read
+    result = _finished(call, translator, route)
+    await engine.settle(call, result)
+    tail = (
+        _usage_frame(translator, serve_as, cost=shown_cost(call, result))
+        if serve_as.include_usage
+        else b""
+    )
+    await stream.end(tail + DONE)
+
+
+async def _relay_routes(
+    engine: Engine, call: OpenCall, *, stream: EventStream, build: BuildRequest, serve_as: ServeAs
+) -> RouteSnapshot:
+    async def consume(
+        adapter: Adapter, route: RouteSnapshot, response: UpstreamResponse
+    ) -> RouteSnapshot:
+        if response.status >= 400:
+            raise adapter.error(response.status, response.headers, await response.read())
+        translator = adapter.chat_stream(serve_as=serve_as, quirks=route.upstream.quirks)
+        call.translator = translator
+        await _pump(response, translator, call, stream)
+        return route
+
+    async with settled_on_failure(engine, call):
+        return await first_good(engine, call, build=build, consume=consume)
+
+
+async def _pump(
+    response: UpstreamResponse, translator: StreamTranslator, call: OpenCall, stream: EventStream
+) -> None:
+    """Move events until the provider has said its last word. This loop is the cost of a chunk."""
+    decoder = SseDecoder()
+    feed = translator.feed
+    try:
+        async for data in response.chunks():
+            call.last_read = time.monotonic()
+            out = [
+                frame(payload)
+                for event, line in decoder.feed(data)
+                for payload in feed(event, line)
+            ]
+            if out:
+                if call.first_token_ms is None:
+                    call.first_token_ms = call.elapsed_ms
+                await stream.write(b"".join(out))
+            if translator.done:
+                break
+        rest = [frame(payload) for event, line in decoder.flush() for payload in feed(event, line)]
+        rest += [frame(payload) for payload in translator.finish()]
+    except EventTooLarge as error:
+        raise ProviderError(
+            "bad_answer", "The provider sent an event that is too large."
+        ) from error
+    if rest:
+        if call.first_token_ms is None:
+            call.first_token_ms = call.elapsed_ms
+        await stream.write(b"".join(rest))
+
+
+def _finished(call: OpenCall, translator: StreamTranslator, route: RouteSnapshot) -> Settlement:
+    has_output = call.first_token_ms is not None and (
+        bool(translator.finish_reason) or call.count_output() > 0
+    )
+    outcome: Outcome = (
+        "client_left" if call.client_left and not call.key.drain_on_disconnect else "finished"
+    )
+    return settlement(
+        call,
+        reported=translator.usage,
+        outcome=outcome if has_output else "empty",
+        status=200,
+        has_output=has_output,
+        finish_reason=translator.finish_reason,
+        upstream_id=translator.upstream_id,
+        costs=route.costs,
+        now=time.time(),
+    )
+
+
+async def _end_with_error(stream: EventStream, call: OpenCall, error: ApiError) -> None:
+    if call.client_left:
+        return
+    try:
+        async with asyncio.timeout(1):
+            await stream.end(frame(stream_error(error, request_id=f"req_{call.public_id}")) + DONE)
+    except TimeoutError:
+        return  # a reader that stopped reading cannot be told
+
+
+def _usage_frame(translator: StreamTranslator, serve_as: ServeAs, *, cost: int) -> bytes:
+    usage = wire_usage(translator.usage, extra=translator.usage_extra) if translator.usage else {}
+    usage["cost"] = msgspec.Raw(usd_text(cost).encode())
+    chunk = {
+        "id": serve_as.id,
+        "object": "chat.completion.chunk",
+        "created": serve_as.created,
+        "model": serve_as.model,
+        "choices": [],
+        "usage": usage,
+    }
+    return frame(msgspec.json.encode(chunk))

@@ -1,0 +1,129 @@
+"""
+What a gateway process does every few seconds for its open calls: renew leases and store progress, keep silent
+streams open, cut those that may not go on, sweep up after dead processes, and re-read keys and catalog.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+import psycopg
+import redis.exceptions
+from django.conf import settings
+
+from billing import pricing
+from exerati.lib.broadcast import CATALOG_CHANGED, KEY_CHANGED
+from exerati.lib.redis import async_client
+from gateway.engine import Engine
+from gateway.open_call import OpenCall
+
+TICK_SECONDS = 1.0
+RESUBSCRIBE_SECONDS = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+class Upkeep:
+    """The background work of one engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._renewed = time.monotonic()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin all rounds."""
+        rounds: tuple[tuple[float, Callable[[], Awaitable[object]]], ...] = (
+            (settings.LEASE_RENEW_SECONDS, self._renew),
+            (settings.SWEEP_SECONDS, self._engine.budgets.sweep),
+            (settings.KEY_SNAPSHOT_SECONDS, self._engine.keys.refresh),
+            (settings.CATALOG_SNAPSHOT_SECONDS, self._engine.refresh_catalog),
+            (TICK_SECONDS, self._watch_streams),
+        )
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(_every(seconds, work)) for seconds, work in rounds]
+        self._tasks.append(loop.create_task(self._listen()))
+
+    async def stop(self) -> None:
+        """End all rounds."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _renew(self) -> None:
+        """Renew every lease in one statement; stop what was lost, and everything when this fails for long."""
+        calls = list(self._engine.open_calls.values())
+        try:
+            lost = (
+                await self._engine.budgets.renew([_progress(call) for call in calls])
+                if calls
+                else []
+            )
+            self._renewed = time.monotonic()
+        except psycopg.OperationalError:
+            lost = []
+            if time.monotonic() - self._renewed > settings.LEASE_STALE_SECONDS:
+                for call in calls:
+                    call.cut("lease_lost")
+            raise
+        for request_id in lost:
+            if request_id in self._engine.open_calls:
+                self._engine.open_calls[request_id].cut("lease_lost")
+        self._engine.limits.keep([call.slot for call in calls])
+
+    async def _watch_streams(self) -> None:
+        """Look at each stream: ping a silent one, cut one whose provider or reader has stopped."""
+        now = time.monotonic()
+        for call in list(self._engine.open_calls.values()):
+            if call.stream is None:
+                continue
+            if call.last_read and now - call.last_read > settings.UPSTREAM_IDLE_SECONDS:
+                call.cut("idle_upstream")
+            elif call.sending_since and now - call.sending_since > settings.SLOW_READER_SECONDS:
+                call.cut("slow_reader")
+            elif now - (call.last_sent or call.started) > settings.KEEPALIVE_SECONDS:
+                self._engine.behind(call.stream.ping())
+
+    async def _listen(self) -> None:
+        """Follow the broadcasts; after a lost connection everything is read again."""
+        while True:
+            client = async_client(timeout_seconds=None)
+            try:
+                async with client.pubsub(ignore_subscribe_messages=True) as pubsub:
+                    await pubsub.subscribe(KEY_CHANGED, CATALOG_CHANGED)
+                    await self._engine.keys.refresh()
+                    async for message in pubsub.listen():
+                        await self._heard(message["channel"].decode(), message["data"].decode())
+            except (redis.exceptions.RedisError, OSError, psycopg.OperationalError) as error:
+                logger.warning("not listening to broadcasts: %s", error)
+                await asyncio.sleep(RESUBSCRIBE_SECONDS)
+            finally:
+                await client.aclose()
+
+    async def _heard(self, channel: str, message: str) -> None:
+        if channel == KEY_CHANGED:
+            await self._engine.keys.refresh([bytes.fromhex(message)])
+        else:
+            await self._engine.refresh_catalog()
+
+
+def _progress(call: OpenCall) -> dict[str, object]:
+    usage = call.delivered_usage() if call.first_token_ms is not None else None
+    return {
+        "request_id": call.request_id,
+        "input_tokens": usage.input_tokens if usage else 0,
+        "output_tokens": usage.output_tokens if usage else 0,
+        "progress_nanousd": pricing.charge_nanousd(usage, price=call.price) if usage else 0,
+        "sent": call.sent,
+    }
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+    """Do the work for ever; an outage of the database is logged and outlived."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await work()
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            logger.warning("%s failed: %s", getattr(work, "__name__", "upkeep"), error)
