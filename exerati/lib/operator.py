@@ -45,9 +45,9 @@ class OperatorCommand(BaseCommand):
         self.stdout.write(json.dumps(answer, indent=2) if as_json else text_of(answer))
 
     def _common_options(self) -> frozenset[str]:
-        """Return the names of the options that every Django command has."""
+        """Return the names of the options that every Django command has, on the command line or from Python."""
         parser = BaseCommand().create_parser("", "")
-        return frozenset(vars(parser.parse_args([])))
+        return frozenset([*vars(parser.parse_args([])), *BaseCommand.base_stealth_options])
 
 
 def text_of(answer: Answer) -> str:

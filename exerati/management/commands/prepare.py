@@ -5,7 +5,6 @@ import json
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError
@@ -38,11 +37,8 @@ class Command(BaseCommand):
 
 
 def see_to_demo() -> None:
-    """Write `demo.json`, with new keys only if the ones it names do not belong to this database."""
-    login = json.loads(DEMO.read_text()) if DEMO.exists() else {}
-    if not get_user_model().objects.filter(email=login.get("email", "")).exists():
-        out = io.StringIO()
-        call_command("demo", stdout=out)
-        login = json.loads(out.getvalue())
+    """Write `demo.json`; the keys it names are kept as long as they belong to this database."""
+    out = io.StringIO()
+    call_command("demo", existing=DEMO, stdout=out)
     addresses = {"base_url": settings.API_BASE_URL, "site_url": settings.SITE_URL}
-    write_secret(DEMO, json.dumps({**addresses, **login, **addresses}, indent=2) + "\n")
+    write_secret(DEMO, json.dumps(addresses | json.loads(out.getvalue()) | addresses, indent=2) + "\n")
