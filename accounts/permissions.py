@@ -49,6 +49,13 @@ def roles_that(action: Action) -> list[str]:
     return [role.label for role in Role if allows(role, action)]
 
 
+def deeds_of(role: str) -> list[str]:
+    """Return what a role may do beyond looking, in words."""
+    return [
+        action.value for action in Action if action != Action.VIEW and allows(role, action)
+    ] or ["look, and change nothing"]
+
+
 def organization_page(action: Action) -> Callable[[View], PlainView]:
     """
     Make a function view the page of one organization, open to its members whose role allows the action.

@@ -1,5 +1,7 @@
 """HTML pages of the dashboard's root, the team and the organization's settings."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import cast
 
 from django.contrib import messages
@@ -13,9 +15,28 @@ from accounts import services
 from accounts.forms import OrganizationForm, RoleForm, SettingsForm
 from accounts.middleware import OrganizationRequest
 from accounts.models import Membership, User
-from accounts.permissions import LAST_ORGANIZATION, Action, allows, organization_page
+from accounts.permissions import (
+    LAST_ORGANIZATION,
+    Action,
+    allows,
+    deeds_of,
+    organization_page,
+)
 
 OWNER = Membership.Role.OWNER
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRow:
+    """One member as the team page shows it to a given viewer."""
+
+    public_id: str
+    email: str
+    role: str
+    role_label: str
+    since: datetime
+    is_own: bool
+    may_change: bool
 
 
 @require_GET
@@ -48,17 +69,27 @@ def organization_create(request: HttpRequest) -> HttpResponse:
 @organization_page(Action.VIEW)
 def team(request: OrganizationRequest) -> HttpResponse:
     """List the members and, to those who may, the means to change them."""
-    role = request.membership.role
+    members = request.organization.memberships.select_related("user").order_by("created_at", "id")
     context = {
-        "members": list(
-            request.organization.memberships.select_related("user").order_by("created_at", "id")
-        ),
-        "may_manage": allows(role, Action.MANAGE_MEMBERS),
-        "may_manage_owners": allows(role, Action.MANAGE_OWNERS),
-        "roles": _roles_given_by(role),
-        "own_id": request.membership.public_id,
+        "rows": [_member_row(member, viewer=request.membership) for member in members],
+        "may_manage": allows(request.membership.role, Action.MANAGE_MEMBERS),
+        "roles": _roles_given_by(request.membership.role),
+        "rights": [(role.label, deeds_of(role)) for role in Membership.Role],
+        "nav_active": "team",
     }
     return render(request, "accounts/team.html", context)
+
+
+def _member_row(member: Membership, *, viewer: Membership) -> MemberRow:
+    return MemberRow(
+        public_id=member.public_id,
+        email=member.user.email,
+        role=member.role,
+        role_label=member.get_role_display(),
+        since=member.created_at,
+        is_own=member.pk == viewer.pk,
+        may_change=_may_change(member, role=viewer.role),
+    )
 
 
 @require_POST
@@ -106,9 +137,15 @@ def _changeable_member(request: OrganizationRequest, *, public_id: str) -> Membe
     membership = get_object_or_404(
         request.organization.memberships.select_related("user", "organization"), public_id=public_id
     )
-    if membership.role == OWNER and not allows(request.membership.role, Action.MANAGE_OWNERS):
+    if not _may_change(membership, role=request.membership.role):
         raise PermissionDenied
     return membership
+
+
+def _may_change(membership: Membership, *, role: str) -> bool:
+    """Say whether this role may change that membership: owners are changed by owners alone."""
+    needed = Action.MANAGE_OWNERS if membership.role == OWNER else Action.MANAGE_MEMBERS
+    return allows(role, needed)
 
 
 def _roles_given_by(role: str) -> list[tuple[str, str]]:
@@ -128,4 +165,5 @@ def settings(request: OrganizationRequest) -> HttpResponse:
         messages.success(request, "Settings saved.")
         return redirect("dashboard:settings", slug=request.organization.slug)
     status = 422 if form.errors else 200
-    return render(request, "accounts/settings.html", {"form": form}, status=status)
+    context = {"form": form, "nav_active": "settings"}
+    return render(request, "accounts/settings.html", context, status=status)

@@ -62,6 +62,32 @@ class LinesField(forms.Field):
         return "\n".join(value) if isinstance(value, list) else value
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Fields of a form that stand together; closed until opened unless something in it is set."""
+
+    title: str
+    fields: list[forms.BoundField]
+    is_open: bool
+
+
+# The first two are always open: who the key is for, and what it may spend.
+GROUPS = (
+    ("", ("name", "mode", "project", "expires_at")),
+    (
+        "Budgets",
+        (*(f"budget_{period}_nanousd" for period in BUDGET_PERIODS), "max_request_nanousd"),
+    ),
+    ("Models and endpoints", ("model_patterns", "modalities", "endpoints")),
+    (
+        "Limits",
+        ("requests_per_minute", "tokens_per_minute", "concurrency", "max_output_tokens"),
+    ),
+    ("Security and behaviour", ("ip_allow_list", "strict_parameters", "drain_on_disconnect")),
+)
+ALWAYS_OPEN = 2
+
+
 def _choices(label: str, choices: list[tuple[str, str]]) -> forms.MultipleChoiceField:
     return forms.MultipleChoiceField(
         choices=choices,
@@ -143,6 +169,15 @@ class KeyForm(forms.ModelForm):
         ):
             self.fields[name].widget.attrs["placeholder"] = f"{default:,}"
 
+    def groups(self) -> list[Group]:
+        """Return the visible fields in their groups."""
+        found = []
+        for place, (title, names) in enumerate(GROUPS):
+            bound = [self[name] for name in names if name in self.fields]
+            is_set = any(field.errors or field.value() for field in bound)
+            found.append(Group(title, bound, place < ALWAYS_OPEN or is_set))
+        return found
+
     def rules(self) -> KeyRules:
         """Return the rules of a valid form; what has no field here keeps its present value."""
         present = {name: getattr(self.instance, name) for name in RULE_NAMES}
@@ -157,8 +192,6 @@ class NewKeyForm(KeyForm):
     project: "forms.ModelChoiceField[Project]" = forms.ModelChoiceField(
         queryset=None, to_field_name="public_id", required=False
     )
-
-    field_order = ["name", "mode", "project"]
 
     class Meta(KeyForm.Meta):
         fields = ["name", "mode", *KeyForm.Meta.fields[1:]]

@@ -23,6 +23,8 @@ COLUMNS = (("name", "Name"), ("owner", "Owner"), ("created", "Created"), ("used"
 LAST_COLUMNS = (("expires", "Expires"),)
 # Billing knows what was spent; where it has no partial, the caps are shown alone.
 BUDGET_TEMPLATES = ("billing/_key_spend.html", "apikeys/_key_caps.html")
+# Both answer on any installation: the sandbox needs no provider, and test keys simulate every model.
+EXAMPLE_MODELS = {"live": "sandbox/echo", "test": "gpt-4o-mini"}
 TONES = {
     KeyStatus.ACTIVE: "ok",
     KeyStatus.DISABLED: "warn",
@@ -110,7 +112,7 @@ def _secret_context(created: services.CreatedKey) -> dict[str, object]:
         "key": created.key,
         "secret": created.secret,
         "api_base_url": settings.API_BASE_URL,
-        "example_model": "gpt-4o-mini" if created.key.mode == ApiKey.Mode.LIVE else "gpt-4",
+        "example_model": EXAMPLE_MODELS[created.key.mode],
         "nav_active": "keys",
     }
 

@@ -15,6 +15,8 @@ import redis
 from django.conf import settings
 from django.db import connections
 
+pytest_plugins = ("tests.cast",)
+
 
 class NetworkUsed(Exception):
     """A test wanted to reach something that is not on this machine."""

@@ -1,0 +1,101 @@
+"""Rows for tests: plain functions with defaults that work."""
+
+import itertools
+from datetime import UTC, datetime
+from typing import Any
+
+from accounts import services as account_services
+from accounts.adapters import mark_email_verified
+from accounts.models import Organization, User
+from apikeys import services as key_services
+from apikeys.services import CreatedKey, KeyRules
+from billing import wallet
+from billing.models import CreditLot, PriceVersion
+from exerati.lib import money
+from gateway.models import Model, Provider, Route
+
+_numbers = itertools.count(1)
+PASSWORD = "correct horse battery staple"
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def make_user(email: str = "", *, password: str = PASSWORD, **fields: Any) -> User:
+    """Store a user with a verified address."""
+    user = User.objects.create_user(email or f"user{next(_numbers)}@example.com", password, **fields)
+    mark_email_verified(user)
+    return user
+
+
+def make_organization(name: str = "", *, owner: User | None = None, **fields: Any) -> Organization:
+    """Store an organization with its owner and default project, as sign-up does."""
+    organization = account_services.create_organization(
+        name=name or f"Organization {next(_numbers)}", owner=owner or make_user()
+    )
+    if fields:
+        Organization.objects.filter(pk=organization.pk).update(**fields)
+        organization.refresh_from_db()
+    return organization
+
+
+def make_api_key(
+    organization: Organization | None = None, *, name: str = "", mode: str = "live", **rules: Any
+) -> CreatedKey:
+    """Store a key; the rules are those of KeyRules."""
+    return key_services.create_key(
+        organization or make_organization(),
+        name=name or f"key {next(_numbers)}",
+        mode=mode,
+        created_by=None,
+        rules=KeyRules(**rules),
+    )
+
+
+def make_credit(organization: Organization, *, usd: str = "10") -> CreditLot:
+    """Put credit into a wallet."""
+    return wallet.grant(
+        organization,
+        amount_nanousd=money.parse_usd(usd),
+        source=CreditLot.Source.GRANT,
+        idempotency_key=f"test:{next(_numbers)}",
+        reason="test",
+    )
+
+
+def make_price(model: str = "sandbox/echo", **rates: Any) -> PriceVersion:
+    """Store a price version, by default $0.10 / $0.40 a million tokens, in force since 2020."""
+    values = {
+        "effective_from": LONG_AGO,
+        "input_microusd_per_mtok": 100_000,
+        "output_microusd_per_mtok": 400_000,
+        **rates,
+    }
+    return PriceVersion.objects.create(model=model, **values)
+
+
+def make_provider(name: str = "", **fields: Any) -> Provider:
+    """Store an OpenAI-compatible provider that needs no key."""
+    name = name or f"provider-{next(_numbers)}"
+    values = {"title": name, "base_url": "http://127.0.0.1:9/v1", **fields}
+    return Provider.objects.create(name=name, **values)
+
+
+def make_model(name: str = "sandbox/echo", *, provider: Provider | None = None, **fields: Any) -> Model:
+    """Store a chat model with a route and a price; by default one of the sandbox."""
+    values = {
+        "title": name,
+        "owned_by": "test",
+        "kind": Model.Kind.CHAT,
+        "input_modalities": ["text"],
+        "output_modalities": ["text"],
+        "context_tokens": 128_000,
+        "max_output_tokens": 16_384,
+        **fields,
+    }
+    model = Model.objects.create(name=name, **values)
+    if provider is None:
+        provider, _ = Provider.objects.get_or_create(
+            name="sandbox", defaults={"title": "Sandbox", "api": Provider.Api.SANDBOX}
+        )
+    Route.objects.create(model=model, provider=provider, upstream_model=name)
+    make_price(name)
+    return model
