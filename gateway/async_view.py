@@ -5,7 +5,6 @@ from typing import Any, ClassVar
 
 from django.http import HttpResponseBase
 from rest_framework.exceptions import MethodNotAllowed
-from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from apikeys.authentication import authenticate
@@ -33,7 +32,7 @@ class AsyncAPIView(APIView):
     async def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]  # awaited
         """Authenticate, check the key's endpoint scope, and run the method's handler."""
         self.args, self.kwargs = args, kwargs
-        self.request = Request(request)
+        self.request = request
         context: CallContext = request.call_context
         self.key = await self.authenticate(context)
         if not self.key.allows_endpoint(self.endpoint):

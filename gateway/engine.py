@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -51,6 +52,7 @@ class Engine:
             read_seconds=settings.UPSTREAM_FIRST_BYTE_SECONDS,
         )
         self.open_calls: dict[UUID, OpenCall] = {}
+        self._settle_wait_seconds: float = settings.SETTLE_WAIT_SECONDS
         self._background: set[asyncio.Task[Any]] = set()
         self._catalog_connection = Connection("catalog")
         self._catalog_signature = ""
@@ -61,8 +63,8 @@ class Engine:
 
     async def close(self) -> None:
         """Finish what is under way behind, then disconnect from everything."""
-        await asyncio.gather(*self._background, return_exceptions=True)
         await self.metering.close()
+        await asyncio.gather(*self._background, return_exceptions=True)
         await self.budgets.close()
         await self.limits.close()
         await self.keys.close()
@@ -91,12 +93,14 @@ class Engine:
         Settle and close the call. Waits a moment for the result, then lets it go on behind: the answer's
         last bytes should not wait for a slow database.
         """
-        task = self.behind(self._settle_until_done(call, settlement))
-        await asyncio.wait([task], timeout=settings.SETTLE_WAIT_SECONDS)
+        future = self.settle_behind(call, settlement)
+        await asyncio.wait((future,), timeout=self._settle_wait_seconds)
 
-    def settle_behind(self, call: OpenCall, settlement: Settlement) -> None:
-        """Settle without waiting at all, for a process that is being stopped."""
-        self.behind(self._settle_until_done(call, settlement))
+    def settle_behind(self, call: OpenCall, settlement: Settlement) -> "asyncio.Future[Settled]":
+        """Settle without waiting at all; return the future of the first try."""
+        future = self.metering.submit(settlement)
+        future.add_done_callback(partial(self._settled, call, settlement))
+        return future
 
     def behind(self, work: Awaitable[Any]) -> "asyncio.Task[Any]":
         """Run something in a task that the engine waits for before it closes."""
@@ -105,20 +109,24 @@ class Engine:
         task.add_done_callback(self._background.discard)
         return task
 
-    async def _settle_until_done(self, call: OpenCall, settlement: Settlement) -> Settled | None:
-        # While the database is away the call stays open, so its lease is renewed as soon as it is back.
-        try:
-            while True:
-                try:
-                    return await self.metering.settle(settlement)
-                except psycopg.OperationalError as error:
-                    logger.warning("settling %s again: %s", call.public_id, error)
-                    await asyncio.sleep(RETRY_SETTLE_SECONDS)
-        finally:
-            self.open_calls.pop(call.request_id, None)
-            usage = settlement.usage
-            used = usage.input_tokens + usage.output_tokens
-            self.limits.free(call.slot, unused_tokens=call.slot.tokens - used)
+    def _settled(
+        self, call: OpenCall, settlement: Settlement, future: "asyncio.Future[Settled]"
+    ) -> None:
+        """Close the call once it is settled; while the database is away it stays open, its lease renewed."""
+        error = None if future.cancelled() else future.exception()
+        if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+            logger.warning("settling %s again: %s", call.public_id, error)
+            self.behind(self._settle_later(call, settlement))
+            return
+        if error is not None:
+            logger.error("%s could not be settled; the sweep will", call.public_id, exc_info=error)
+        self.open_calls.pop(call.request_id, None)
+        used = settlement.usage.input_tokens + settlement.usage.output_tokens
+        self.limits.free(call.slot, unused_tokens=call.slot.tokens - used)
+
+    async def _settle_later(self, call: OpenCall, settlement: Settlement) -> None:
+        await asyncio.sleep(RETRY_SETTLE_SECONDS)
+        self.settle_behind(call, settlement)
 
     def _key_inactive(self, key_id: int) -> None:
         for call in list(self.open_calls.values()):
