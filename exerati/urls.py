@@ -8,6 +8,7 @@ import apikeys.urls
 import billing.urls
 import gateway.urls
 from exerati import views
+from exerati.health import healthz, readyz
 
 # The pages of one organization, from the apps that own them: `dashboard:<name>`, `/dashboard/<slug>/…`.
 dashboard_patterns: list[URLPattern] = [
@@ -20,6 +21,8 @@ dashboard_patterns: list[URLPattern] = [
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", views.landing, name="landing"),
     path("legal/<slug:page>/", views.legal, name="legal"),
+    path("healthz", healthz),
+    path("readyz", readyz),
     path("theme", views.theme, name="theme"),
     path("styleguide/", views.styleguide, name="styleguide"),
     path("", include(accounts.urls)),
