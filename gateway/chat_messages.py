@@ -74,7 +74,7 @@ def _check_content(content: Any, role: str, *, param: str) -> None:
         return
     if content.__class__ is not list:
         wrong_type(content, param, expected="a string or an array of content parts")
-    if not content:
+    if not content and role != "assistant":
         wrong_value(param, "the array has no content parts. Send at least one, or a string.")
     for position, part in enumerate(content):
         _check_part(part, param=f"{param}[{position}]")

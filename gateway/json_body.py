@@ -15,6 +15,7 @@ _MAX_DIGITS: Final = 19  # of an integer of 64 bits
 
 _STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _NOT_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_ONE_KIND: Final = bytes.maketrans(b"{}", b"[]")
 _ESCAPED_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -69,15 +70,14 @@ def _check_shape(data: bytes, *, max_depth: int) -> None:
     Strings are cut out and only brackets kept; then each pass takes away the innermost pairs, so that what
     is left after `max_depth` passes lies deeper (or is unbalanced, which the parser reports better).
     """
-    brackets = _STRING.sub(b"", data).translate(None, _NOT_BRACKETS)
+    brackets = _STRING.sub(b"", data).translate(_ONE_KIND, _NOT_BRACKETS)
     if len(brackets) > 2 * MAX_CONTAINERS:
         raise InvalidBody(f"The request body has more than {MAX_CONTAINERS:,} objects and arrays.")
     for _ in range(max_depth):
         if not brackets:
             return
-        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
-    openings = brackets.count(b"[") + brackets.count(b"{")
-    if openings > max_depth or b"[]" in brackets or b"{}" in brackets:
+        brackets = brackets.replace(b"[]", b"")
+    if b"[]" in brackets or brackets.count(b"[") > max_depth:
         raise InvalidBody(f"The request body is nested more than {max_depth} levels deep.")
 
 

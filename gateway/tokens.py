@@ -17,14 +17,14 @@ from gateway import vocabulary
 from gateway.serializers import ChatCall, EmbeddingsCall
 
 # Templates add a preamble (gpt-oss about 70 tokens, some Mistral models about 130), role marks to each message,
-# and a system text where there are tools (Anthropic documents up to 346 tokens,
-# https://docs.anthropic.com/en/docs/build-with-claude/tool-use, read 2026-10). The bytes of each message's own
-# JSON, `{"role":"user","content":""}`, are counted besides.
+# and a system text where there are tools (up to 570 tokens for Claude and 650 for Llama 4 in recorded
+# traffic). The bytes of each message's own JSON, `{"role":"user","content":""}`, are counted besides.
 _PER_CALL: Final = 256
 _PER_MESSAGE: Final = 8
-_FOR_TOOLS: Final = 512
+_FOR_TOOLS: Final = 1_024
 _PER_INPUT: Final = 8
 _TIGHT_MARGIN: Final = 32
+_TIGHT_FOR_TOOLS: Final = 256
 
 # The most tokens of one image. gpt-4o-mini: 2,833 + 8 tiles x 5,667; gpt-4o and 4.1: 85 + 8 x 170
 # (https://platform.openai.com/docs/guides/images-vision, read 2026-10). Elsewhere: Qwen-VL takes up to 16,384
@@ -38,10 +38,9 @@ _MEDIA_MIN: Final = 64
 # A document becomes text and page images, however small it is: it may fill the context.
 _FILE_TOKENS: Final = 1_000_000
 
-_CONTEXT_MARGIN: Final = 64  # between prompt + output and the context, for what templates add
-_OUTPUT_MIN: Final = (
-    16  # asked for even where the prompt seems to fill the context: the provider decides
-)
+_CONTEXT_MARGIN: Final = 128  # for the preamble that a template adds to the counted prompt
+# Asked for even where the prompt seems to fill the context: the provider decides.
+_OUTPUT_MIN: Final = 16
 _OUTPUT_DEFAULT: Final = 4_096  # where neither the model's maximum nor its context is known
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -92,7 +91,7 @@ def tighten(bound: TokenBound, *, call: ChatCall, model: str) -> TokenBound:
     if _media_parts(call.body["messages"]):
         return bound
     counted = _counted_input(call, model=model)
-    tight = counted + counted // 10 + _TIGHT_MARGIN
+    tight = counted + counted // 10 + _TIGHT_MARGIN + (_TIGHT_FOR_TOOLS if _has_tools(call) else 0)
     return replace(bound, input_tokens=min(bound.input_tokens, tight))
 
 
@@ -137,12 +136,17 @@ def _fitting(call: ChatCall, wanted: int, *, input_bytes: int, context_tokens: i
     By bytes where that is enough; the prompt is counted only where bytes would take away what the customer
     asked for, or more than half of the model's maximum.
     """
-    room = context_tokens - input_bytes - _CONTEXT_MARGIN
+    room = context_tokens - input_bytes
     if wanted <= room:
         return wanted
     if call.max_output_tokens is not None or room < wanted // 2:
-        room = context_tokens - count_chat(call, model=call.model) - _CONTEXT_MARGIN
+        margin = _CONTEXT_MARGIN + (_FOR_TOOLS if _has_tools(call) else 0)
+        room = context_tokens - count_chat(call, model=call.model) - margin
     return max(_OUTPUT_MIN, min(wanted, room))
+
+
+def _has_tools(call: ChatCall) -> bool:
+    return "tools" in call.body or "functions" in call.body
 
 
 def _input_bound(call: ChatCall) -> int:

@@ -77,7 +77,9 @@ _SECRETS: Final = (
         r"[-_](?=[\w-]*[0-9A-Z])[\w-]{6,}"
     ),
 )
-_RETRY_IN: Final = re.compile(r"try again in (?:(\d+)m)?(?:(\d+(?:\.\d+)?)(ms|s))?", re.IGNORECASE)
+_RETRY_IN: Final = re.compile(
+    r"try again in (?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)(ms|s))?", re.IGNORECASE
+)
 
 
 def read_error(status: int, headers: Mapping[str, str], data: bytes) -> ProviderError:
