@@ -123,9 +123,9 @@ class Refusal:
         return max(0, self.cap_nanousd - self.posted_nanousd - self.held_nanousd)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AttemptRecord:
-    """One try at one provider, to be stored with the settlement."""
+    """One try at one provider, filled while it runs and stored with the settlement."""
 
     number: int
     provider: str

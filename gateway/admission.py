@@ -15,7 +15,6 @@ from apikeys.snapshots import KeySnapshot
 from billing import price_book, pricing
 from billing.budgets import BudgetExceeded
 from billing.types import Price, ReserveRequest, TokenBound
-from exerati.lib import ids
 from gateway.engine import Engine
 from gateway.limit_types import TakeSlot
 from gateway.open_call import OpenCall
@@ -23,6 +22,9 @@ from gateway.routing import ModelNotFound
 from gateway.snapshot import ModelSnapshot
 
 MIN_AFFORDABLE_TOKENS = 256
+DEFAULT_RPM: int = settings.KEY_DEFAULT_RPM
+DEFAULT_TPM: int = settings.KEY_DEFAULT_TPM
+DEFAULT_CONCURRENCY: int = settings.KEY_DEFAULT_CONCURRENCY
 HEADROOM_SHARE = 4  # a call that names no maximum may take a quarter of what is left
 
 
@@ -40,6 +42,7 @@ class Admission:
     """What `admit` needs to know of a request. `fixed_output`: the client itself set a maximum of tokens."""
 
     request_id: UUID
+    public_id: str
     key: KeySnapshot
     model: ModelSnapshot
     endpoint: str
@@ -67,7 +70,7 @@ async def admit(engine: Engine, admission: Admission) -> OpenCall:
         raise
     call = OpenCall(
         request_id=admission.request_id,
-        public_id=ids.encode(admission.request_id),
+        public_id=admission.public_id,
         endpoint=admission.endpoint,
         key=admission.key,
         model=admission.model,
@@ -160,9 +163,9 @@ def _slot(admission: Admission) -> TakeSlot:
     return TakeSlot(
         organization_id=key.organization_id,
         key_id=key.id,
-        request=ids.encode(admission.request_id),
-        requests_per_minute=key.requests_per_minute or settings.KEY_DEFAULT_RPM,
+        request=admission.public_id,
+        requests_per_minute=key.requests_per_minute or DEFAULT_RPM,
         tokens=admission.bound.input_tokens + admission.bound.output_tokens,
-        tokens_per_minute=key.tokens_per_minute or settings.KEY_DEFAULT_TPM,
-        concurrency=key.concurrency or settings.KEY_DEFAULT_CONCURRENCY,
+        tokens_per_minute=key.tokens_per_minute or DEFAULT_TPM,
+        concurrency=key.concurrency or DEFAULT_CONCURRENCY,
     )

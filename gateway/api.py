@@ -23,6 +23,7 @@ from gateway.streaming import EventStream, relay
 CHAT_LIMITS = serializers.ChatLimits(
     max_messages=settings.MAX_MESSAGES, max_tools=settings.MAX_TOOLS
 )
+MAX_JSON_DEPTH: int = settings.MAX_JSON_DEPTH
 CHAT_ID_PREFIX = "chatcmpl-"
 
 _encode = msgspec.json.Encoder().encode
@@ -71,7 +72,7 @@ class ChatCompletions(MeteredView):
 
     async def post(self, context: CallContext) -> HttpResponseBase:
         """Answer a chat, whole or as a stream."""
-        body = json_body.parse(context.body, max_depth=settings.MAX_JSON_DEPTH)
+        body = json_body.parse(context.body, max_depth=MAX_JSON_DEPTH)
         chat = serializers.parse_chat(body, limits=CHAT_LIMITS)
         self.note_ignored(context, chat.ignored)
         model = find_model(chat.model, kind="chat", key=self.key, catalog=context.engine.catalog)
@@ -84,6 +85,7 @@ class ChatCompletions(MeteredView):
         )
         wanted = Admission(
             request_id=context.request_id,
+            public_id=context.public_id,
             key=self.key,
             model=model,
             endpoint=self.endpoint,
@@ -128,7 +130,7 @@ class Embeddings(MeteredView):
 
     async def post(self, context: CallContext) -> HttpResponseBase:
         """Answer with one vector for each input."""
-        body = json_body.parse(context.body, max_depth=settings.MAX_JSON_DEPTH)
+        body = json_body.parse(context.body, max_depth=MAX_JSON_DEPTH)
         embeddings = serializers.parse_embeddings(body)
         self.note_ignored(context, embeddings.ignored)
         model = find_model(
@@ -137,6 +139,7 @@ class Embeddings(MeteredView):
         routes_for(model, key=self.key, catalog=context.engine.catalog)
         wanted = Admission(
             request_id=context.request_id,
+            public_id=context.public_id,
             key=self.key,
             model=model,
             endpoint=self.endpoint,

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from exerati.lib import ids
 from gateway.engine import Engine
 from gateway.open_call import OpenCall
 
@@ -37,6 +36,7 @@ class CallContext:
     receive: Receive
     send: Send
     client_request_id: str = ""
+    public_id: str = ""
     response_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     _watch: "asyncio.TimerHandle | asyncio.Task[None] | None" = None
 
@@ -65,7 +65,7 @@ class CallContext:
     @property
     def shown_id(self) -> str:
         """The request id as customers see it."""
-        return f"req_{ids.encode(self.request_id)}"
+        return f"req_{self.public_id}"
 
     def watch_client(self, call: OpenCall) -> None:
         """

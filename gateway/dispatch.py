@@ -11,7 +11,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -34,6 +33,7 @@ from gateway.settlement import settlement
 from gateway.snapshot import RouteSnapshot
 
 CLIENT_CLOSED_REQUEST = 499
+MAX_TRIES: int = 1 + settings.UPSTREAM_RETRIES
 
 Result = TypeVar("Result")
 BuildRequest = Callable[[Adapter, RouteSnapshot], UpstreamRequest]
@@ -85,7 +85,7 @@ async def first_good(
     used up, the same ones are tried again only for requests that never reached their provider.
     """
     candidates = routes_for(call.model, key=call.key, catalog=engine.catalog)
-    tries = (candidates * (1 + settings.UPSTREAM_RETRIES))[: 1 + settings.UPSTREAM_RETRIES]
+    tries = (candidates * MAX_TRIES)[:MAX_TRIES]
     for number, route in enumerate(tries, start=1):
         try:
             return await _try(engine, call, route, build=build, consume=consume)
@@ -118,13 +118,14 @@ async def _try(
     call.sent = True
     try:
         response = await engine.send(request, route.upstream)
-        record = replace(record, status=response.status, first_byte_ms=_since(started))
+        record.status, record.first_byte_ms = response.status, _since(started)
         return await consume(adapter, route, response)
     except ProviderError as error:
-        record = replace(record, error_code=error.kind, status=error.status or record.status)
+        record.error_code, record.status = error.kind, error.status or record.status
         raise
     finally:
-        call.attempts.append(replace(record, duration_ms=_since(started)))
+        record.duration_ms = _since(started)
+        call.attempts.append(record)
         if response is not None:
             await response.close()
 

@@ -6,8 +6,6 @@ input and delivered output. Failed after output: the same. Failed before output,
 error: nothing. Published in docs/site/budgets.md; pure.
 """
 
-from dataclasses import replace
-
 from billing import pricing
 from billing.price_book import Dated
 from billing.price_book import at as price_at
@@ -40,7 +38,7 @@ def settlement(
     charge = 0 if basis == "waived" or call.key.mode == "test" else min(price, call.upper_nanousd)
     cost = _cost(billed, costs, now) if call.sent else 0
     if call.attempts and cost is not None:
-        call.attempts[-1] = replace(call.attempts[-1], provider_cost_nanousd=cost)
+        call.attempts[-1].provider_cost_nanousd = cost
     served = call.attempts[-1] if call.attempts else None
     return Settlement(
         request_id=call.request_id,

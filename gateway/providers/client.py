@@ -46,7 +46,8 @@ class Client:
             request.method,
             _url(request.url),
             headers=_httpx_headers(request.headers),
-            content=request.body,
+            # A ready stream spares httpx from preparing headers that are not sent through it.
+            stream=httpx.ByteStream(request.body),
             extensions={"timeout": self._timeout, "headers": _aiohttp_headers(request.headers)},
         )
         try:
@@ -93,7 +94,7 @@ class _Transport(AiohttpTransport):
                 request.method,
                 _yarl(str(request.url)),
                 headers=request.extensions["headers"],
-                data=request.content or None,
+                data=b"".join(request.stream) or None,  # type: ignore[arg-type]  # a ByteStream is sync too
                 allow_redirects=False,
                 auto_decompress=False,
                 timeout=_client_timeout(timeout["connect"], timeout["read"]),
