@@ -23,6 +23,7 @@ from billing.metering import Metering, Settled
 from billing.types import Settlement
 from exerati.lib import ids
 from exerati.lib.database import Connection
+from gateway import vocabulary
 from gateway.limits import Limits, processes_sharing
 from gateway.open_call import OpenCall
 from gateway.providers import sandbox
@@ -54,6 +55,7 @@ class Engine:
         self.open_calls: dict[UUID, OpenCall] = {}
         self._settle_wait_seconds: float = settings.SETTLE_WAIT_SECONDS
         self._background: set[asyncio.Task[Any]] = set()
+        self._vocabulary: asyncio.Future[Any] | None = None
         self._catalog_connection = Connection("catalog")
         self._catalog_signature = ""
 
@@ -87,6 +89,10 @@ class Engine:
     def opened(self, call: OpenCall) -> None:
         """Take charge of a call that has been admitted."""
         self.open_calls[call.request_id] = call
+        if self._vocabulary is None:
+            # Half a second of work, to be over before the first call needs counting.
+            loop = asyncio.get_running_loop()
+            self._vocabulary = loop.run_in_executor(None, vocabulary.encoding, "o200k_base")
 
     async def settle(self, call: OpenCall, settlement: Settlement) -> None:
         """

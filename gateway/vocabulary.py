@@ -103,7 +103,7 @@ def encoding(name: EncodingName) -> tiktoken.Encoding:
     Raises VocabularyDamaged if the file's hash is not the expected one.
     """
     vocabulary = _VOCABULARIES[name]
-    return tiktoken.Encoding(
+    built = tiktoken.Encoding(
         name,
         pat_str=vocabulary.pattern,
         mergeable_ranks=read_ranks(
@@ -111,6 +111,9 @@ def encoding(name: EncodingName) -> tiktoken.Encoding:
         ),
         special_tokens=vocabulary.special_tokens,
     )
+    # tiktoken keeps its input only for pickling; the table it counts with is its own copy. Saves about 25 MB.
+    built._mergeable_ranks = {}
+    return built
 
 
 def count_tokens(text: str, *, model: str) -> int:
