@@ -30,7 +30,7 @@ from exerati.engines import (
     spawn,
 )
 from exerati.local_state import write_secret
-from exerati.processes import Process, identify, stop
+from exerati.processes import Process, arguments, identify, stop
 
 USER = "exerati"
 START_SECONDS = 60.0
@@ -165,17 +165,32 @@ def start_valkey(home: Path, *, durable: bool, engines: Engines | None = None) -
     )
 
 
+# PostgreSQL: SIGINT is its fast shutdown, SIGTERM would wait for clients. Valkey takes both alike.
+STOP_SIGNALS = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0))
+
+
 def stop_server(home: Path, *, name: str) -> None:
     """Stop the server `name` of `home`, whoever started it; do nothing if it does not run."""
     server = recorded(home, name=name)
     if server is not None:
-        # PostgreSQL: SIGINT is its fast shutdown, SIGTERM would wait for clients. Valkey takes both alike.
-        stop(server.process, signals=((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0)))
+        stop(server.process, signals=STOP_SIGNALS)
         if child := _children.pop(server.pid, None):
             child.wait()
-    # The process is gone for certain, yet a stranger may have its id by now, and then PostgreSQL
-    # would believe that another server works on the folder.
-    (home / name / "data" / "postmaster.pid").unlink(missing_ok=True)
+    _clear_pid_file(home / name / "data")
+
+
+def _clear_pid_file(data: Path) -> None:
+    """
+    Remove the pid file that a killed PostgreSQL left in `data`, and stop a server of which we have no record.
+
+    A stranger may have the id by now; PostgreSQL would take it for another server on the folder and not start.
+    """
+    pid_file = data / "postmaster.pid"
+    if pid_file.exists():
+        pid = int(pid_file.read_text().split("\n", 1)[0] or 0)
+        if str(data) in arguments(pid).split():
+            stop(identify(pid), signals=STOP_SIGNALS)
+        pid_file.unlink(missing_ok=True)
 
 
 def recorded(home: Path, *, name: str) -> Server | None:

@@ -55,6 +55,17 @@ def _start_time_from_proc(pid: int) -> str | None:
     return None if fields[0] in "ZX" else fields[19]
 
 
+def arguments(pid: int) -> str:
+    """Return the command line of `pid`, its parts parted by blanks; empty if it does not run."""
+    if Path("/proc/self/cmdline").exists():
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ")
+        except (FileNotFoundError, ProcessLookupError):
+            return ""
+    ps = ["ps", "-ww", "-o", "args=", "-p", str(pid)]
+    return subprocess.run(ps, capture_output=True, text=True, check=False).stdout
+
+
 def stop(process: Process, *, signals: Sequence[tuple[signal.Signals, float]]) -> None:
     """Send each signal in turn, waiting the seconds beside it, until the process is gone; SIGKILL comes last."""
     for number, seconds in (*signals, (signal.SIGKILL, 5.0)):

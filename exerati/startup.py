@@ -101,9 +101,12 @@ def bring_up(supervisor: Supervisor, *, listener: socket.socket, site_url: str) 
             "The database could not be prepared: the lines above say why; mend it and run `up` again."
         )
     with step(STEPS, STEPS, "starting web, gateway, worker and beat"):
-        for service in services(listener):
+        for service in web(listener):
             supervisor.start(service)
         wait_until_ready(supervisor, listener)
+        # Last, so that the site need not share the processor with them while it starts.
+        for service in background():
+            supervisor.start(service)
 
 
 def start_engines(supervisor: Supervisor, *, site_url: str) -> None:
@@ -134,25 +137,22 @@ def _server(home: Path, name: str) -> embedded.Server:
     return server
 
 
-def services(listener: socket.socket) -> Iterator[Service]:
-    """Yield the processes of the product. The web processes share one listening socket, so none drops a connection."""
+def web(listener: socket.socket) -> Iterator[Service]:
+    """Yield the processes that answer HTTP; they share one listening socket, so a restart drops no connection."""
+    descriptor = listener.fileno()
     for number in range(1, WEB_PROCESSES + 1):
-        descriptor = listener.fileno()
         yield child(
             f"web-{number}", ["manage.py", "serve", "--fd", str(descriptor)], pass_fds=[descriptor]
         )
+
+
+def background() -> Iterator[Service]:
+    """Yield the worker and beat."""
     celery = ["-m", "celery", "--app", "exerati"]
     # Threads, so that a killed worker leaves no children behind.
-    quick = [
-        "--pool",
-        "threads",
-        "--concurrency",
-        "4",
-        "--without-gossip",
-        "--without-mingle",
-        "--without-heartbeat",
-    ]
-    yield child("worker", [*celery, "worker", "--loglevel", "INFO", *quick])
+    pool = ["--pool", "threads", "--concurrency", "4"]
+    quick = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    yield child("worker", [*celery, "worker", "--loglevel", "INFO", *pool, *quick])
     yield child("beat", [*celery, "beat", "--loglevel", "INFO", "--pidfile", ""])
 
 
@@ -163,7 +163,7 @@ def wait_until_ready(supervisor: Supervisor, listener: socket.socket) -> None:
         supervisor.watch()
         if supervisor.deaths("web-1") >= DEATHS_BEFORE_GIVING_UP or time.monotonic() > deadline:
             raise StartError(f"The site does not start: the end of {LOGS / 'web-1.log'} says why.")
-        time.sleep(0.05)
+        time.sleep(0.1)
 
 
 def is_ready(port: int) -> bool:

@@ -117,6 +117,10 @@ def start_child(command: Sequence[str], *, log: Path, fds: Sequence[int] = ()) -
         started = subprocess.Popen(
             command,
             cwd=ROOT,
+            env={
+                **os.environ,
+                "PYTHONUNBUFFERED": "1",
+            },  # a line belongs in the log when it is written
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

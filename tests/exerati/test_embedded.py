@@ -16,7 +16,7 @@ import redis
 
 from exerati import embedded, engines, throwaway
 from exerati.engines import EngineError, Engines
-from exerati.processes import Process, identify, wait_until_gone
+from exerati.processes import Process, arguments, identify, wait_until_gone
 
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32", reason="needs a system that can run the servers"
@@ -88,8 +88,19 @@ os.kill(os.getpid(), signal.SIGKILL)
 
     server = embedded.start_postgres(home, durable=False)
 
+    assert left is not None
     assert not left.process.alive
     assert ask(server, "SELECT 1") == (1,)
+
+
+def test_server_without_a_record_is_replaced(home):
+    unknown = embedded.start_postgres(home, durable=False)
+    embedded.start_valkey(home, durable=False)
+    shutil.copy(home / "valkey.json", home / "postgres.json")  # as if killed before it was written
+
+    embedded.stop_server(home, name="postgres")
+
+    assert not unknown.process.alive
 
 
 def test_pid_file_that_names_a_stranger_does_not_stop_postgres(home):
@@ -151,15 +162,17 @@ def test_valkey_keeps_its_data_and_asks_for_its_password(home):
         stranger.ping()
 
 
-def test_secrets_show_in_no_process_list_and_no_open_file(home):
-    servers = [
-        embedded.start_postgres(home, durable=False),
-        embedded.start_valkey(home, durable=False),
-    ]
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="reads Linux's process list")
+def test_secrets_show_neither_in_the_process_list_nor_to_other_users(home):
+    servers = {
+        "postgres": embedded.start_postgres(home, durable=False),
+        "valkey": embedded.start_valkey(home, durable=False),
+    }
 
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
+    listed = " ".join(arguments(int(folder.name)) for folder in Path("/proc").glob("[0-9]*"))
 
-    for server, name in zip(servers, ["postgres", "valkey"], strict=True):
+    assert str(home) in listed
+    for name, server in servers.items():
         assert server.password not in listed
         assert (home / f"{name}.json").stat().st_mode & 0o077 == 0
 
@@ -213,6 +226,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     throwaway.remove_abandoned(home)
 
     assert not abandoned.exists()
+    assert left is not None
     assert not left.process.alive
 
 

@@ -219,7 +219,7 @@ def test_port_asked_for_and_taken_ends_in_a_sentence(checkout):
 
 
 def test_next_port_is_taken_when_none_was_asked_for(monkeypatch):
-    said = []
+    said: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         monkeypatch.setattr(startup, "DEFAULT_PORT", port)
@@ -291,7 +291,7 @@ def sleeper(tmp_path, code):
 
 
 def test_supervisor_waits_longer_after_each_death(tmp_path):
-    said = []
+    said: list[str] = []
     supervisor = Supervisor(say=said.append, changed=lambda: None)
     supervisor.start(sleeper(tmp_path, ""))
 
