@@ -1,5 +1,6 @@
 """The catalog as a gateway process keeps it in memory: models, their routes and prices, our provider accounts."""
 
+import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,9 +8,11 @@ from typing import Any
 
 from billing import price_book
 from billing.price_book import Dated
-from exerati.lib.encryption import decrypt
+from exerati.lib.encryption import CannotDecrypt, decrypt
 from gateway.models import Model, Provider, Route
 from gateway.providers.base import Upstream
+
+logger = logging.getLogger(__name__)
 
 SANDBOX = "sandbox"
 KEY_OPTIONAL = "key_optional"  # the quirk of servers that also answer without a key
@@ -91,8 +94,13 @@ def is_on(provider: Provider) -> bool:
         return False
     if provider.api == Provider.Api.SANDBOX:
         return True
+    try:
+        has_key = bool(credential(provider))
+    except CannotDecrypt:  # one account that cannot be read must not stop all the others
+        logger.exception("provider %s is off: its stored credential cannot be opened", provider.name)
+        return False
     needs_key = provider.api_key_env and KEY_OPTIONAL not in provider.quirks
-    return bool(base_url(provider)) and (not needs_key or bool(credential(provider)))
+    return bool(base_url(provider)) and (has_key or not needs_key)
 
 
 def base_url(provider: Provider) -> str:

@@ -1,6 +1,7 @@
 """The cast: alice owns acme, bob is its developer, charlie is an outsider with an organization of his own."""
 
 import pytest
+from django.core.cache import cache
 from django.test import Client
 
 from accounts import services
@@ -82,3 +83,9 @@ def signed_in(user: User) -> Client:
     client = Client()
     client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
     return client
+
+
+@pytest.fixture(autouse=True)
+def fresh_cache() -> None:
+    """Forget what was counted by earlier tests, such as tries to sign in."""
+    cache.clear()

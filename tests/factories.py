@@ -4,14 +4,17 @@ import itertools
 from datetime import UTC, datetime
 from typing import Any
 
+from django.utils import timezone
+
 from accounts import services as account_services
 from accounts.adapters import mark_email_verified
 from accounts.models import Organization, User
 from apikeys import services as key_services
+from apikeys.models import ApiKey
 from apikeys.services import CreatedKey, KeyRules
 from billing import wallet
-from billing.models import CreditLot, PriceVersion
-from exerati.lib import money
+from billing.models import CreditLot, PriceVersion, UsageEvent
+from exerati.lib import ids, money
 from gateway.models import Model, Provider, Route
 
 _numbers = itertools.count(1)
@@ -21,7 +24,9 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 def make_user(email: str = "", *, password: str = PASSWORD, **fields: Any) -> User:
     """Store a user with a verified address."""
-    user = User.objects.create_user(email or f"user{next(_numbers)}@example.com", password, **fields)
+    user = User.objects.create_user(
+        email or f"user{next(_numbers)}@example.com", password, **fields
+    )
     mark_email_verified(user)
     return user
 
@@ -79,7 +84,9 @@ def make_provider(name: str = "", **fields: Any) -> Provider:
     return Provider.objects.create(name=name, **values)
 
 
-def make_model(name: str = "sandbox/echo", *, provider: Provider | None = None, **fields: Any) -> Model:
+def make_model(
+    name: str = "sandbox/echo", *, provider: Provider | None = None, **fields: Any
+) -> Model:
     """Store a chat model with a route and a price; by default one of the sandbox."""
     values = {
         "title": name,
@@ -99,3 +106,36 @@ def make_model(name: str = "sandbox/echo", *, provider: Provider | None = None, 
     Route.objects.create(model=model, provider=provider, upstream_model=name)
     make_price(name)
     return model
+
+
+def make_usage_event(
+    key: ApiKey, *, price: PriceVersion | None = None, **fields: Any
+) -> UsageEvent:
+    """Store a settled call of a key: 1,000 tokens in, 500 out, $0.0003 at the default price."""
+    now = timezone.now()
+    values = {
+        "request_id": ids.new_uuid(),
+        "occurred_at": now,
+        "settled_at": now,
+        "organization": key.organization,
+        "project": key.project,
+        "key": key,
+        "mode": key.mode,
+        "endpoint": "chat.completions",
+        "model": "sandbox/echo",
+        "provider": "sandbox",
+        "upstream_model": "sandbox/echo",
+        "outcome": UsageEvent.Outcome.FINISHED,
+        "basis": UsageEvent.Basis.REPORTED,
+        "finish_reason": "stop",
+        "input_tokens": 1_000,
+        "output_tokens": 500,
+        "price_version": price or make_price(f"priced-{next(_numbers)}"),
+        "upper_nanousd": 1_000_000,
+        "price_nanousd": 300_000,
+        "charge_nanousd": 300_000,
+        "first_token_ms": 120,
+        "duration_ms": 900,
+        **fields,
+    }
+    return UsageEvent.objects.create(**values)

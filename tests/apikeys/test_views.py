@@ -132,9 +132,7 @@ def test_a_key_of_a_chosen_project_goes_there(alice_client, create_url, acme):
     assert acme.api_keys.get().project == research
 
 
-def test_a_project_of_another_organization_cannot_be_chosen(
-    alice_client, create_url, acme, globex
-):
+def test_a_project_of_another_organization_cannot_be_chosen(alice_client, create_url, acme, globex):
     acme.projects.create(name="Research")
     foreign = globex.projects.get()
 

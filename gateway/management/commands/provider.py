@@ -3,14 +3,14 @@
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from decimal import Decimal, InvalidOperation
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
-from django.core.validators import URLValidator, validate_slug
+from django.core.validators import validate_slug
 from django.utils import timezone
 
 from billing.price_versions import RateSheet
-from exerati.lib.encryption import CannotDecrypt
 from exerati.lib.operator import Answer, OperatorCommand
 from gateway import provider_accounts, snapshot
 from gateway.models import Provider
@@ -106,10 +106,9 @@ class Command(OperatorCommand):
 def check(name: str, *, base_url: str) -> None:
     """Raise ValidationError unless the name is a slug and the address a URL."""
     validate_slug(name)
-    if base_url and "://" not in base_url:
-        raise ValidationError("--base-url must start with http:// or https://")
-    if base_url:
-        URLValidator(schemes=["http", "https"])(base_url)
+    parts = urlsplit(base_url)
+    if base_url and not (parts.scheme in ("http", "https") and parts.hostname):
+        raise ValidationError("--base-url must be an address such as http://127.0.0.1:11434/v1")
 
 
 def sheet_of(
@@ -129,16 +128,12 @@ def sheet_of(
 
 def row(provider: Provider) -> dict[str, object]:
     """Return what scripts may know of a provider."""
-    try:
-        on = snapshot.is_on(provider)
-    except CannotDecrypt:
-        on = False
     return {
         "name": provider.name,
         "title": provider.title,
         "api": str(provider.api),
         "base_url": snapshot.base_url(provider),
-        "on": on,
+        "on": snapshot.is_on(provider),
         "why": provider_accounts.why(provider),
         "models": provider.routes.filter(disabled_at=None).count(),
     }

@@ -1,0 +1,96 @@
+"""Sign-up, verification by code, and login, as a browser does them."""
+
+import re
+
+import pytest
+from django.core import mail
+from django.urls import reverse
+
+from accounts.models import Organization, User
+from billing import wallet
+from billing.models import CreditLot
+from tests.factories import PASSWORD
+
+pytestmark = pytest.mark.django_db
+FORM = {"email": "dora@initech.example", "password1": PASSWORD, "organization": "Initech"}
+
+
+def code_in_mail() -> str:
+    found = re.search(r"^\s*(\d{6})\s*$", mail.outbox[-1].body, re.MULTILINE)
+    assert found, mail.outbox[-1].body
+    return found[1]
+
+
+def test_the_addresses_are_short():
+    names = ("account_signup", "account_login", "account_logout")
+
+    assert [reverse(name) for name in names] == ["/register", "/login", "/logout"]
+
+
+@pytest.mark.parametrize("address", ["/register", "/login"])
+def test_the_entrance_pages_open(client, address):
+    assert client.get(address).status_code == 200
+
+
+def test_sign_up_makes_user_and_organization_and_mails_a_code(client):
+    answer = client.post("/register", FORM)
+
+    assert answer.status_code == 302
+    assert answer["Location"] == reverse("account_email_verification_sent")
+    organization = Organization.objects.get()
+    assert organization.memberships.get().user.email == FORM["email"]
+    assert mail.outbox[-1].to == [FORM["email"]]
+    assert len(code_in_mail()) == 6
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_code_signs_in_gives_trial_credit_and_leads_to_the_dashboard(client):
+    client.post("/register", FORM)
+    before = CreditLot.objects.count()
+
+    answer = client.post(reverse("account_email_verification_sent"), {"code": code_in_mail()})
+
+    organization = Organization.objects.get()
+    assert before == 0
+    assert answer["Location"] == "/dashboard/"
+    assert wallet.balance_nanousd(organization) == 1_000_000_000
+    lot = CreditLot.objects.get()
+    assert lot.source == CreditLot.Source.TRIAL
+    assert (lot.expires_at - lot.created_at).days in (29, 30)
+
+
+def test_a_wrong_code_gives_nothing(client):
+    client.post("/register", FORM)
+    wrong = "000000" if code_in_mail() != "000000" else "111111"
+
+    client.post(reverse("account_email_verification_sent"), {"code": wrong})
+
+    assert not CreditLot.objects.exists()
+    assert client.get("/dashboard/")["Location"].startswith("/login")
+
+
+def test_sign_up_without_an_organization_stores_nothing(client):
+    answer = client.post("/register", FORM | {"organization": " "})
+
+    assert answer.status_code in (200, 422)
+    assert "organization" in answer.context["form"].errors
+    assert not User.objects.exists()
+
+
+def test_an_address_that_is_taken_looks_like_any_other_and_makes_nothing(client, alice):
+    answer = client.post("/register", FORM | {"email": alice.email.upper()})
+
+    assert answer["Location"] == reverse("account_email_verification_sent")
+    assert User.objects.count() == 1
+    assert not Organization.objects.filter(name="Initech").exists()
+
+
+def test_login_leads_to_the_organization_and_logout_ends_it(client, alice, acme):
+    answer = client.post("/login", {"login": "Alice@acme.example", "password": PASSWORD})
+    inside = client.get(answer["Location"])
+    client.post("/logout")
+    outside = client.get("/dashboard/")
+
+    assert answer["Location"] == "/dashboard/"
+    assert f"/dashboard/{acme.slug}/" in inside["Location"]
+    assert outside["Location"].startswith("/login")

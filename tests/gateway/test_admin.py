@@ -1,0 +1,55 @@
+"""The admin of providers: a credential goes in and never comes out."""
+
+import pytest
+from django.urls import reverse
+
+from exerati.lib.encryption import decrypt
+from tests import factories
+from tests.cast import signed_in
+
+pytestmark = pytest.mark.django_db
+SECRET = "sk-upstream-abcd1234"
+
+
+@pytest.fixture
+def client():
+    return signed_in(factories.make_user(is_staff=True, is_superuser=True))
+
+
+def fields(provider, **typed):
+    return {
+        "title": provider.title,
+        "api": provider.api,
+        "base_url": provider.base_url,
+        "max_connections": provider.max_connections,
+        **typed,
+    }
+
+
+def test_a_credential_is_sealed_and_shown_by_its_last_four_characters(client):
+    provider = factories.make_provider()
+    url = reverse("admin:gateway_provider_change", args=[provider.pk])
+
+    saved = client.post(url, fields(provider, credential=SECRET))
+    shown = client.get(url).content.decode()
+
+    provider.refresh_from_db()
+    assert saved.status_code == 302
+    assert decrypt(provider.sealed_credential, context=f"provider:{provider.name}") == SECRET
+    assert "…1234" in shown
+    assert SECRET not in shown
+
+
+def test_an_empty_field_keeps_the_credential_and_the_box_forgets_it(client):
+    provider = factories.make_provider()
+    url = reverse("admin:gateway_provider_change", args=[provider.pk])
+    client.post(url, fields(provider, credential=SECRET))
+
+    client.post(url, fields(provider, title="Renamed"))
+    provider.refresh_from_db()
+    kept = (provider.title, provider.credential_last4)
+    client.post(url, fields(provider, forget_credential="on"))
+    provider.refresh_from_db()
+
+    assert kept == ("Renamed", "1234")
+    assert (provider.sealed_credential, provider.credential_last4) == (None, "")
