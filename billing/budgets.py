@@ -61,6 +61,11 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list[Verdict]).decode
 
 
+def json_array(items: Sequence[bytes]) -> str:
+    """Return encoded items as one JSON array."""
+    return (b"[" + b",".join(items) + b"]").decode()
+
+
 class Budgets:
     """The batched door to reserve, renew and sweep of one gateway process, known by `owner`."""
 
@@ -69,12 +74,13 @@ class Budgets:
         self._lease_seconds = lease_seconds
         self._reserving = Connection("reserve")
         self._upkeep = Connection("upkeep")
-        self._batcher: Batcher[ReserveRequest, None] = Batcher(self._reserve, retry_singly=POISON)
+        self._batcher: Batcher[bytes, None] = Batcher(self._reserve, retry_singly=POISON)
 
     async def reserve(self, request: ReserveRequest) -> None:
         """Hold the upper bound; raises BudgetExceeded, KeyInactive or BillingUnavailable."""
         try:
-            await self._batcher.call(request)
+            # Encoded here and not in the batch, so that one that cannot be encoded fails alone.
+            await self._batcher.call(_encode(request))
         except (psycopg.OperationalError, psycopg.InterfaceError, ConnectionError) as error:
             raise BillingUnavailable from error
 
@@ -106,10 +112,10 @@ class Budgets:
         await self._reserving.close()
         await self._upkeep.close()
 
-    async def _reserve(self, requests: Sequence[ReserveRequest]) -> list[BaseException | None]:
+    async def _reserve(self, requests: Sequence[bytes]) -> list[BaseException | None]:
         answer = await self._reserving.fetch_value(
             "SELECT billing_reserve(%s::text::jsonb, %s, %s)::text",
-            _encode(requests).decode(),
+            json_array(requests),
             self.owner,
             self._lease_seconds,
         )

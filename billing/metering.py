@@ -5,14 +5,16 @@ The work is done in PostgreSQL (`billing/sql/settle.sql`); this is its batched d
 belongs to one event loop.
 """
 
+import asyncio
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from billing.budgets import POISON
-from billing.types import Settlement, TokenUsage
+from billing.budgets import POISON, json_array
+from billing.types import AttemptRecord, Settlement, TokenUsage
 from exerati.lib.batch import Batcher
 from exerati.lib.database import Connection
 
@@ -29,6 +31,15 @@ DETAILS = (
     "characters",
     "searches",
 )
+# Texts from outside, cut to what their columns hold.
+LENGTHS = {
+    "provider": 60,
+    "upstream_model": 200,
+    "upstream_id": 200,
+    "error_code": 60,
+    "finish_reason": 40,
+    "client_request_id": 200,
+}
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -48,7 +59,13 @@ class Metering:
 
     def __init__(self) -> None:
         self._connection = Connection("settle")
-        self._batcher: Batcher[Settlement, Settled] = Batcher(self._settle, retry_singly=POISON)
+        self._batcher: Batcher[tuple[UUID, bytes], Settled] = Batcher(
+            self._settle, retry_singly=POISON
+        )
+
+    def submit(self, settlement: Settlement) -> "asyncio.Future[Settled]":
+        """Queue the settlement and return the future of its result; see `settle`."""
+        return self._batcher.submit((settlement.request_id, _encode(_row(settlement))))
 
     async def settle(self, settlement: Settlement) -> Settled:
         """
@@ -56,20 +73,22 @@ class Metering:
 
         Raises psycopg.OperationalError when the database is away: settling again later is safe.
         """
-        return await self._batcher.call(settlement)
+        return await self.submit(settlement)
 
     async def close(self) -> None:
         """Send what is queued, then disconnect."""
         await self._batcher.close()
         await self._connection.close()
 
-    async def _settle(self, settlements: Sequence[Settlement]) -> list[Settled | BaseException]:
-        payload = _encode([_row(settlement) for settlement in settlements]).decode()
+    async def _settle(
+        self, settlements: Sequence[tuple[UUID, bytes]]
+    ) -> list[Settled | BaseException]:
         answer = await self._connection.fetch_value(
-            "SELECT billing_settle(%s::text::jsonb)::text", payload
+            "SELECT billing_settle(%s::text::jsonb)::text",
+            json_array([row for _, row in settlements]),
         )
         by_id = {result.request_id: result for result in _decode(answer)}
-        return [by_id[settlement.request_id] for settlement in settlements]
+        return [by_id[request_id] for request_id, _ in settlements]
 
 
 def _row(settlement: Settlement) -> dict[str, Any]:
@@ -81,24 +100,53 @@ def _row(settlement: Settlement) -> dict[str, Any]:
         "price_nanousd": settlement.price_nanousd,
         "charge_nanousd": settlement.charge_nanousd,
         "provider_cost_nanousd": settlement.provider_cost_nanousd,
-        "provider": settlement.provider,
-        "upstream_model": settlement.upstream_model,
-        "upstream_id": settlement.upstream_id,
         "status": settlement.status,
-        "error_code": settlement.error_code,
-        "finish_reason": settlement.finish_reason,
+        "finish_reason": _storable(settlement.finish_reason, "finish_reason"),
         "first_token_ms": settlement.first_token_ms,
         "duration_ms": settlement.duration_ms,
-        "client_request_id": settlement.client_request_id,
+        "client_request_id": _storable(settlement.client_request_id, "client_request_id"),
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
         "cache_read_tokens": usage.cache_read_tokens,
         "cache_write_tokens": usage.cache_write_5m_tokens + usage.cache_write_1h_tokens,
         "reasoning_tokens": usage.reasoning_tokens,
         "usage_details": _details(usage),
-        "attempts": settlement.attempts,
+        "attempts": [_attempt(attempt) for attempt in settlement.attempts],
+        **_upstream(settlement),
     }
 
 
+def _attempt(attempt: AttemptRecord) -> dict[str, Any]:
+    return {
+        "number": attempt.number,
+        "status": attempt.status,
+        "provider_cost_nanousd": attempt.provider_cost_nanousd,
+        "first_byte_ms": attempt.first_byte_ms,
+        "duration_ms": attempt.duration_ms,
+        "started_at": attempt.started_at,
+        **_upstream(attempt),
+    }
+
+
+def _upstream(call: Settlement | AttemptRecord) -> dict[str, str]:
+    return {
+        "provider": _storable(call.provider, "provider"),
+        "upstream_model": _storable(call.upstream_model, "upstream_model"),
+        "upstream_id": _storable(call.upstream_id, "upstream_id"),
+        "error_code": _storable(call.error_code, "error_code"),
+    }
+
+
+def _storable(text: str, column: str) -> str:
+    """Return the text as PostgreSQL can keep it: no NUL, no lone surrogate, no longer than its column."""
+    length = LENGTHS[column]
+    if len(text) <= length and text.isascii() and "\0" not in text:
+        return text
+    return text.encode(errors="replace").decode().replace("\0", "")[:length]
+
+
+_counts = attrgetter(*DETAILS)
+
+
 def _details(usage: TokenUsage) -> dict[str, int]:
-    return {name: count for name in DETAILS if (count := getattr(usage, name))}
+    return {name: count for name, count in zip(DETAILS, _counts(usage), strict=True) if count}

@@ -139,8 +139,12 @@ class Budget(models.Model):
                 condition=models.Q(held_nanousd__gte=0), name="budget_held_not_negative"
             ),
         ]
-        # The budgets of one organization, for its pages and for the ledger check.
-        indexes = [models.Index(fields=["organization", "scope"], name="budgets_by_organization")]
+        indexes = [
+            # The budgets of one organization, for its pages and for the ledger check.
+            models.Index(fields=["organization", "scope"], name="budgets_by_organization"),
+            # Admission: the counters of a scope whose period has not ended.
+            models.Index(fields=["scope", "scope_id", "period_end"], name="budgets_of_the_present"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.scope} {self.scope_id} {self.period}"

@@ -244,7 +244,7 @@ class Migration(migrations.Migration):
                 ('organization', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.organization')),
             ],
             options={
-                'indexes': [models.Index(fields=['organization', 'scope'], name='budgets_by_organization')],
+                'indexes': [models.Index(fields=['organization', 'scope'], name='budgets_by_organization'), models.Index(fields=['scope', 'scope_id', 'period_end'], name='budgets_of_the_present')],
                 'constraints': [models.UniqueConstraint(fields=('scope', 'scope_id', 'model', 'period', 'period_start'), name='one_counter_each_period'), models.CheckConstraint(condition=models.Q(('posted_nanousd__gte', 0)), name='budget_posted_not_negative'), models.CheckConstraint(condition=models.Q(('held_nanousd__gte', 0)), name='budget_held_not_negative')],
             },
         ),

@@ -2,35 +2,41 @@
 -- and outbox row written, all in one statement. The answer is an array of {"request_id", "settled": bool,
 -- "charge": nano-USD}: settled is false where the reservation was ended before, and `charge` is then the first one.
 CREATE OR REPLACE FUNCTION billing_settle(calls jsonb, swept boolean DEFAULT false) RETURNS jsonb
-LANGUAGE plpgsql SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_nestloop = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     ids uuid[];
     organizations bigint[];
     answer jsonb;
     moment timestamptz;
 BEGIN
-    SELECT array_agg((c ->> 'request_id')::uuid) INTO ids FROM jsonb_array_elements(calls) c;
+    SELECT array_agg(c.request_id) INTO ids FROM jsonb_to_recordset(calls) AS c (request_id uuid);
     SELECT array_agg(DISTINCT r.organization_id) INTO organizations
     FROM billing_reservation r WHERE r.request_id = ANY (ids) AND r.mode = 'live';
-    IF organizations IS NOT NULL THEN
-        PERFORM billing_lock_wallets(organizations);
-    END IF;
+    PERFORM billing_lock_wallets(organizations) WHERE organizations IS NOT NULL;
     PERFORM 1 FROM billing_reservation r WHERE r.request_id = ANY (ids) ORDER BY r.request_id FOR UPDATE;
     moment := clock_timestamp();
 
+    -- Tables are read by lists of ids and joined by hash, so that the plan does not depend on statistics.
     WITH call AS MATERIALIZED (
-        SELECT * FROM jsonb_to_recordset(calls) AS c (
+        SELECT DISTINCT ON (c.request_id) c.* FROM ROWS FROM (jsonb_to_recordset(calls) AS (
             request_id uuid, outcome text, basis text, price_nanousd bigint, charge_nanousd bigint,
             provider_cost_nanousd bigint, provider text, upstream_model text, upstream_id text, status int,
             error_code text, finish_reason text, first_token_ms int, duration_ms int, client_request_id text,
             input_tokens bigint, output_tokens bigint, cache_read_tokens bigint, cache_write_tokens bigint,
-            reasoning_tokens bigint, usage_details jsonb, attempts jsonb)
+            reasoning_tokens bigint, usage_details jsonb, attempts jsonb
+        )) WITH ORDINALITY AS c (
+            request_id, outcome, basis, price_nanousd, charge_nanousd, provider_cost_nanousd, provider, upstream_model,
+            upstream_id, status, error_code, finish_reason, first_token_ms, duration_ms, client_request_id, input_tokens,
+            output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, usage_details, attempts, n)
+        ORDER BY c.request_id, c.n
     ), closed AS (
         UPDATE billing_reservation r SET
             state = 'settled', settled_at = moment, swept_at = CASE WHEN swept THEN moment END,
             charge_nanousd = CASE r.mode WHEN 'live' THEN least(greatest(call.charge_nanousd, 0), r.upper_nanousd) ELSE 0 END
         FROM call
-        WHERE r.request_id = call.request_id AND r.state = 'open' AND (NOT swept OR r.lease_until < moment)
+        -- Not `state = 'open'`: the planner would walk a partial index of all open calls instead of the key.
+        WHERE r.request_id = ANY (ids) AND r.request_id = call.request_id AND r.settled_at IS NULL
+          AND (NOT swept OR r.lease_until < moment)
         RETURNING r.*
     ), moved AS (
         UPDATE billing_budget b SET held_nanousd = b.held_nanousd - s.held, posted_nanousd = b.posted_nanousd + s.posted
@@ -50,7 +56,7 @@ BEGIN
             c.finish_reason, c.input_tokens, c.output_tokens, c.cache_read_tokens, c.cache_write_tokens,
             c.reasoning_tokens, c.usage_details, r.price_version_id, r.upper_nanousd, c.price_nanousd,
             r.charge_nanousd, c.provider_cost_nanousd, greatest(jsonb_array_length(c.attempts), 1), c.first_token_ms,
-            coalesce(c.duration_ms, (extract(epoch FROM moment - r.created_at) * 1000)::int), c.client_request_id
+            coalesce(c.duration_ms, least(extract(epoch FROM moment - r.created_at) * 1000, 2147483647)::int), c.client_request_id
         FROM closed r JOIN call c USING (request_id)
     ), tries AS (
         INSERT INTO billing_attempt (
@@ -66,10 +72,15 @@ BEGIN
             created_at)
         SELECT 'request:' || r.request_id, 0, 'usage', r.organization_id, debit.id, credit.id, r.charge_nanousd, '', moment
         FROM closed r
-        LEFT JOIN billing_billingaccount a ON a.organization_id = r.organization_id
-        JOIN billing_ledgeraccount debit ON debit.organization_id = r.organization_id
+        LEFT JOIN (
+            SELECT * FROM billing_billingaccount WHERE organization_id = ANY (organizations)
+        ) a ON a.organization_id = r.organization_id
+        -- Outer joins: an account that were missing must fail the settlement, not lose the posting.
+        LEFT JOIN (
+            SELECT * FROM billing_ledgeraccount WHERE organization_id = ANY (organizations)
+        ) debit ON debit.organization_id = r.organization_id
             AND debit.kind = CASE a.plan WHEN 'postpaid' THEN 'unbilled' ELSE 'wallet' END
-        JOIN billing_ledgeraccount credit ON credit.organization_id IS NULL AND credit.kind = 'revenue'
+        LEFT JOIN billing_ledgeraccount credit ON credit.organization_id IS NULL AND credit.kind = 'revenue'
         WHERE r.charge_nanousd > 0
     ), outbox AS (
         INSERT INTO billing_outboxmessage (request_id, occurred_at, organization_id)
@@ -82,20 +93,20 @@ BEGIN
     INTO answer
     FROM call
     LEFT JOIN closed USING (request_id)
-    LEFT JOIN billing_reservation before ON before.request_id = call.request_id;
+    LEFT JOIN (SELECT * FROM billing_reservation r WHERE r.request_id = ANY (ids)) before USING (request_id);
     RETURN coalesce(answer, '[]');
 END $$;
 
 -- Renew the leases of one process and store how far each call has come. Returns the ids that are no longer open
 -- under this owner: their streams must stop.
 CREATE OR REPLACE FUNCTION billing_renew(calls jsonb, process uuid, lease_seconds int) RETURNS jsonb
-LANGUAGE plpgsql SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_nestloop = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
+    ids uuid[];
     lost jsonb;
 BEGIN
-    PERFORM 1 FROM billing_reservation r
-    WHERE r.request_id IN (SELECT (c ->> 'request_id')::uuid FROM jsonb_array_elements(calls) c)
-    ORDER BY r.request_id FOR UPDATE;
+    SELECT array_agg(c.request_id) INTO ids FROM jsonb_to_recordset(calls) AS c (request_id uuid);
+    PERFORM 1 FROM billing_reservation r WHERE r.request_id = ANY (ids) ORDER BY r.request_id FOR UPDATE;
     WITH call AS MATERIALIZED (
         SELECT * FROM jsonb_to_recordset(calls) AS c (
             request_id uuid, input_tokens bigint, output_tokens bigint, progress_nanousd bigint, sent boolean)
@@ -103,9 +114,10 @@ BEGIN
         UPDATE billing_reservation r SET
             lease_until = clock_timestamp() + make_interval(secs => lease_seconds),
             sent_at = coalesce(r.sent_at, CASE WHEN call.sent THEN clock_timestamp() END),
-            progress_input_tokens = call.input_tokens, progress_output_tokens = call.output_tokens,
-            progress_nanousd = call.progress_nanousd
-        FROM call WHERE r.request_id = call.request_id AND r.state = 'open' AND r.owner = process
+            progress_input_tokens = greatest(call.input_tokens, 0),
+            progress_output_tokens = greatest(call.output_tokens, 0), progress_nanousd = greatest(call.progress_nanousd, 0)
+        FROM call
+        WHERE r.request_id = ANY (ids) AND r.request_id = call.request_id AND r.settled_at IS NULL AND r.owner = process
         RETURNING r.request_id
     )
     SELECT jsonb_agg(call.request_id) INTO lost
@@ -113,7 +125,7 @@ BEGIN
     RETURN coalesce(lost, '[]');
 END $$;
 
--- Settle the open reservations whose lease has ended at their last progress; a call with none is waived. Any
+-- Settle the open reservations whose lease has ended at their last progress; a call never sent is waived. Any
 -- number of processes may sweep at once: one works, the others find nothing to do. Nothing is swept in the first
 -- `quiet_seconds` after the server's start. Returns how many were settled.
 CREATE OR REPLACE FUNCTION billing_sweep(at_most int, quiet_seconds int) RETURNS int
@@ -131,7 +143,8 @@ BEGIN
     SELECT jsonb_agg(jsonb_build_object(
         'request_id', r.request_id, 'outcome', 'lost',
         'basis', CASE WHEN r.sent_at IS NULL THEN 'waived' ELSE 'estimated' END,
-        'price_nanousd', r.progress_nanousd, 'charge_nanousd', r.progress_nanousd,
+        'price_nanousd', r.progress_nanousd,
+        'charge_nanousd', CASE WHEN r.sent_at IS NULL THEN 0 ELSE r.progress_nanousd END,
         'provider', '', 'upstream_model', '', 'upstream_id', '', 'status', 500, 'error_code', 'lost',
         'finish_reason', '', 'client_request_id', '', 'input_tokens', r.progress_input_tokens,
         'output_tokens', r.progress_output_tokens, 'cache_read_tokens', 0, 'cache_write_tokens', 0,

@@ -47,18 +47,30 @@ CREATE INDEX usage_by_key ON billing_usageevent (key_id, occurred_at DESC);
 -- A record found by the provider's id.
 CREATE INDEX usage_by_upstream_id ON billing_usageevent (upstream_id) WHERE upstream_id <> '';
 
-CREATE OR REPLACE FUNCTION billing_create_partitions(moment timestamptz, months int) RETURNS int LANGUAGE plpgsql AS $$
+-- Make the missing partitions of this month and those after it. Events of a month that had none lie in the default
+-- partition; they are moved. Returns how many were made; gives up after 2 s rather than hold up settlements.
+CREATE OR REPLACE FUNCTION billing_create_partitions(moment timestamptz, months int) RETURNS int
+LANGUAGE plpgsql SET lock_timeout = '2s' AS $$
 DECLARE
-    first date := date_trunc('month', moment AT TIME ZONE 'UTC')::date;
+    this_month date := date_trunc('month', moment AT TIME ZONE 'UTC')::date;
+    month_start timestamptz;
+    month_end timestamptz;
     made int := 0;
     name text;
 BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('billing_create_partitions'));
     FOR i IN 0 .. months - 1 LOOP
-        name := 'billing_usageevent_' || to_char(first + make_interval(months => i), 'YYYY_MM');
+        month_start := (this_month + make_interval(months => i)) AT TIME ZONE 'UTC';
+        month_end := (this_month + make_interval(months => i + 1)) AT TIME ZONE 'UTC';
+        name := 'billing_usageevent_' || to_char(month_start AT TIME ZONE 'UTC', 'YYYY_MM');
         IF to_regclass(name) IS NULL THEN
-            EXECUTE format('CREATE TABLE %I PARTITION OF billing_usageevent FOR VALUES FROM (%L) TO (%L)', name,
-                (first + make_interval(months => i)) AT TIME ZONE 'UTC',
-                (first + make_interval(months => i + 1)) AT TIME ZONE 'UTC');
+            EXECUTE format('CREATE TABLE %I (LIKE billing_usageevent INCLUDING ALL)', name);
+            LOCK TABLE billing_usageevent_default IN ACCESS EXCLUSIVE MODE;
+            EXECUTE format('WITH moved AS (DELETE FROM billing_usageevent_default WHERE occurred_at >= %L AND '
+                           'occurred_at < %L RETURNING *) INSERT INTO %I SELECT * FROM moved',
+                           month_start, month_end, name);
+            EXECUTE format('ALTER TABLE billing_usageevent ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', name,
+                           month_start, month_end);
             made := made + 1;
         END IF;
     END LOOP;

@@ -12,10 +12,10 @@ class Batcher(Generic[Item, Result]):
     """
     Collects items from many tasks and hands them to `send` together, one batch in flight at a time.
 
-    `send` takes the items and returns one result for each, in order. When it fails, items are sent again one
-    by one where the error is one of `retry_singly`, so that a poisoned item fails alone; any other error is
-    raised to every caller of the batch. Results may be exceptions, which are raised to their caller. A caller
-    that is cancelled leaves its item to be sent: what it asked for may already be on the way.
+    `send` takes the items and returns one result for each, in order. When it fails, items are sent again in
+    halves where the error is one of `retry_singly`, down to single ones, so that a poisoned item fails alone; any
+    other error is raised to every caller of the batch. Results may be exceptions, which are raised to their caller.
+    A caller that is cancelled leaves its item to be sent: what it asked for may already be on the way.
     """
 
     def __init__(
@@ -32,6 +32,7 @@ class Batcher(Generic[Item, Result]):
         self._under_way: list[tuple[Item, asyncio.Future[Result]]] = []
         self._runner: asyncio.Task[None] | None = None
         self._wake: asyncio.Future[None] | None = None
+        self._closing = False
 
     def submit(self, item: Item) -> "asyncio.Future[Result]":
         """Queue the item and return the future of its result."""
@@ -39,9 +40,10 @@ class Batcher(Generic[Item, Result]):
         future: asyncio.Future[Result] = loop.create_future()
         self._waiting.append((item, future))
         if self._runner is None or self._runner.done():
+            self._closing = False
             self._runner = loop.create_task(self._run())
-        elif self._wake is not None and not self._wake.done():
-            self._wake.set_result(None)
+        else:
+            self._rouse()
         return future
 
     async def call(self, item: Item) -> Result:
@@ -49,48 +51,62 @@ class Batcher(Generic[Item, Result]):
         return await self.submit(item)
 
     async def close(self) -> None:
-        """Wait until everything queued has been sent, then end the runner."""
-        queued = [future for _, future in (*self._waiting, *self._under_way)]
-        await asyncio.gather(*queued, return_exceptions=True)
-        if self._runner is not None:
-            self._runner.cancel()
-            await asyncio.gather(self._runner, return_exceptions=True)
+        """Wait until everything queued has been sent, also for callers that have left, then end the runner."""
+        if self._runner is not None and not self._runner.done():
+            self._closing = True
+            self._rouse()
+            await self._runner
+
+    def _rouse(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
 
     async def _run(self) -> None:
         # One long-lived task instead of one for each batch: creating tasks showed up in the profile.
         loop = asyncio.get_running_loop()
-        while True:
-            if not self._waiting:
-                self._wake = loop.create_future()
-                await self._wake
-                self._wake = None
-            self._under_way = self._waiting[: self._max_size]
-            del self._waiting[: self._max_size]
-            await self._deliver(self._under_way)
-            self._under_way = []
+        try:
+            while self._waiting or not self._closing:
+                if self._waiting:
+                    self._under_way = self._waiting[: self._max_size]
+                    del self._waiting[: self._max_size]
+                    await self._deliver(self._under_way)
+                    self._under_way = []
+                else:
+                    self._wake = loop.create_future()
+                    await self._wake
+        except asyncio.CancelledError:
+            _fail(self._under_way + self._waiting, ConnectionError("shutting down"))
+            self._under_way, self._waiting = [], []
+            raise
 
     async def _deliver(self, batch: "list[tuple[Item, asyncio.Future[Result]]]") -> None:
         try:
             results = await self._send([item for item, _ in batch])
+            if len(results) != len(batch):
+                raise RuntimeError(f"{len(results)} results for {len(batch)} items")
         except self._retry_singly as error:
             if len(batch) == 1:
                 _fail(batch, error)
                 return
-            for entry in batch:
-                await self._deliver([entry])
-        except asyncio.CancelledError:
-            _fail(batch, ConnectionError("shutting down"))
-            raise
+            middle = len(batch) // 2
+            await self._deliver(batch[:middle])
+            await self._deliver(batch[middle:])
         except Exception as error:  # not swallowed: each caller gets it
             _fail(batch, error)
         else:
-            for (_, future), result in zip(batch, results, strict=True):
-                if future.done():
-                    continue
-                if isinstance(result, BaseException):
-                    future.set_exception(result)
-                else:
-                    future.set_result(result)
+            _answer(batch, results)
+
+
+def _answer(
+    batch: "list[tuple[Item, asyncio.Future[Result]]]", results: Sequence[Result | BaseException]
+) -> None:
+    for (_, future), result in zip(batch, results, strict=True):
+        if future.done():
+            continue
+        if isinstance(result, BaseException):
+            future.set_exception(result)
+        else:
+            future.set_result(result)
 
 
 def _fail(batch: "list[tuple[Item, asyncio.Future[Result]]]", error: BaseException) -> None:
