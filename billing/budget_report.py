@@ -1,0 +1,107 @@
+"""Read models of money: what the wallet holds, and each cap with what was posted and is held."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from django.db import connection
+
+from accounts.models import Organization
+from billing.models import Budget
+
+# Every cap in force with its counter. A counter is made at the first call of its period; until then the sum
+# is taken from the events, as `billing_open_budget` will do. An organization's total is the wallet's counter.
+_BUDGETS = """
+WITH cap AS (
+    SELECT 'organization' AS scope, o.id, o.name, '' AS public_id, o.name AS owner, v.*
+    FROM accounts_organization o CROSS JOIN LATERAL (VALUES
+        ('day', o.budget_day_nanousd), ('week', o.budget_week_nanousd), ('month', o.budget_month_nanousd),
+        ('total', o.budget_total_nanousd)) v (period, cap) WHERE o.id = %(organization)s
+    UNION ALL
+    SELECT 'project', p.id, p.name, p.public_id, p.name, v.*
+    FROM accounts_project p CROSS JOIN LATERAL (VALUES
+        ('day', p.budget_day_nanousd), ('week', p.budget_week_nanousd), ('month', p.budget_month_nanousd),
+        ('total', p.budget_total_nanousd)) v (period, cap)
+    WHERE p.organization_id = %(organization)s AND p.archived_at IS NULL
+    UNION ALL
+    SELECT 'key', k.id, k.name, k.public_id, k.name, v.*
+    FROM apikeys_apikey k CROSS JOIN LATERAL (VALUES
+        ('day', k.budget_day_nanousd), ('week', k.budget_week_nanousd), ('month', k.budget_month_nanousd),
+        ('total', k.budget_total_nanousd)) v (period, cap)
+    WHERE k.organization_id = %(organization)s AND k.revoked_at IS NULL AND k.mode = 'live'
+)
+SELECT cap.scope, cap.name, cap.public_id, cap.period, cap.cap,
+    coalesce(b.posted_nanousd, (
+        SELECT sum(e.charge_nanousd) FROM billing_usageevent e
+        WHERE cap.period <> 'total' AND e.organization_id = o.id
+          AND e.occurred_at >= bounds.period_start AND e.occurred_at < bounds.period_end
+          AND billing_in_scope(cap.scope, cap.id, '', e.organization_id, e.project_id, e.key_id, e.model)), 0)::bigint,
+    coalesce(b.held_nanousd, 0)::bigint, CASE WHEN cap.period <> 'total' THEN bounds.period_end END
+FROM cap
+JOIN accounts_organization o ON o.id = %(organization)s
+CROSS JOIN LATERAL billing_period(cap.period, %(now)s, o.time_zone, o.week_start, o.month_day) bounds
+LEFT JOIN billing_budget b ON b.scope_id = cap.id AND b.model = '' AND b.period = cap.period
+    AND b.scope = CASE WHEN cap.scope = 'organization' AND cap.period = 'total' THEN 'wallet' ELSE cap.scope END
+    AND b.period_start = bounds.period_start
+WHERE cap.cap IS NOT NULL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Wallet:
+    """What an organization has: credited less charged, and what open calls hold of it; all in nano-USD."""
+
+    balance_nanousd: int = 0
+    held_nanousd: int = 0
+
+    @property
+    def available_nanousd(self) -> int:
+        """Return what new calls may still reserve."""
+        return self.balance_nanousd - self.held_nanousd
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetLine:
+    """One cap and its counters in nano-USD; `ends_at` is None for a total, which never starts anew."""
+
+    scope: Literal["organization", "project", "key"]
+    name: str
+    public_id: str
+    period: str
+    cap_nanousd: int
+    posted_nanousd: int
+    held_nanousd: int
+    ends_at: datetime | None
+
+    @property
+    def used_nanousd(self) -> int:
+        """Return what is charged or held: what counts against the cap."""
+        return self.posted_nanousd + self.held_nanousd
+
+    @property
+    def left_nanousd(self) -> int:
+        """Return what still fits, 0 where a lowered cap is already passed."""
+        return max(0, self.cap_nanousd - self.used_nanousd)
+
+    @property
+    def share(self) -> float:
+        """Return used / cap; a cap of 0 is full."""
+        return self.used_nanousd / self.cap_nanousd if self.cap_nanousd else 1.0
+
+
+def wallet(organization: Organization) -> Wallet:
+    """Return what the wallet holds; runs one query."""
+    found = Budget.objects.filter(
+        organization=organization, scope=Budget.Scope.WALLET, model="", period="total"
+    ).first()
+    if found is None:
+        return Wallet()
+    return Wallet(found.credited_nanousd - found.posted_nanousd, found.held_nanousd)
+
+
+def budgets(organization: Organization, *, now: datetime) -> list[BudgetLine]:
+    """Return every cap in force, the organization's first, then the fullest; runs one query."""
+    with connection.cursor() as cursor:
+        cursor.execute(_BUDGETS, {"organization": organization.pk, "now": now})
+        lines = [BudgetLine(*row) for row in cursor.fetchall()]
+    return sorted(lines, key=lambda line: (line.scope != "organization", -line.share, line.name))

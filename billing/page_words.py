@@ -1,0 +1,119 @@
+"""The sentences beside the numbers of the usage pages; pure: read models in, text out."""
+
+from billing.budget_report import BudgetLine, Wallet
+from billing.models import UsageEvent
+from billing.price_formula import Formula
+from billing.reports import Sums, Usage, change_percent
+from billing.request_log import Latency
+from exerati import formats
+
+AGAINST = {
+    "today": "yesterday by this hour",
+    "24h": "the 24 hours before",
+    "7d": "the 7 days before",
+    "30d": "the 30 days before",
+    "month": "last month by this day",
+}
+
+
+def change_note(now: int, before: int, *, period_name: str) -> str:
+    """Return how a number differs from the time before."""
+    change = change_percent(now, before)
+    if change is None:
+        return f"nothing {AGAINST[period_name]}" if now else ""
+    if change == 0:
+        return f"as {AGAINST[period_name]}"
+    direction = "above" if change > 0 else "below"
+    return f"{abs(change):,} % {direction} {AGAINST[period_name]}"
+
+
+def share_text(part: int, whole: int) -> str:
+    """Return part / whole in percent, with one decimal below ten."""
+    if not whole:
+        return "\N{EN DASH}"
+    percent = 100 * part / whole
+    return f"{percent:.1f} %" if 0 < percent < 10 else f"{percent:.0f} %"
+
+
+def usage_notes(found: Usage) -> dict[str, str]:
+    """Return a note for each reading of the usage page."""
+    now, before, name = found.total, found.previous, found.period.name
+    return {
+        "spend": change_note(now.spend, before.spend, period_name=name),
+        "requests": change_note(now.requests, before.requests, period_name=name),
+        "errors": f"{share_text(now.errors, now.requests)} of requests" if now.requests else "",
+        "input": cached_note(now),
+        "output": formats.count_text(now.reasoning_tokens, "of reasoning")
+        if now.reasoning_tokens
+        else "",
+    }
+
+
+def cached_note(sums: Sums) -> str:
+    """Return how much of the input came from a cache."""
+    if not sums.cache_read_tokens:
+        return ""
+    return f"{share_text(sums.cache_read_tokens, sums.input_tokens)} from cache"
+
+
+def overview_notes(
+    *, today: Usage, month: Usage, budgets: list[BudgetLine], latency: Latency
+) -> dict[str, str]:
+    """Return a note for each reading of the overview."""
+    cap = next((b for b in budgets if (b.scope, b.period) == ("organization", "month")), None)
+    return {
+        "today": change_note(today.total.spend, today.previous.spend, period_name="today"),
+        "month": f"of {formats.sum_text(cap.cap_nanousd)} cap"
+        if cap
+        else change_note(month.total.spend, month.previous.spend, period_name="month"),
+        "requests": change_note(today.total.requests, today.previous.requests, period_name="today"),
+        "errors": formats.count_text(today.total.errors, "requests"),
+        "latency": _latency_note(latency),
+    }
+
+
+def _latency_note(latency: Latency) -> str:
+    parts = []
+    if latency.duration_p95 is not None:
+        parts.append(f"p95 {formats.milliseconds_text(latency.duration_p95)}")
+    if latency.first_token_p50 is not None:
+        parts.append(f"first token {formats.milliseconds_text(latency.first_token_p50)}")
+    return ", ".join(parts)
+
+
+def balance_note(wallet: Wallet) -> str:
+    """Return what of the balance is free."""
+    if not wallet.held_nanousd:
+        return "all available"
+    return f"{formats.sum_text(wallet.available_nanousd)} available, the rest held"
+
+
+def budget_label(line: BudgetLine) -> str:
+    """Return the meter's words."""
+    used, cap = formats.sum_text(line.used_nanousd), formats.sum_text(line.cap_nanousd)
+    return f"{line.name}: {used} of {cap} used"
+
+
+def request_words(event: UsageEvent, *, formula: Formula | None) -> dict[str, str]:
+    """Return the exact amounts of one request and what they are called."""
+    is_test, waived = event.mode == "test", event.basis == UsageEvent.Basis.WAIVED
+    note = "not charged (test key)" if is_test else "not charged: waived" if waived else ""
+    rounded = formula is not None and formula.is_rounded
+    return {
+        "charge_label": "Price" if is_test else "Charged",
+        "charge_note": note or formats.exact_text(event.charge_nanousd),
+        "input_note": _inside(event.cache_read_tokens, "cached"),
+        "output_note": _inside(event.reasoning_tokens, "reasoning"),
+        "formula_label": "Price, rounded half to even" if rounded else "Price",
+        "price_exact": formats.exact_text(event.price_nanousd),
+        "charged_label": f"Charged ({note.removeprefix('not charged').strip(' :()')})"
+        if note
+        else "Charged",
+        "charge_exact": formats.exact_text(event.charge_nanousd),
+        "upper_exact": formats.exact_text(event.upper_nanousd),
+        "given_back_exact": formats.exact_text(event.upper_nanousd - event.charge_nanousd),
+    }
+
+
+def _inside(count: int, what: str) -> str:
+    return f"{formats.count_text(count)} of these {what}" if count else ""

@@ -1,0 +1,283 @@
+"""
+Read models of the request log: pages by keyset, one request in full, recent errors and latency.
+
+Every function takes the organization and sees nothing outside it. Only admitted calls are here: what was
+refused before a reservation has no usage event.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Q, QuerySet
+
+from accounts.models import Organization
+from billing.models import Attempt, UsageEvent
+from exerati.lib import ids
+
+PAGE_ROWS = 50
+RECENT_ROWS = 10_000  # how far back errors and latency look: an index scan of bounded length
+ID_PREFIXES = ("req_", "chatcmpl-", "resp_", "msg_")
+STATUSES = ("ok", "error", "4xx", "5xx")
+Direction = Literal["older", "newer"]
+
+
+@dataclass(frozen=True, slots=True)
+class LogFilters:
+    """Which requests to show; empty means all. `key` is a key's public id, times are `[since, until)`."""
+
+    model: str = ""
+    key: str = ""
+    project: str = ""
+    status: str = ""
+    outcome: str = ""
+    error: str = ""
+    mode: str = ""
+    search: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place in the log: just below (older) or above (newer) one row."""
+
+    direction: Direction
+    occurred_at: datetime
+    request_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """One request as the table shows it."""
+
+    id: str
+    occurred_at: datetime
+    model: str
+    key_name: str
+    key_id: str
+    mode: str
+    status: int
+    outcome: str
+    outcome_label: str
+    error_code: str
+    streamed: bool
+    input_tokens: int
+    output_tokens: int
+    price_nanousd: int
+    charge_nanousd: int
+    first_token_ms: int | None
+    duration_ms: int | None
+
+    @property
+    def is_test(self) -> bool:
+        """Say whether a test key made it, so that nothing was charged."""
+        return self.mode == "test"
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """Some rows, newest first, and the texts of the cursors to both sides ("" where there is nothing)."""
+
+    rows: tuple[LogRow, ...]
+    newer: str = ""
+    older: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorGroup:
+    """Errors of one kind on one model; `example` is the id of the newest."""
+
+    status: int
+    code: str
+    model: str
+    count: int
+    last_at: datetime
+    example: str
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Medians and 95th percentiles of successful requests in milliseconds, None where nothing was measured."""
+
+    requests: int = 0
+    duration_p50: int | None = None
+    duration_p95: int | None = None
+    first_token_p50: int | None = None
+    first_token_p95: int | None = None
+
+
+def public_id(request_id: UUID) -> str:
+    """Return the id people see."""
+    return f"req_{ids.encode(request_id)}"
+
+
+def parse_id(text: str) -> UUID | None:
+    """Return the request a text names: our id with or without a prefix, or a UUID; else None."""
+    text = text.strip()
+    for prefix in ID_PREFIXES:
+        text = text.removeprefix(prefix)
+    for read in (ids.decode, UUID):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    return None
+
+
+def cursor_text(occurred_at: datetime, request_id: UUID) -> str:
+    """Return a cursor for an address: microseconds since 1970 and the id."""
+    micros = (occurred_at - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1)
+    return f"{micros}-{ids.encode(request_id)}"
+
+
+def parse_cursor(text: str, *, direction: Direction) -> Cursor | None:
+    """Return the place a text names, None for anything else."""
+    micros, _, ident = text.partition("-")
+    try:
+        moment = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(micros))
+        return Cursor(direction, moment, ids.decode(ident))
+    except (ValueError, OverflowError):
+        return None
+
+
+def page(
+    organization: Organization, *, filters: LogFilters, cursor: Cursor | None = None
+) -> LogPage:
+    """Return one page of the log; runs one query, whatever the depth."""
+    found = _filtered(organization, filters).select_related("key")
+    newer = cursor is not None and cursor.direction == "newer"
+    if cursor is not None:
+        found = found.filter(_beyond(cursor))
+    order = ("occurred_at", "request_id") if newer else ("-occurred_at", "-request_id")
+    events = list(found.order_by(*order)[: PAGE_ROWS + 1])
+    more, events = len(events) > PAGE_ROWS, events[:PAGE_ROWS]
+    if newer:
+        events.reverse()
+    if not events:
+        return LogPage(())
+    return LogPage(
+        rows=tuple(_log_row(event) for event in events),
+        newer=_at(events[0]) if (more if newer else cursor is not None) else "",
+        older=_at(events[-1]) if (newer or more) else "",
+    )
+
+
+def _filtered(organization: Organization, filters: LogFilters) -> QuerySet[UsageEvent]:
+    given = {
+        "model": filters.model,
+        "key__public_id": filters.key,
+        "project__public_id": filters.project,
+        "outcome": filters.outcome,
+        "error_code": filters.error,
+        "mode": filters.mode,
+        "upstream_id": filters.search,
+        "occurred_at__gte": filters.since,
+        "occurred_at__lt": filters.until,
+    }
+    rows = UsageEvent.objects.filter(organization=organization)
+    return rows.filter(_status(filters.status), **{k: v for k, v in given.items() if v})
+
+
+def _status(wanted: str) -> Q:
+    """Return the condition for `ok`, `error`, `4xx`, `5xx` or an exact status; all for anything else."""
+    if wanted.isdecimal() and len(wanted) == 3:
+        return Q(status=int(wanted))
+    return {
+        "ok": Q(status__lt=400),
+        "error": Q(status__gte=400),
+        "4xx": Q(status__gte=400, status__lt=500),
+        "5xx": Q(status__gte=500),
+    }.get(wanted, Q())
+
+
+def _beyond(cursor: Cursor) -> Q:
+    """Return the rows past a place; the first condition alone bounds the index scan."""
+    if cursor.direction == "older":
+        edge = Q(occurred_at__lte=cursor.occurred_at)
+        return edge & (Q(occurred_at__lt=cursor.occurred_at) | Q(request_id__lt=cursor.request_id))
+    edge = Q(occurred_at__gte=cursor.occurred_at)
+    return edge & (Q(occurred_at__gt=cursor.occurred_at) | Q(request_id__gt=cursor.request_id))
+
+
+def _at(event: UsageEvent) -> str:
+    return cursor_text(event.occurred_at, event.request_id)
+
+
+def _log_row(event: UsageEvent) -> LogRow:
+    return LogRow(
+        id=public_id(event.request_id),
+        occurred_at=event.occurred_at,
+        model=event.model,
+        key_name=event.key.name if event.key else "",
+        key_id=event.key.public_id if event.key else "",
+        mode=event.mode,
+        status=event.status,
+        outcome=event.outcome,
+        outcome_label=str(event.get_outcome_display()),
+        error_code=event.error_code,
+        streamed=event.streamed,
+        input_tokens=event.input_tokens,
+        output_tokens=event.output_tokens,
+        price_nanousd=event.price_nanousd,
+        charge_nanousd=event.charge_nanousd,
+        first_token_ms=event.first_token_ms,
+        duration_ms=event.duration_ms,
+    )
+
+
+def has_any(organization: Organization) -> bool:
+    """Say whether the organization ever made a call; runs one query."""
+    return UsageEvent.objects.filter(organization=organization).exists()
+
+
+def find(organization: Organization, request_id: UUID) -> UsageEvent | None:
+    """Return one request with its key, project and price; runs one query."""
+    return (
+        UsageEvent.objects.filter(organization=organization, request_id=request_id)
+        .select_related("key", "project", "price_version")
+        .first()
+    )
+
+
+def attempts(event: UsageEvent) -> Sequence[Attempt]:
+    """Return the tries of a request in order; runs one query."""
+    return list(Attempt.objects.filter(request_id=event.request_id).order_by("number"))
+
+
+def recent_errors(
+    organization: Organization, *, since: datetime, at_most: int = 6
+) -> list[ErrorGroup]:
+    """Return the errors of the newest requests by kind and model, the most frequent first; runs one query."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT status, error_code, model, count(*), max(occurred_at),
+                (array_agg(request_id ORDER BY occurred_at DESC))[1]
+            FROM (SELECT status, error_code, model, occurred_at, request_id FROM billing_usageevent
+                WHERE organization_id = %s AND occurred_at >= %s ORDER BY occurred_at DESC, request_id DESC LIMIT %s) e
+            WHERE status >= 400 GROUP BY 1, 2, 3 ORDER BY 4 DESC, 5 DESC LIMIT %s""",
+            [organization.pk, since, RECENT_ROWS, at_most],
+        )
+        return [
+            ErrorGroup(status, code, model, count, last_at, public_id(newest))
+            for status, code, model, count, last_at, newest in cursor.fetchall()
+        ]
+
+
+def latency(organization: Organization, *, since: datetime) -> Latency:
+    """Return how fast the newest requests were answered; runs one query."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT count(*), percentile_disc(0.5) WITHIN GROUP (ORDER BY duration_ms),
+                percentile_disc(0.95) WITHIN GROUP (ORDER BY duration_ms),
+                percentile_disc(0.5) WITHIN GROUP (ORDER BY first_token_ms),
+                percentile_disc(0.95) WITHIN GROUP (ORDER BY first_token_ms)
+            FROM (SELECT duration_ms, first_token_ms, status FROM billing_usageevent
+                WHERE organization_id = %s AND occurred_at >= %s ORDER BY occurred_at DESC, request_id DESC LIMIT %s) e
+            WHERE status < 400""",
+            [organization.pk, since, RECENT_ROWS],
+        )
+        return Latency(*cursor.fetchone())
