@@ -97,10 +97,7 @@ def tighten(bound: TokenBound, *, call: ChatCall, model: str) -> TokenBound:
 
 def embeddings_bound(call: EmbeddingsCall, *, context_tokens: int | None) -> TokenBound:
     """Return the most tokens of all inputs together, each at most the model's context."""
-    sizes = (
-        (_text_bound(item) if isinstance(item, str) else len(item)) + _PER_INPUT
-        for item in call.inputs
-    )
+    sizes = (_input_size(item, model=call.model) + _PER_INPUT for item in call.inputs)
     if context_tokens is not None:
         sizes = (min(size, context_tokens) for size in sizes)
     return TokenBound(input_tokens=sum(sizes))
@@ -143,6 +140,18 @@ def _fitting(call: ChatCall, wanted: int, *, input_bytes: int, context_tokens: i
         margin = _CONTEXT_MARGIN + (_FOR_TOOLS if _has_tools(call) else 0)
         room = context_tokens - count_chat(call, model=call.model) - margin
     return max(_OUTPUT_MIN, min(wanted, room))
+
+
+def _input_size(item: str | list[int], *, model: str) -> int:
+    """Tokens are OpenAI's own; for another model they may be decoded, and are then bound by their bytes."""
+    if isinstance(item, str):
+        return _text_bound(item)
+    if model.rpartition("/")[2].startswith("text-embedding-"):
+        return len(item)
+    try:
+        return len(vocabulary.encoding("cl100k_base").decode_bytes(item))
+    except (KeyError, OverflowError):
+        return len(item)  # the provider will refuse it
 
 
 def _has_tools(call: ChatCall) -> bool:

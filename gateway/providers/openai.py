@@ -1,6 +1,6 @@
 """OpenAI's API and all that speak it: requests out, whole answers in. Pure; streams are in `openai_stream`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from gateway.providers import openai_errors, openai_usage, quirks, wire_json
@@ -34,9 +34,7 @@ class OpenAIAdapter:
         if stream:
             sent["stream"] = True
             sent["stream_options"] = {**options, "include_usage": True}
-        for name, write in quirks.REQUEST_QUIRKS.items():
-            if name in upstream.quirks:
-                write(sent)
+        _apply(quirks.CHAT_QUIRKS, upstream, sent)
         return _request(upstream, path="/chat/completions", body=sent, events=stream)
 
     def chat_answer(self, data: bytes, *, serve_as: ServeAs) -> WholeAnswer:
@@ -73,6 +71,7 @@ class OpenAIAdapter:
     ) -> UpstreamRequest:
         """Return the request for embeddings."""
         sent = {**body, "model": upstream_model}
+        _apply(quirks.EMBEDDINGS_QUIRKS, upstream, sent)
         return _request(upstream, path="/embeddings", body=sent, events=False)
 
     def embeddings_answer(self, data: bytes, *, serve_as: ServeAs) -> WholeAnswer:
@@ -101,6 +100,13 @@ class OpenAIAdapter:
     def error(self, status: int, headers: Mapping[str, str], data: bytes) -> ProviderError:
         """Return what a status of 400 or more means."""
         return openai_errors.read_error(status, headers, data)
+
+
+def _apply(
+    known: Mapping[str, Callable[[dict[str, Any]], None]], upstream: Upstream, body: dict[str, Any]
+) -> None:
+    for name in upstream.quirks & known.keys():
+        known[name](body)
 
 
 def _request(

@@ -10,6 +10,9 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway import vocabulary
+from gateway.providers.base import ProviderError
+
 Body = dict[str, Any]
 
 CHUNK: Final = "chat.completion.chunk"
@@ -56,7 +59,33 @@ def write_no_stream_options(body: Body) -> None:
     body.pop("stream_options", None)
 
 
-REQUEST_QUIRKS: Final[Mapping[str, Callable[[Body], None]]] = {
+def write_texts_for_tokens(body: Body) -> None:
+    """
+    Only OpenAI and its equals take arrays of tokens as input; clients that send them cut by cl100k_base.
+
+    Raises ProviderError for a token that the vocabulary has not.
+    """
+    inputs = body["input"]
+    if isinstance(inputs, str):
+        return
+    if isinstance(inputs[0], int):
+        inputs = [inputs]
+    body["input"] = [item if isinstance(item, str) else _decoded(item) for item in inputs]
+
+
+def _decoded(tokens: list[int]) -> str:
+    try:
+        return vocabulary.encoding("cl100k_base").decode(tokens)
+    except (KeyError, OverflowError):
+        raise ProviderError(
+            "bad_request", "The input has a token that cl100k_base has not.", sent=False
+        ) from None
+
+
+EMBEDDINGS_QUIRKS: Final[Mapping[str, Callable[[Body], None]]] = {
+    "no_token_inputs": write_texts_for_tokens,
+}
+CHAT_QUIRKS: Final[Mapping[str, Callable[[Body], None]]] = {
     "max_tokens_only": write_max_tokens_only,
     "no_developer_role": write_system_for_developer,
     "no_stream_options": write_no_stream_options,

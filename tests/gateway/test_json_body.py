@@ -5,7 +5,7 @@ import json
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway import json_body
@@ -97,6 +97,18 @@ def test_many_small_arrays_are_refused_before_they_fill_the_memory():
     assert "objects and arrays" in refusal('{"a": [' + "[]," * 400_000 + "[]]}").message
 
 
+@pytest.mark.parametrize("value", ["1,", '"",', "null,"])
+def test_many_small_values_are_refused_before_they_fill_the_memory(value):
+    assert "values" in refusal('{"a": [' + value * 1_100_000 + "1]}").message
+
+
+def test_one_repeated_key_among_very_many_is_found_quickly():
+    keys = "".join(f'"k{number}":1,' for number in range(100_000))
+
+    assert refusal("{" + keys + '"k99999":2}').param == "k99999"
+
+
+@settings(deadline=None, max_examples=30)
 @given(
     st.dictionaries(
         st.text(max_size=20),

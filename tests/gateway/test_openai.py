@@ -2,17 +2,19 @@
 
 import json
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from openai.types import CreateEmbeddingResponse
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from billing.types import TokenUsage
-from gateway.providers import openai_usage, registry
+from gateway.providers import embedding_format, openai_usage, registry
 from gateway.providers.base import ProviderError, ServeAs, Upstream
 from gateway.sse import SseDecoder
 from tests.gateway import recorded
 
+Json = dict[str, Any]
 ADAPTER = registry.adapter("openai")
 SERVE_AS = ServeAs(id="chatcmpl-ours", model="public/name", created=1_790_000_001)
 WITH_USAGE = ServeAs(id="chatcmpl-ours", model="public/name", created=1, include_usage=True)
@@ -41,14 +43,14 @@ def own(name: str) -> bytes:
     return (recorded.OWN / f"{name}.sse").read_bytes()
 
 
-def upstream_chunks(data: bytes) -> list[dict]:
+def upstream_chunks(data: bytes) -> list[Json]:
     """Return the provider's own chunks, read with nothing but the standard library."""
     lines = data.decode().split("\n")
     payloads = [line[6:] for line in lines if line.startswith("data: ") and "[DONE]" not in line]
     return [json.loads(payload) for payload in payloads]
 
 
-def text_of(chunks: list[dict], *names: str) -> str:
+def text_of(chunks: list[Json], *names: str) -> str:
     """Return the joined text of a field of every delta; parts (Mistral) count by their own text."""
     texts = []
     for chunk in chunks:
@@ -61,7 +63,7 @@ def text_of(chunks: list[dict], *names: str) -> str:
     return "".join(texts)
 
 
-def arguments_of(chunks: list[dict]) -> list[str]:
+def arguments_of(chunks: list[Json]) -> list[str]:
     return [
         call["function"].get("arguments") or ""
         for chunk in chunks
@@ -102,7 +104,7 @@ def test_usage_of_recorded_streams_is_the_providers(stream):
     assert result.translator.usage.output_tokens == expected["completion_tokens"]
 
 
-def usage_in(chunk: dict) -> dict | None:
+def usage_in(chunk: Json) -> Any:
     return chunk.get("usage") or (chunk.get("x_groq") or {}).get("usage")
 
 
@@ -122,7 +124,7 @@ def test_unknown_fields_of_recorded_chunks_survive(stream):
             assert set(other.get("delta") or {}) <= set(mine["delta"])
 
 
-def assert_valid(model, value: dict) -> None:
+def assert_valid(model, value: Json) -> None:
     """Read with the official SDK's own types, strictly; service tiers of other providers are theirs to name."""
     value = {key: item for key, item in value.items() if key != "service_tier"}
     model.model_validate(value)
@@ -138,6 +140,7 @@ def test_recorded_whole_answers_come_out_as_openais(exchange):
         assert [row["embedding"] for row in answer.body["data"]] == [
             row["embedding"] for row in theirs["data"]
         ]
+        assert answer.usage
         assert answer.usage.input_tokens == theirs["usage"]["prompt_tokens"]
         return
 
@@ -146,6 +149,7 @@ def test_recorded_whole_answers_come_out_as_openais(exchange):
     assert_valid(ChatCompletion, answer.body)
     assert set(theirs) <= set(answer.body)
     assert answer.upstream_id == theirs["id"]
+    assert answer.usage
     assert answer.usage.input_tokens + answer.usage.output_tokens == theirs["usage"]["total_tokens"]
     for mine, other in zip(answer.body["choices"], theirs["choices"], strict=True):
         assert set(other["message"]) <= set(mine["message"])
@@ -159,7 +163,7 @@ def test_recorded_whole_answers_come_out_as_openais(exchange):
             assert my_call["function"] == call["function"]
 
 
-def with_floats(body: dict) -> dict:
+def with_floats(body: Json) -> Json:
     """The SDK's type has lists of floats alone; base64 is decoded before it is made."""
     rows = [
         {**row, "embedding": [] if isinstance(row["embedding"], str) else row["embedding"]}
@@ -422,10 +426,10 @@ def test_usage_goes_out_in_openais_words_beside_the_providers_own():
     assert "cost" not in wire
 
 
-BODY = {"messages": [{"role": "developer", "content": "Hi"}], "max_completion_tokens": 5}
+BODY: Json = {"messages": [{"role": "developer", "content": "Hi"}], "max_completion_tokens": 5}
 
 
-def sent(*quirks: str, stream: bool = False, body: dict = BODY) -> SimpleNamespace:
+def sent(*quirks: str, stream: bool = False, body: Json = BODY) -> SimpleNamespace:
     upstream = Upstream("p", "openai", "https://p.example/v1/", "sk-secret", frozenset(quirks))
     request = ADAPTER.chat_request(upstream, upstream_model="m-1", body=body, stream=stream)
     return SimpleNamespace(
@@ -609,6 +613,55 @@ def test_an_empty_answer_is_known_as_such(message, has_output):
     data = json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}).encode()
 
     assert ADAPTER.chat_answer(data, serve_as=SERVE_AS).has_output is has_output
+
+
+def embeddings_sent(given: Any, *quirks: str) -> Any:
+    upstream = Upstream("p", "openai", "https://p.example", quirks=frozenset(quirks))
+    request = ADAPTER.embeddings_request(upstream, upstream_model="m", body={"input": given})
+    return json.loads(request.body)["input"]
+
+
+@pytest.mark.parametrize(
+    ("given", "texts"),
+    [
+        ([15339, 1917], ["hello world"]),
+        ([[15339, 1917], [15339]], ["hello world", "hello"]),
+        (["hello"], ["hello"]),
+        ("hello", "hello"),
+    ],
+)
+def test_tokens_are_decoded_for_servers_that_take_only_texts(given, texts):
+    assert embeddings_sent(given, "no_token_inputs") == texts
+    assert embeddings_sent(given) == given
+
+
+def test_a_token_nobody_knows_is_refused_before_it_is_sent():
+    with pytest.raises(ProviderError) as caught:
+        embeddings_sent([2**31], "no_token_inputs")
+
+    assert (caught.value.kind, caught.value.sent) == ("bad_request", False)
+
+
+@pytest.mark.parametrize("received", [[0.5, -1.0], "AAAAPwAAgL8="])
+def test_vectors_go_out_in_the_format_asked_for(received):
+    body = {"data": [{"embedding": received}]}
+
+    embedding_format.write_as(body, encoding_format="base64")
+    assert body["data"][0]["embedding"] == "AAAAPwAAgL8="
+
+    embedding_format.write_as(body, encoding_format="float")
+    assert body["data"][0]["embedding"] == [0.5, -1.0]
+
+
+@pytest.mark.parametrize(
+    ("received", "wanted"),
+    [(["a"], "base64"), ([1e300], "base64"), ("AAA=", "float"), ("!", "float")],
+)
+def test_a_vector_that_is_none_is_a_bad_answer(received, wanted):
+    with pytest.raises(ProviderError) as caught:
+        embedding_format.write_as({"data": [{"embedding": received}]}, encoding_format=wanted)
+
+    assert caught.value.kind == "bad_answer"
 
 
 def test_an_api_without_translator_is_named():

@@ -5,6 +5,7 @@ import json
 import math
 import struct
 import time
+from typing import Any
 
 import pytest
 
@@ -240,7 +241,7 @@ async def test_the_slow_model_waits_as_long_as_it_is_told():
     assert time.perf_counter() - started >= 0.05
 
 
-async def embedded(model: str, **fields) -> dict:
+async def embedded(model: str, **fields) -> dict[str, Any]:
     request = ADAPTER.embeddings_request(UPSTREAM, upstream_model=model, body=fields)
     data = await (await sandbox.respond(request, now=1)).read()
     return ADAPTER.embeddings_answer(data, serve_as=SERVE_AS).body

@@ -157,7 +157,7 @@ def test_the_fault_in_a_message_has_its_path(message, param):
 
 
 def test_reasoning_and_other_unknown_fields_of_messages_survive():
-    message = {
+    message: dict[str, object] = {
         "role": "assistant",
         "content": None,
         "reasoning_content": "Hmm",

@@ -193,3 +193,14 @@ def test_bytes_after_nfkc_are_bound_where_they_are_more():
 
     assert bound(call).input_tokens >= 100 * 33
     assert vocabulary.count_tokens("\ufdfa" * 100, model="gpt-4o") <= bound(call).input_tokens
+
+
+def test_tokens_for_another_model_are_bound_by_their_bytes():
+    hello_world = [15339, 1917]
+
+    def bound_for(model):
+        call = parse_embeddings({"model": model, "input": hello_world})
+        return tokens.embeddings_bound(call, context_tokens=None).input_tokens
+
+    assert bound_for("text-embedding-3-small") == 2 + 8
+    assert bound_for("e5-small") == len("hello world") + 8
