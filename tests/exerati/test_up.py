@@ -86,12 +86,6 @@ class Checkout:
         code, printed = self.run("status", "--json")
         return code, json.loads(printed)
 
-    def wait_for_state(self, wanted, *, seconds=20):
-        deadline = time.monotonic() + seconds
-        while (state := self.status()[1]["state"]) != wanted:
-            assert time.monotonic() < deadline, f"still {state}"
-            time.sleep(0.2)
-
 
 @pytest.fixture
 def checkout():
@@ -112,7 +106,10 @@ def get(url):
 
 def run_printed_call(printed):
     """Run the curl command of the greeting, as a stranger would, and return the JSON answer."""
-    command = shlex.split(printed[printed.index("curl -s ") :].split("\n\n")[0])
+    if shutil.which("curl") is None:
+        pytest.skip("needs curl, as the call in the greeting does")
+    lines = printed[printed.index("curl -s ") :].split("\n\n")[0]
+    command = shlex.split(lines.replace("\\\n", " "))
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
@@ -148,8 +145,10 @@ def test_up_starts_again_what_dies_and_clears_up_after_a_kill(checkout):
     checkout.up()
     dead = checkout.record()["services"]["web-1"]["pid"]
     os.kill(dead, signal.SIGKILL)
-    checkout.wait_for_state("running")
-    assert dead not in checkout.pids()
+    deadline = time.monotonic() + 30
+    while dead in checkout.pids():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
     assert "web-1 ended unexpectedly" in checkout.run("logs", "up")[1]
 
     killed = checkout.pids()
