@@ -9,7 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_safe, require_http_methods, require_POST
 
 from accounts import services
 from accounts.forms import OrganizationForm, RoleForm, SettingsForm
@@ -39,7 +39,7 @@ class MemberRow:
     may_change: bool
 
 
-@require_GET
+@require_safe
 @login_required
 def home(request: HttpRequest) -> HttpResponse:
     """Send a member to the organization visited last, or the first; one who has none may make one."""
@@ -65,7 +65,7 @@ def organization_create(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/organization_create.html", {"form": form}, status=status)
 
 
-@require_GET
+@require_safe
 @organization_page(Action.VIEW)
 def team(request: OrganizationRequest) -> HttpResponse:
     """List the members and, to those who may, the means to change them."""
@@ -107,11 +107,18 @@ def member_role(request: OrganizationRequest, *, public_id: str) -> HttpResponse
     return redirect("dashboard:team", slug=request.organization.slug)
 
 
-@require_POST
+@require_http_methods(["GET", "POST"])
 @organization_page(Action.MANAGE_MEMBERS)
 def member_remove(request: OrganizationRequest, *, public_id: str) -> HttpResponse:
-    """End a membership."""
+    """Ask once, then end a membership."""
     membership = _changeable_member(request, public_id=public_id)
+    if request.method == "GET":
+        context = {
+            "member": _member_row(membership, viewer=request.membership),
+            "heading": f"Remove {membership.user.email}?",
+            "nav_active": "team",
+        }
+        return render(request, "accounts/member_remove.html", context)
     try:
         services.remove_member(membership, actor=request.user)
     except services.LastOwner:

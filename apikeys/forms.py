@@ -71,9 +71,8 @@ class Group:
     is_open: bool
 
 
-# The first two are always open: who the key is for, and what it may spend.
+FIRST_FIELDS = ("name", "mode", "project", "expires_at")
 GROUPS = (
-    ("", ("name", "mode", "project", "expires_at")),
     (
         "Budgets",
         (*(f"budget_{period}_nanousd" for period in BUDGET_PERIODS), "max_request_nanousd"),
@@ -85,7 +84,6 @@ GROUPS = (
     ),
     ("Security and behaviour", ("ip_allow_list", "strict_parameters", "drain_on_disconnect")),
 )
-ALWAYS_OPEN = 2
 
 
 def _choices(label: str, choices: list[tuple[str, str]]) -> forms.MultipleChoiceField:
@@ -170,13 +168,16 @@ class KeyForm(forms.ModelForm):
             self.fields[name].widget.attrs["placeholder"] = f"{default:,}"
 
     def groups(self) -> list[Group]:
-        """Return the visible fields in their groups."""
-        found = []
-        for place, (title, names) in enumerate(GROUPS):
-            bound = [self[name] for name in names if name in self.fields]
-            is_set = any(field.errors or field.value() for field in bound)
-            found.append(Group(title, bound, place < ALWAYS_OPEN or is_set))
-        return found
+        """Return the fields below the first ones, in groups."""
+        grouped = [(title, [self[name] for name in names]) for title, names in GROUPS]
+        return [
+            Group(title, bound, any(field.errors or field.value() for field in bound))
+            for title, bound in grouped
+        ]
+
+    def first_fields(self) -> list[forms.BoundField]:
+        """Return the fields that always show: whom the key is for, and how long."""
+        return [self[name] for name in FIRST_FIELDS if name in self.fields]
 
     def rules(self) -> KeyRules:
         """Return the rules of a valid form; what has no field here keeps its present value."""

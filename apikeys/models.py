@@ -31,10 +31,11 @@ class Modality(models.TextChoices):
 
 
 class Endpoint(models.TextChoices):
-    """What a key may call: paths below `/v1/`, with dots. Reading (models, the key itself) is always allowed."""
+    """What a key may call: paths below `/v1/`, with dots."""
 
     CHAT_COMPLETIONS = "chat.completions", "Chat completions"
     EMBEDDINGS = "embeddings", "Embeddings"
+    MODELS = "models", "List of models"
 
 
 class KeyStatus(StrEnum):

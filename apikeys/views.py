@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_safe, require_http_methods, require_POST
 
 from accounts.middleware import OrganizationRequest
 from accounts.permissions import Action, allows, organization_page
@@ -52,7 +52,7 @@ class Column:
     order: str
 
 
-@require_GET
+@require_safe
 @organization_page(Action.VIEW)
 def key_list(request: OrganizationRequest) -> HttpResponse:
     """List the organization's keys in one order."""
@@ -128,7 +128,7 @@ def _form_page(
     return render(request, "apikeys/key_create.html", context, status=status)
 
 
-@require_GET
+@require_safe
 @organization_page(Action.VIEW)
 def key_detail(request: OrganizationRequest, *, public_id: str) -> HttpResponse:
     """Show a key and, to those who may, the form of its rules."""
@@ -181,7 +181,8 @@ def key_revoke(request: OrganizationRequest, *, public_id: str) -> HttpResponse:
     """Ask once, naming what breaks; then end the key for good."""
     key = _key(request, public_id=public_id)
     if request.method == "GET":
-        return render(request, "apikeys/key_revoke.html", {"key": key, "nav_active": "keys"})
+        context = {"key": key, "heading": f"Revoke {key.name}?", "nav_active": "keys"}
+        return render(request, "apikeys/key_revoke.html", context)
     services.revoke_key(key, actor=request.user)
     messages.success(request, f"{key.name} is revoked.")
     return redirect("dashboard:keys", slug=request.organization.slug)

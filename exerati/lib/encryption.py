@@ -22,7 +22,7 @@ def encrypt(secret: str, *, context: str) -> bytes:
     return VERSION + nonce + _cipher().encrypt(nonce, secret.encode(), context.encode())
 
 
-def decrypt(sealed: bytes, *, context: str) -> str:
+def decrypt(sealed: bytes | memoryview, *, context: str) -> str:
     """Return the secret sealed by `encrypt`; raises CannotDecrypt."""
     sealed = bytes(sealed)
     if sealed[:1] != VERSION:

@@ -4,10 +4,11 @@ import io
 import json
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from accounts.models import User
+from accounts.models import Organization, User
 from apikeys import keys
 from apikeys.models import ApiKey
 from billing import wallet
@@ -38,7 +39,7 @@ def test_an_owner_nobody_knows_is_made_without_a_password():
     user = User.objects.get()
     assert made["owner_created"]
     assert not user.has_usable_password()
-    assert user.emailaddress_set.get().verified
+    assert EmailAddress.objects.get(user=user).verified
 
 
 def test_an_owner_that_is_no_address_is_refused():
@@ -172,7 +173,7 @@ def test_a_demo_that_does_not_hold_any_more_is_renewed_and_its_old_keys_end(tmp_
     assert ApiKey.objects.filter(revoked_at=None).count() == 2
     assert ApiKey.objects.exclude(revoked_at=None).count() == 2
     assert User.objects.get().check_password(renewed["password"])
-    assert wallet.balance_nanousd(ApiKey.objects.first().organization) == 5 * 10**9
+    assert wallet.balance_nanousd(Organization.objects.get()) == 5 * 10**9
 
 
 def test_the_demo_takes_a_password():

@@ -125,6 +125,7 @@ def test_a_stored_version_is_read_back_as_it_was_written():
 
     price = price_book.at(price_book.load().prices["m"], NOW.timestamp())
 
+    assert price is not None
     assert price.rates.input_microusd_per_mtok == 5
     assert price.tiers[0].rates.input_microusd_per_mtok == 7
     assert price.tiers[0].rates.output_microusd_per_mtok == 5

@@ -35,6 +35,7 @@ def test_a_credential_is_sealed_and_shown_by_its_last_four_characters(client):
 
     provider.refresh_from_db()
     assert saved.status_code == 302
+    assert provider.sealed_credential is not None
     assert decrypt(provider.sealed_credential, context=f"provider:{provider.name}") == SECRET
     assert "…1234" in shown
     assert SECRET not in shown

@@ -140,6 +140,7 @@ def test_a_server_of_ones_own_is_added_with_a_model_and_a_price(monkeypatch):
     assert (answer["on"], answer["models"]) == (True, 1)
     assert "sk-upstream" not in json.dumps(answer)
     assert provider.base_url == "http://127.0.0.1:9/v1"
+    assert provider.sealed_credential is not None
     assert decrypt(provider.sealed_credential, context="provider:box") == "sk-upstream-1234"
     assert (route.model.name, route.upstream_model) == ("smol", "HF/SmolLM2")
     assert (price.input_microusd_per_mtok, price.output_microusd_per_mtok) == (150_000, 600_000)
