@@ -20,6 +20,7 @@ from apikeys.authentication import AuthenticationFailed
 from billing.budgets import BillingUnavailable, BudgetExceeded, KeyInactive
 from billing.pricing import PriceMissing
 from exerati.lib import money
+from gateway import budget_refusal
 from gateway.admission import RequestTooDear
 from gateway.json_body import InvalidBody
 from gateway.limits import RateLimited
@@ -248,69 +249,14 @@ def _rate_limited(error: RateLimited) -> ApiError:
     return ApiError("rate_limit_exceeded", message, type="tokens", headers=headers)
 
 
-_PERIODS: Final = {"day": "daily", "week": "weekly", "month": "monthly", "total": "total"}
-_OWNERS: Final = {
-    "key": "This key's",
-    "key_model": "This key's model",
-    "project": "The project's",
-    "organization": "The organization's",
-}
-
-
 def _budget_exceeded(error: BudgetExceeded) -> ApiError:
     """Tell the whole sum; SDKs must not retry, which they would at every other 429."""
-    refusal = error.refusal
-    frees_at = refusal.frees_at.isoformat(timespec="seconds") if refusal.frees_at else None
     return ApiError(
         "insufficient_quota",
-        " ".join((_budget_state(error), _budget_advice(error))),
+        budget_refusal.sentences(error),
         headers={"x-should-retry": "false"},
-        details={
-            "scope": refusal.scope,
-            "period": refusal.period,
-            "cap_usd": money.usd_text(refusal.cap_nanousd),
-            "posted_usd": money.usd_text(refusal.posted_nanousd),
-            "held_usd": money.usd_text(refusal.held_nanousd),
-            "needed_usd": money.usd_text(refusal.needed_nanousd),
-            "affordable_tokens": error.affordable_tokens,
-            "frees_at": frees_at,
-        },
+        details=budget_refusal.details(error),
     )
-
-
-def _budget_state(error: BudgetExceeded) -> str:
-    refusal = error.refusal
-    left = money.display(refusal.affordable_nanousd)
-    held = money.display(refusal.held_nanousd)
-    needed = f"this call may cost up to {money.display(refusal.needed_nanousd)}"
-    if refusal.scope == "wallet":
-        return (
-            f"The organization's credit does not cover this call: {left} is free ({held} is held by calls in "
-            f"progress), and {needed}."
-        )
-    owner = _OWNERS.get(refusal.scope, "The")
-    return (
-        f"{owner} {_PERIODS.get(refusal.period, refusal.period)} budget of {money.display(refusal.cap_nanousd)} "
-        f"does not cover this call: {money.display(refusal.posted_nanousd)} is spent, {held} is held by calls "
-        f"in progress, and {needed}."
-    )
-
-
-def _budget_advice(error: BudgetExceeded) -> str:
-    refusal = error.refusal
-    advice = []
-    if error.affordable_tokens:
-        advice.append(f"It fits with max_completion_tokens of at most {error.affordable_tokens:,}.")
-    if refusal.posted_nanousd + refusal.needed_nanousd <= refusal.cap_nanousd:
-        advice.append("It fits again when calls in progress have ended.")
-    if refusal.frees_at is not None:
-        advice.append(f"The budget renews at {refusal.frees_at:%Y-%m-%d %H:%M} UTC.")
-    what = (
-        "Add credit in the dashboard."
-        if refusal.scope == "wallet"
-        else "Its owner can raise the budget."
-    )
-    return " ".join((*advice, what))
 
 
 # Kind of a provider's fault -> our code and sentence; None: the provider's own (scrubbed) words.

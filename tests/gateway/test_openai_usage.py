@@ -1,0 +1,92 @@
+"""Every spelling of usage is read, and goes out in OpenAI's words."""
+
+import pytest
+
+from billing.types import TokenUsage
+from gateway.providers import openai_usage
+
+
+@pytest.mark.parametrize(
+    ("raw", "usage"),
+    [
+        (
+            {"prompt_tokens": 10, "completion_tokens": 2, "prompt_cache_hit_tokens": 8},
+            TokenUsage(10, 2, cache_read_tokens=8),
+        ),
+        (
+            {"prompt_tokens": 10, "completion_tokens": 2, "cached_tokens": 8},
+            TokenUsage(10, 2, cache_read_tokens=8),
+        ),
+        (
+            {"prompt_tokens": 10, "completion_tokens": 2, "num_cached_tokens": 8},
+            TokenUsage(10, 2, cache_read_tokens=8),
+        ),
+        # Anthropic through a proxy: cached tokens are not inside the prompt's.
+        (
+            {
+                "prompt_tokens": 10,
+                "completion_tokens": 2,
+                "total_tokens": 20,
+                "cache_read_input_tokens": 8,
+            },
+            TokenUsage(18, 2, cache_read_tokens=8),
+        ),
+        # xAI: reasoning is not inside the completion's.
+        (
+            {
+                "prompt_tokens": 12,
+                "completion_tokens": 2,
+                "total_tokens": 334,
+                "completion_tokens_details": {"reasoning_tokens": 320},
+            },
+            TokenUsage(12, 322, reasoning_tokens=320),
+        ),
+        # Mistral: audio is not inside the prompt's.
+        (
+            {
+                "prompt_tokens": 9,
+                "completion_tokens": 201,
+                "total_tokens": 585,
+                "prompt_tokens_details": {"audio_tokens": 375},
+            },
+            TokenUsage(384, 201, audio_input_tokens=375),
+        ),
+        # Grok on Azure: more cached than prompt.
+        (
+            {"prompt_tokens": 5, "prompt_tokens_details": {"cached_tokens": 9}},
+            TokenUsage(5, 0, cache_read_tokens=5),
+        ),
+        (
+            {"prompt_tokens": 9, "prompt_tokens_details": {"cache_write_tokens": 4}},
+            TokenUsage(9, 0, cache_write_5m_tokens=4),
+        ),
+        ({"prompt_tokens": -1, "completion_tokens": None, "total_tokens": "x"}, TokenUsage()),
+        ({"prompt_tokens": 3, "num_search_queries": 2}, TokenUsage(3, 0, searches=2)),
+    ],
+)
+def test_every_spelling_of_usage_is_read(raw, usage):
+    assert openai_usage.read_usage(raw) == usage
+
+
+def test_usage_goes_out_in_openais_words_beside_the_providers_own():
+    raw = {
+        "prompt_tokens": 10,
+        "completion_tokens": 2,
+        "total_tokens": 12,
+        "prompt_cache_hit_tokens": 8,
+        "prompt_tokens_details": {"video_tokens": 1},
+        "cost": 0.1,
+        "queue_time": 0.5,
+    }
+
+    wire = openai_usage.wire_usage(
+        openai_usage.read_usage(raw), extra=openai_usage.extra_usage(raw)
+    )
+
+    assert wire["prompt_tokens_details"] == {
+        "video_tokens": 1,
+        "cached_tokens": 8,
+        "audio_tokens": 0,
+    }
+    assert (wire["prompt_cache_hit_tokens"], wire["queue_time"]) == (8, 0.5)
+    assert "cost" not in wire
