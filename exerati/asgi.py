@@ -14,14 +14,11 @@ from gateway.asgi import Gateway  # noqa: E402  models may be imported only once
 
 gateway = Gateway()
 
-Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
 
 
-async def application(
-    scope: Message,
-    receive: Callable[[], Awaitable[Message]],
-    send: Callable[[Message], Awaitable[None]],
-) -> None:
+async def application(scope: Any, receive: Receive, send: Send) -> None:
     """Answer one connection."""
     if scope["type"] == "http":
         path = scope["path"]
@@ -33,9 +30,7 @@ async def application(
         await _lifespan(receive, send)
 
 
-async def _lifespan(
-    receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
-) -> None:
+async def _lifespan(receive: Receive, send: Send) -> None:
     await receive()
     await gateway.startup()
     await send({"type": "lifespan.startup.complete"})

@@ -9,7 +9,7 @@ from django.template.loader import render_to_string
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 from django.views.decorators.vary import vary_on_cookie
 
 from exerati import styleguide as samples
@@ -32,7 +32,7 @@ EXAMPLE_PHASES = (
 )
 
 
-@require_GET
+@require_safe
 @vary_on_cookie
 def landing(request: HttpRequest) -> HttpResponse:
     """Show what the product is; `prices` is filled where a catalog is loaded."""
@@ -41,7 +41,7 @@ def landing(request: HttpRequest) -> HttpResponse:
     return render(request, "landing.html", context)
 
 
-@require_GET
+@require_safe
 @vary_on_cookie
 def legal(request: HttpRequest, page: str) -> HttpResponse:
     """Show one of the legal pages."""
@@ -50,7 +50,7 @@ def legal(request: HttpRequest, page: str) -> HttpResponse:
     return render(request, "legal.html", {"page": page, "page_title": LEGAL_PAGES[page]})
 
 
-@require_GET
+@require_safe
 def styleguide(request: HttpRequest) -> HttpResponse:
     """Show every component with sample data; for developers only."""
     if not settings.DEBUG:

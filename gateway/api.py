@@ -1,6 +1,6 @@
 """DRF endpoints of /v1: parse, one call of dispatch, answer."""
 
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from django.conf import settings
@@ -186,4 +186,4 @@ class ModelDetail(AsyncAPIView):
 
 
 def _json(data: bytes) -> HttpResponse:
-    return cast(HttpResponse, HttpResponse(data, content_type="application/json"))
+    return HttpResponse(data, content_type="application/json")

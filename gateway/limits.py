@@ -61,8 +61,16 @@ class Limits:
         if slot.tokens > slot.tokens_per_minute:
             # It could never be let in; refuse with the limit instead of for ever asking to retry.
             slot = slot._replace(tokens=slot.tokens_per_minute)
-        row = ("take", slot.key_id, slot.request, slot.requests_per_minute, slot.tokens)
-        row += (slot.tokens_per_minute, slot.concurrency, LEASE_MS)
+        row = (
+            "take",
+            slot.key_id,
+            slot.request,
+            slot.requests_per_minute,
+            slot.tokens,
+            slot.tokens_per_minute,
+            slot.concurrency,
+            LEASE_MS,
+        )
         answer = await self._call((slot.organization_id, row))
         if answer is None:
             allowance = self._local.take(slot, now_ms=time.monotonic() * 1000)

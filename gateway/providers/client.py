@@ -9,7 +9,7 @@ cookies, proxies and compression are off, so that what a provider sends is what 
 import logging
 from collections.abc import AsyncIterator, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import httpx
@@ -88,7 +88,7 @@ class _Transport(AiohttpTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request; raises httpx.TransportError."""
         timeout = request.extensions["timeout"]
-        session: aiohttp.ClientSession = self.client
+        session = cast(aiohttp.ClientSession, self.client)
         with map_aiohttp_exceptions():
             response = await session.request(
                 request.method,
