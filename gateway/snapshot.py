@@ -11,6 +11,7 @@ from billing.price_book import Dated
 from exerati.lib.encryption import CannotDecrypt, decrypt
 from gateway.models import Model, Provider, Route
 from gateway.providers.base import Upstream
+from gateway.providers.registry import ADAPTERS
 
 logger = logging.getLogger(__name__)
 
@@ -89,8 +90,8 @@ def load_catalog() -> Catalog:
 
 
 def is_on(provider: Provider) -> bool:
-    """Whether a provider can be called: not switched off, and with whatever account it needs."""
-    if provider.disabled_at is not None:
+    """Whether a provider can be called: not switched off, speaking an API we know, with the account it needs."""
+    if provider.disabled_at is not None or provider.api not in ADAPTERS:
         return False
     if provider.api == Provider.Api.SANDBOX:
         return True
