@@ -9,7 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_safe, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import services
 from accounts.forms import OrganizationForm, RoleForm, SettingsForm
@@ -51,7 +51,7 @@ def home(request: HttpRequest) -> HttpResponse:
     return redirect("dashboard:overview", slug=last if last in slugs else slugs[0])
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def organization_create(request: HttpRequest) -> HttpResponse:
     """Make one more organization, owned by the visitor."""
@@ -107,12 +107,12 @@ def member_role(request: OrganizationRequest, *, public_id: str) -> HttpResponse
     return redirect("dashboard:team", slug=request.organization.slug)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @organization_page(Action.MANAGE_MEMBERS)
 def member_remove(request: OrganizationRequest, *, public_id: str) -> HttpResponse:
     """Ask once, then end a membership."""
     membership = _changeable_member(request, public_id=public_id)
-    if request.method == "GET":
+    if request.method != "POST":
         context = {
             "member": _member_row(membership, viewer=request.membership),
             "heading": f"Remove {membership.user.email}?",
@@ -161,7 +161,7 @@ def _roles_given_by(role: str) -> list[tuple[str, str]]:
     return choices if allows(role, Action.MANAGE_OWNERS) else choices[1:]
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @organization_page(Action.MANAGE_ORGANIZATION)
 def settings(request: OrganizationRequest) -> HttpResponse:
     """Show and change the organization's name and calendar."""

@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.middleware import OrganizationRequest
 from accounts.permissions import Action, allows, organization_page
@@ -72,7 +72,7 @@ def key_list(request: OrganizationRequest) -> HttpResponse:
 
 
 @never_cache
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @organization_page(Action.MANAGE_KEYS)
 def key_create(request: OrganizationRequest) -> HttpResponse:
     """Offer a form with presets; the answer to the POST is the only page that ever holds the secret."""
@@ -175,12 +175,12 @@ def key_enable(request: OrganizationRequest, *, public_id: str) -> HttpResponse:
     return _to_key(request, key)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @organization_page(Action.MANAGE_KEYS)
 def key_revoke(request: OrganizationRequest, *, public_id: str) -> HttpResponse:
     """Ask once, naming what breaks; then end the key for good."""
     key = _key(request, public_id=public_id)
-    if request.method == "GET":
+    if request.method != "POST":
         context = {"key": key, "heading": f"Revoke {key.name}?", "nav_active": "keys"}
         return render(request, "apikeys/key_revoke.html", context)
     services.revoke_key(key, actor=request.user)

@@ -99,9 +99,11 @@ def page_url(acme, acme_key):
 
 @pytest.mark.parametrize("name", organization_pages())
 def test_every_page_of_an_organization_is_open_to_its_owner(name, alice_client, page_url):
-    answer = alice_client.get(page_url(name))
+    url = page_url(name)
 
-    assert answer.status_code == (405 if name in POST_ONLY else 200)
+    answers = [alice_client.get(url), alice_client.head(url)]
+
+    assert {answer.status_code for answer in answers} == {405 if name in POST_ONLY else 200}
 
 
 @pytest.mark.parametrize("name", organization_pages())
