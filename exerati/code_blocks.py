@@ -1,5 +1,7 @@
 """The template tags `code` and `snippets`: highlighted source with copy buttons."""
 
+from collections.abc import Sequence
+
 from django.template import Context, Node, NodeList, TemplateSyntaxError
 from django.template.base import FilterExpression, Parser, Token, token_kwargs
 from django.utils.html import format_html, format_html_join
@@ -42,6 +44,24 @@ def figure(source: str, *, language: str, label: str) -> SafeString:
     )
 
 
+def switch(name: str, blocks: Sequence[tuple[str, SafeString]]) -> SafeString:
+    """Return labelled code blocks behind radio buttons of that name; the first is shown."""
+    switches = format_html_join(
+        "",
+        '<label><input type="radio" name="{}" value="{}"{}>{}</label>',
+        (
+            (name, label, "" if number else mark_safe(" checked"), label)
+            for number, (label, _) in enumerate(blocks)
+        ),
+    )
+    return format_html(
+        '<div class="snippets" data-snippets><fieldset>'
+        '<legend class="sr-only">Language</legend>{}</fieldset>{}</div>',
+        switches,
+        format_html_join("", "{}", ((block,) for _, block in blocks)),
+    )
+
+
 class CodeNode(Node):
     """Renders its body as source: nothing in it is escaped before it is highlighted."""
 
@@ -73,22 +93,8 @@ class SnippetsNode(Node):
         self.name = name
 
     def render(self, context: Context) -> SafeString:
-        name = self.name.resolve(context)
-        switches = format_html_join(
-            "",
-            '<label><input type="radio" name="{}" value="{}"{}>{}</label>',
-            (
-                (name, label, "" if number else mark_safe(" checked"), label)
-                for number, label in enumerate(code.label_text(context) for code in self.codes)
-            ),
-        )
-        blocks = format_html_join("", "{}", ((code.render(context),) for code in self.codes))
-        return format_html(
-            '<div class="snippets" data-snippets><fieldset>'
-            '<legend class="sr-only">Language</legend>{}</fieldset>{}</div>',
-            switches,
-            blocks,
-        )
+        blocks = [(code.label_text(context), code.render(context)) for code in self.codes]
+        return switch(str(self.name.resolve(context)), blocks)
 
 
 def parse_code(parser: Parser, token: Token) -> CodeNode:

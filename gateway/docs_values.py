@@ -1,0 +1,151 @@
+"""The values of the documentation's placeholders: addresses, default limits, and the table of errors."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from django.conf import settings
+
+from exerati.lib import money
+from gateway import errors
+from gateway.providers.sandbox import SANDBOX_MODELS
+
+# Code -> what it means, what to do. Codes without a status of their own are faults of the request: 400.
+ERROR_WORDS: Final[Mapping[str, tuple[str, str]]] = {
+    "invalid_json": ("The body is not valid JSON.", "Send one JSON object, each key once."),
+    "missing_required_parameter": ("A required field is missing.", "Add the field in `param`."),
+    "invalid_type": ("A field has the wrong type.", "Correct the field in `param`."),
+    "invalid_value": ("A field has a value that means nothing.", "Correct the field in `param`."),
+    "unsupported_value": (
+        "The value is OpenAI's, but not served here.",
+        "Choose another value, as the message says.",
+    ),
+    "unsupported_parameter": (
+        "The parameter is OpenAI's, but not served here or not by this model.",
+        "Leave it out.",
+    ),
+    "unknown_parameter": (
+        "Nobody knows the parameter, and the key asks for strictness.",
+        "Leave it out, or switch strict parameters off for the key.",
+    ),
+    "invalid_request": ("The provider refused the request.", "Read the message, change the call."),
+    "context_length_exceeded": (
+        "Prompt and output do not fit the model's context.",
+        "Shorten the messages or lower `max_completion_tokens`.",
+    ),
+    "content_policy_violation": (
+        "The provider's safety system refused the content.",
+        "Change the prompt.",
+    ),
+    "request_too_dear": (
+        "The call may cost more than the key allows for one request.",
+        "Shorten the prompt, lower `max_completion_tokens`, or raise the key's cap.",
+    ),
+    "conflicting_credentials": ("Two different keys were sent.", "Send one key."),
+    "missing_api_key": ("No key was sent.", "Send `Authorization: Bearer YOUR_KEY`."),
+    "invalid_api_key": ("The key is malformed or nobody's.", "Copy it whole, or make a new one."),
+    "key_revoked": ("The key was revoked.", "Make a new key."),
+    "key_expired": ("The key's end date has passed.", "Make a new key."),
+    "key_disabled": ("The key is switched off.", "Enable it on the API keys page."),
+    "ip_not_allowed": (
+        "The key's allow-list does not hold your address.",
+        "Call from an allowed address, or change the list.",
+    ),
+    "organization_suspended": ("The organization is suspended.", "Write to support."),
+    "model_not_allowed": (
+        "The key's scope does not hold this model.",
+        "Choose another model, or change the key's models.",
+    ),
+    "endpoint_not_allowed": (
+        "The key's scope does not hold this endpoint.",
+        "Use another key, or change the key's endpoints.",
+    ),
+    "model_not_found": (
+        "No model of that name serves this endpoint.",
+        "Look up the id with `GET /v1/models`.",
+    ),
+    "unknown_url": ("There is no such route.", "The base URL ends with `/v1`."),
+    "method_not_allowed": ("The route takes another method.", "Use the method of this reference."),
+    "request_timeout": (
+        "The body came, or the answer was read, too slowly.",
+        "Try again on a better connection.",
+    ),
+    "request_too_large": ("The body is too large.", "Send less, or links to large files."),
+    "unsupported_media_type": (
+        "The body is not declared as JSON.",
+        "Send `content-type: application/json`.",
+    ),
+    "insufficient_quota": (
+        "A budget or the credit does not cover the most this call can cost.",
+        "Lower `max_completion_tokens`, raise the budget, or add credit.",
+    ),
+    "rate_limit_exceeded": (
+        "The key's requests or tokens of this minute are used up.",
+        "Wait as long as `retry-after` says.",
+    ),
+    "concurrency_limit_exceeded": (
+        "The key has as many calls open as it may.",
+        "Wait for one to end, or raise the key's limit.",
+    ),
+    "internal_error": ("Something broke on our side.", "Try again; nothing was charged."),
+    "not_supported": (
+        "The route is OpenAI's, but not offered here.",
+        "Use the routes of this reference.",
+    ),
+    "provider_error": (
+        "Every provider of the model failed.",
+        "Try again, or choose another model.",
+    ),
+    "provider_bad_answer": ("The provider's answer was unreadable.", "Try again."),
+    "no_provider": ("No provider of the model is switched on.", "Choose another model."),
+    "provider_unavailable": (
+        "The provider does not serve the model right now.",
+        "Try again later.",
+    ),
+    "provider_overloaded": (
+        "The provider has too much to do.",
+        "Wait as long as `retry-after` says.",
+    ),
+    "service_unavailable": ("We cannot take new calls for the moment.", "Try again shortly."),
+    "provider_timeout": ("The provider did not answer in time.", "Try again, or stream."),
+}
+
+
+def values() -> dict[str, str]:
+    """Return every placeholder's value."""
+    return {
+        "base_url": settings.API_BASE_URL,
+        "site_url": settings.SITE_URL,
+        "errors_table": errors_table(),
+        "sandbox_table": sandbox_table(),
+        "default_rpm": f"{settings.KEY_DEFAULT_RPM:,}",
+        "default_tpm": f"{settings.KEY_DEFAULT_TPM:,}",
+        "default_concurrency": f"{settings.KEY_DEFAULT_CONCURRENCY:,}",
+        "trial_credit": money.display(settings.TRIAL_CREDIT_NANOUSD),
+        "trial_days": str(settings.TRIAL_CREDIT_DAYS),
+        "suggested_budget": money.display(settings.KEY_BUDGET_SUGGESTED_NANOUSD),
+        "max_body_mib": str(settings.MAX_BODY_BYTES // 2**20),
+        "max_messages": f"{settings.MAX_MESSAGES:,}",
+        "max_tools": f"{settings.MAX_TOOLS:,}",
+        "keepalive_seconds": str(settings.KEEPALIVE_SECONDS),
+        "slow_reader_seconds": str(settings.SLOW_READER_SECONDS),
+        "first_byte_seconds": str(settings.UPSTREAM_FIRST_BYTE_SECONDS),
+        "idle_seconds": str(settings.UPSTREAM_IDLE_SECONDS),
+        "lease_seconds": str(settings.LEASE_SECONDS),
+    }
+
+
+def errors_table() -> str:
+    """Return the Markdown table of every code with its status, in the order of the statuses."""
+    rows = [(errors.ApiError(code, "").status, code, *words) for code, words in ERROR_WORDS.items()]
+    head = "| Code | Status | What happened | What to do |\n| --- | --- | --- | --- |"
+    lines = (
+        f"| `{code}` | {status} | {what} | {fix} |" for status, code, what, fix in sorted(rows)
+    )
+    return "\n".join((head, *lines))
+
+
+def sandbox_table() -> str:
+    """Return the Markdown table of the models that behave as their name says."""
+    head = "| Model | What it does |\n| --- | --- |"
+    lines = (f"| `{model.name}` | {model.description} |" for model in SANDBOX_MODELS)
+    return "\n".join((head, *lines))
