@@ -14,6 +14,7 @@ from gateway.context import CallContext
 from gateway.dispatch import answer_whole, serve_as
 from gateway.errors import unknown_parameters
 from gateway.open_call import OpenCall
+from gateway.providers import embedding_format
 from gateway.providers.base import Adapter, UpstreamRequest, WholeAnswer
 from gateway.rate_headers import rate_headers
 from gateway.routing import ModelNotFound, find_model, routes_for
@@ -157,7 +158,9 @@ class Embeddings(MeteredView):
         shown = serve_as(call, prefix="embd-")
 
         def read(adapter: Adapter, data: bytes) -> WholeAnswer:
-            return adapter.embeddings_answer(data, serve_as=shown)
+            answer = adapter.embeddings_answer(data, serve_as=shown)
+            embedding_format.write_as(answer.body, encoding_format=embeddings.encoding_format)
+            return answer
 
         return await self.answer(context, call, build=build, read=read)
 

@@ -1,6 +1,7 @@
 """JSON of providers: fast by msgspec, and with the standard library where a provider breaks the rules. Pure."""
 
 import json
+import math
 from typing import Any
 
 import msgspec
@@ -30,6 +31,13 @@ def encode(body: dict[str, Any]) -> bytes:
 def _decode_lenient(data: bytes) -> Any:
     """Half a surrogate pair is what some servers send when a token ends inside an emoji."""
     try:
-        return json.loads(data)
+        return json.loads(data, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError):
         raise ProviderError("bad_answer", "The provider's answer is not valid JSON.") from None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
