@@ -31,6 +31,7 @@ from gateway.providers.registry import adapter as adapter_for
 from gateway.routing import routes_for
 from gateway.settlement import settlement
 from gateway.snapshot import RouteSnapshot
+from gateway.tokens import count_text
 
 CLIENT_CLOSED_REQUEST = 499
 MAX_TRIES: int = 1 + settings.UPSTREAM_RETRIES
@@ -52,25 +53,26 @@ async def answer_whole(
 
     async def consume(
         adapter: Adapter, route: RouteSnapshot, response: UpstreamResponse
-    ) -> tuple[WholeAnswer, RouteSnapshot]:
+    ) -> WholeAnswer:
         data = await response.read()
         if response.status >= 400:
             raise adapter.error(response.status, response.headers, data)
-        return read(adapter, data), route
+        return read(adapter, data)
 
     async with settled_on_failure(engine, call):
-        answer, route = await first_good(engine, call, build=build, consume=consume)
-    result = settlement(
-        call,
-        reported=answer.usage,
-        outcome="finished" if answer.has_output else "empty",
-        status=200,
-        has_output=answer.has_output,
-        finish_reason=answer.finish_reason,
-        upstream_id=answer.upstream_id,
-        costs=route.costs,
-        now=time.time(),
-    )
+        answer = await first_good(engine, call, build=build, consume=consume)
+        if answer.usage is None:
+            call.output_tokens = count_text(answer.output_text, model=call.model.name)
+        result = settlement(
+            call,
+            reported=answer.usage,
+            outcome="finished" if answer.has_output else "empty",
+            status=200,
+            has_output=answer.has_output,
+            finish_reason=answer.finish_reason,
+            upstream_id=answer.upstream_id,
+            now=time.time(),
+        )
     await engine.settle(call, result)
     return answer, shown_cost(call, result)
 
@@ -116,6 +118,7 @@ async def _try(
     )
     response: UpstreamResponse | None = None
     call.sent = True
+    call.costs = route.costs
     try:
         response = await engine.send(request, route.upstream)
         record.status, record.first_byte_ms = response.status, _since(started)

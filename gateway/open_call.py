@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 from uuid import UUID
 
 from apikeys.snapshots import KeySnapshot
+from billing.price_book import Dated
 from billing.types import AttemptRecord, Price, TokenBound, TokenUsage
 from gateway.limit_types import Allowance, TakeSlot
 from gateway.providers.base import StreamTranslator
@@ -41,7 +42,8 @@ class OpenCall:
     `count_input` counts the request's tokens, which is done only when the provider does not.
 
     Times are `time.monotonic()` seconds. `output_tokens` counts what was delivered up to the last progress
-    report; the translator's text is counted and dropped then, so that long streams do not pile up.
+    report; the translator's text is counted and dropped then, so that long streams do not pile up. `costs` are
+    the versions of what the last route tried costs us.
     """
 
     request_id: UUID
@@ -65,6 +67,7 @@ class OpenCall:
     translator: StreamTranslator | None = None
     stream: "Pinged | None" = None
     attempts: list[AttemptRecord] = field(default_factory=list)
+    costs: tuple[Dated, ...] = ()
     count_input: Callable[[], int] = lambda: 0
     output_tokens: int = 0
     first_token_ms: int | None = None

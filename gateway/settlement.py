@@ -23,20 +23,18 @@ def settlement(
     error_code: str = "",
     finish_reason: str = "",
     upstream_id: str = "",
-    costs: tuple[Dated, ...] = (),
     now: float,
 ) -> "Settlement":
     """
     Return the settlement of a call.
 
-    `reported` is the provider's own word on the final usage, None when it gave none. `costs` are the
-    versions of what the serving route costs us.
+    `reported` is the provider's own word on the final usage, None when it gave none.
     """
     basis, billed = _basis(call, reported, outcome=outcome, has_output=has_output)
     usage = clamp(billed, call.bound)
     price = pricing.charge_nanousd(usage, price=call.price)
     charge = 0 if basis == "waived" or call.key.mode == "test" else min(price, call.upper_nanousd)
-    cost = _cost(billed, costs, now) if call.sent else 0
+    cost = _cost(billed, call.costs, now) if call.sent else 0
     if call.attempts and cost is not None:
         call.attempts[-1].provider_cost_nanousd = cost
     served = call.attempts[-1] if call.attempts else None

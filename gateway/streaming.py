@@ -82,7 +82,7 @@ async def relay(
     """
     call.stream = stream
     try:
-        route = await _relay_routes(engine, call, stream=stream, build=build, serve_as=serve_as)
+        result = await _relay_routes(engine, call, stream=stream, build=build, serve_as=serve_as)
     except Exception as error:
         # The settlement is done; only the client is still to be told.
         if not stream.started:
@@ -91,7 +91,6 @@ async def relay(
         return
     translator = call.translator
     assert translator is not None  # noqa: S101  first_good has returned, so a stream was read
-    result = _finished(call, translator, route)
     await engine.settle(call, result)
     tail = (
         _usage_frame(translator, serve_as, cost=shown_cost(call, result))
@@ -103,26 +102,32 @@ async def relay(
 
 async def _relay_routes(
     engine: Engine, call: OpenCall, *, stream: EventStream, build: BuildRequest, serve_as: ServeAs
-) -> RouteSnapshot:
+) -> Settlement:
     async def consume(
         adapter: Adapter, route: RouteSnapshot, response: UpstreamResponse
-    ) -> RouteSnapshot:
+    ) -> StreamTranslator:
         if response.status >= 400:
             raise adapter.error(response.status, response.headers, await response.read())
         translator = adapter.chat_stream(serve_as=serve_as, quirks=route.upstream.quirks)
         call.translator = translator
+        call.last_read = 0.0  # of the route before, if there was one
         await _pump(response, translator, call, stream)
-        return route
+        return translator
 
     async with settled_on_failure(engine, call):
-        return await first_good(engine, call, build=build, consume=consume)
+        return _finished(call, await first_good(engine, call, build=build, consume=consume))
 
 
 async def _pump(
     response: UpstreamResponse, translator: StreamTranslator, call: OpenCall, stream: EventStream
 ) -> None:
-    """Move events until the provider has said its last word. This loop is the cost of a chunk."""
+    """
+    Move events until the provider has said its last word. This loop is the cost of a chunk.
+
+    What comes before the first output (a role, as a rule) is held back: until then another route may serve.
+    """
     decoder = SseDecoder()
+    held: list[bytes] = []
     feed = translator.feed
     try:
         async for data in response.chunks():
@@ -132,9 +137,12 @@ async def _pump(
                 for event, line in decoder.feed(data)
                 for payload in feed(event, line)
             ]
-            if out:
-                if call.first_token_ms is None:
+            if call.first_token_ms is None:
+                held += out
+                if translator.output_text:
                     call.first_token_ms = call.elapsed_ms
+                    await stream.write(b"".join(held))
+            elif out:
                 await stream.write(b"".join(out))
             if translator.done:
                 break
@@ -144,16 +152,16 @@ async def _pump(
         raise ProviderError(
             "bad_answer", "The provider sent an event that is too large."
         ) from error
-    if rest:
-        if call.first_token_ms is None:
+    if call.first_token_ms is None:
+        rest = held + rest
+        if translator.output_text:
             call.first_token_ms = call.elapsed_ms
+    if rest:
         await stream.write(b"".join(rest))
 
 
-def _finished(call: OpenCall, translator: StreamTranslator, route: RouteSnapshot) -> Settlement:
-    has_output = call.first_token_ms is not None and (
-        bool(translator.finish_reason) or call.count_output() > 0
-    )
+def _finished(call: OpenCall, translator: StreamTranslator) -> Settlement:
+    has_output = call.count_output() > 0
     outcome: Outcome = (
         "client_left" if call.client_left and not call.key.drain_on_disconnect else "finished"
     )
@@ -165,7 +173,6 @@ def _finished(call: OpenCall, translator: StreamTranslator, route: RouteSnapshot
         has_output=has_output,
         finish_reason=translator.finish_reason,
         upstream_id=translator.upstream_id,
-        costs=route.costs,
         now=time.time(),
     )
 

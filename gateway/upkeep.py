@@ -78,10 +78,13 @@ class Upkeep:
         for call in list(self._engine.open_calls.values()):
             if call.stream is None:
                 continue
-            if call.last_read and now - call.last_read > settings.UPSTREAM_IDLE_SECONDS:
+            if (
+                call.sending_since
+            ):  # then nobody reads from the provider, so it is not the one who is idle
+                if now - call.sending_since > settings.SLOW_READER_SECONDS:
+                    call.cut("slow_reader")
+            elif call.last_read and now - call.last_read > settings.UPSTREAM_IDLE_SECONDS:
                 call.cut("idle_upstream")
-            elif call.sending_since and now - call.sending_since > settings.SLOW_READER_SECONDS:
-                call.cut("slow_reader")
             elif now - (call.last_sent or call.started) > settings.KEEPALIVE_SECONDS:
                 self._engine.behind(call.stream.ping())
 

@@ -13,7 +13,7 @@ from apikeys import services as key_services
 from apikeys.models import ApiKey
 from apikeys.services import CreatedKey, KeyRules
 from billing import wallet
-from billing.models import CreditLot, PriceVersion, UsageEvent
+from billing.models import CreditLot, PriceVersion, ProviderCostVersion, UsageEvent
 from exerati.lib import ids, money
 from gateway.models import Model, Provider, Route
 
@@ -75,6 +75,17 @@ def make_price(model: str = "sandbox/echo", **rates: Any) -> PriceVersion:
         **rates,
     }
     return PriceVersion.objects.create(model=model, **values)
+
+
+def make_provider_cost(provider: Provider, upstream_model: str) -> ProviderCostVersion:
+    """Store what a provider charges us: $0.05 / $0.20 a million tokens, since 2020."""
+    return ProviderCostVersion.objects.create(
+        provider=provider.name,
+        upstream_model=upstream_model,
+        effective_from=LONG_AGO,
+        input_microusd_per_mtok=50_000,
+        output_microusd_per_mtok=200_000,
+    )
 
 
 def make_provider(name: str = "", **fields: Any) -> Provider:

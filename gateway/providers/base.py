@@ -117,13 +117,18 @@ class ServeAs:
 
 @dataclass(slots=True)
 class WholeAnswer:
-    """A translated answer: the body in OpenAI's form, and what it tells about usage (None: nothing)."""
+    """
+    A translated answer: the body in OpenAI's form, and what it tells about usage (None: nothing).
+
+    `output_text` is all that was answered (text, reasoning, tool calls), for counting when no usage came.
+    """
 
     body: dict[str, Any]
     usage: TokenUsage | None
     upstream_id: str = ""
     finish_reason: str = ""
     has_output: bool = True
+    output_text: str = ""
 
 
 class StreamTranslator(Protocol):

@@ -39,7 +39,7 @@ class Client:
         """
         Send the request and return the answer as soon as its headers are there.
 
-        Raises ProviderError of kind `connection` or `timeout`; its `sent` is false only when the request
+        Raises ProviderError of kind `connection`, `timeout` or `bad_answer`; its `sent` is false only when the request
         cannot have reached the provider.
         """
         outgoing = httpx.Request(
@@ -54,6 +54,8 @@ class Client:
             response = await self._ready().handle_async_request(outgoing)
         except httpx.TransportError as error:
             raise _provider_error(error) from error
+        except aiohttp.ClientError as error:  # what the transport has no httpx name for
+            raise ProviderError("bad_answer", "The provider does not speak HTTP.") from error
         return _Response(response)
 
     async def close(self) -> None:

@@ -60,6 +60,9 @@ class OpenAIAdapter:
             upstream_id=upstream_id,
             finish_reason=str(choices[-1].get("finish_reason") or "") if choices else "",
             has_output=any(_has_output(choice["message"]) for choice in choices),
+            output_text="".join(_output_text(choice["message"]) for choice in choices)
+            if usage is None
+            else "",
         )
 
     def chat_stream(self, *, serve_as: ServeAs, quirks: frozenset[str]) -> StreamTranslator:
@@ -164,6 +167,25 @@ def _has_output(message: Mapping[str, Any]) -> bool:
         "audio",
     )
     return any(message.get(name) for name in fields)
+
+
+def _output_text(message: Mapping[str, Any]) -> str:
+    """Return all that a message says; reasoning sent under two names counts once."""
+    functions = [
+        call.get("function") or call.get("custom")
+        for call in message.get("tool_calls") or ()
+        if isinstance(call, dict)
+    ]
+    functions.append(message.get("function_call"))
+    parts = [
+        message.get("content"),
+        message.get("refusal"),
+        message.get("reasoning_content") or message.get("reasoning"),
+    ]
+    for function in functions:
+        if isinstance(function, dict):
+            parts += [function.get(name) for name in ("name", "arguments", "input")]
+    return "".join(part for part in parts if isinstance(part, str))
 
 
 def _is_vector(item: object) -> bool:

@@ -23,6 +23,9 @@ _CACHED: Final = (
 # What the provider charges us (OpenRouter, Perplexity, xAI): told of our account, and `cost` is our own field.
 _OUR_COST: Final = frozenset({"cost", "cost_details", "is_byok", "cost_in_usd_ticks"})
 _CORE: Final = frozenset({"prompt_tokens", "completion_tokens", "total_tokens"})
+_MOST: Final = (
+    10**12
+)  # no count is true above it, and the database would not take one above 64 bits
 _DETAILS: Final = ("prompt_tokens_details", "completion_tokens_details")
 
 
@@ -121,7 +124,7 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 
 def _count(value: object) -> int:
-    return int(value) if isinstance(value, int | float) and value > 0 else 0
+    return min(int(value), _MOST) if isinstance(value, int | float) and value > 0 else 0
 
 
 def _first(values: Iterable[object]) -> int:
