@@ -7,13 +7,17 @@ What every test relies on: this worker's own database and Redis, and no way out 
 import ipaddress
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
+import psycopg
 import pytest
 import redis
 from django.conf import settings
 from django.db import connections
+
+from exerati.lib.database import conninfo
 
 pytest_plugins = ("tests.cast",)
 
@@ -56,6 +60,16 @@ def pytest_configure(config: pytest.Config) -> None:
 def anyio_backend() -> str:
     """Run async tests on asyncio, as production does."""
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def usage_events_are_flushed_too(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Empty the table that Django does not manage after each test that commits, as Django empties its own."""
+    yield
+    mark = request.node.get_closest_marker("django_db")
+    if "transactional_db" in request.fixturenames or (mark and mark.kwargs.get("transaction")):
+        with psycopg.connect(**conninfo()) as connection:
+            connection.execute("DELETE FROM billing_usageevent")
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,18 @@ BEGIN
         period_end := '9999-12-31 00:00+00';
         RETURN;
     END CASE;
-    period_start := first::timestamp AT TIME ZONE zone;
-    period_end := next::timestamp AT TIME ZONE zone;
+    period_start := billing_midnight(first, zone);
+    period_end := billing_midnight(next, zone);
+END $$;
+
+-- The first moment of a day in a zone. Where clocks go back over midnight it comes twice, and PostgreSQL would
+-- take the second; where they go forward over it the day begins later.
+CREATE OR REPLACE FUNCTION billing_midnight(day date, zone text) RETURNS timestamptz LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    midnight timestamptz := day::timestamp AT TIME ZONE zone;
+BEGIN
+    IF (midnight - interval '1 hour') AT TIME ZONE zone = day::timestamp THEN
+        RETURN midnight - interval '1 hour';
+    END IF;
+    RETURN midnight;
 END $$;

@@ -10,6 +10,7 @@ from django.conf import settings
 
 NONCE_BYTES = 12
 VERSION = b"\x01"
+SHORTEST = len(VERSION) + NONCE_BYTES + 16  # an empty secret and its authentication tag
 
 
 class CannotDecrypt(Exception):
@@ -25,8 +26,8 @@ def encrypt(secret: str, *, context: str) -> bytes:
 def decrypt(sealed: bytes | memoryview, *, context: str) -> str:
     """Return the secret sealed by `encrypt`; raises CannotDecrypt."""
     sealed = bytes(sealed)
-    if sealed[:1] != VERSION:
-        raise CannotDecrypt("unknown version")
+    if sealed[:1] != VERSION or len(sealed) < SHORTEST:
+        raise CannotDecrypt("unknown version, or cut off")
     nonce, body = sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :]
     try:
         return _cipher().decrypt(nonce, body, context.encode()).decode()

@@ -1,0 +1,67 @@
+"""The money core in its simplest form: no counters, every question answered by adding up all calls."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Call:
+    """One call as it stands; `charge` is None while it is open."""
+
+    scopes: tuple[str, ...]  # what it counts for: its wallet, organization, project, key
+    upper: int
+    charge: int | None = None
+    progress: int = 0
+    sent: bool = False
+
+    @property
+    def weight(self) -> int:
+        """What it takes from each of its caps."""
+        return self.upper if self.charge is None else self.charge
+
+
+@dataclass(slots=True)
+class Reference:
+    """Caps by (scope, period) and calls by id; all periods are the present one."""
+
+    caps: dict[tuple[str, str], int] = field(default_factory=dict)
+    calls: dict[int, Call] = field(default_factory=dict)
+
+    def room(self, scopes: tuple[str, ...]) -> int:
+        """Return the largest bound that would be admitted."""
+        return min(
+            cap - sum(call.weight for call in self.calls.values() if scope in call.scopes)
+            for (scope, _), cap in self.caps.items()
+            if scope in scopes
+        )
+
+    def reserve(self, number: int, scopes: tuple[str, ...], upper: int) -> str:
+        """Admit the call or not."""
+        if number in self.calls:
+            return "ok" if self.calls[number].charge is None else "settled"
+        if self.room(scopes) < upper:
+            return "over"
+        self.calls[number] = Call(scopes, upper)
+        return "ok"
+
+    def settle(self, number: int, charge: int) -> tuple[bool, int | None]:
+        """End the call; return whether this ended it, and the charge that stands."""
+        call = self.calls.get(number)
+        if call is None or call.charge is not None:
+            return False, call and call.charge
+        call.charge = min(max(charge, 0), call.upper)
+        return True, call.charge
+
+    def renew(self, number: int, progress: int, *, sent: bool) -> bool:
+        """Note the progress; return whether the call is still open."""
+        call = self.calls.get(number)
+        if call is None or call.charge is not None:
+            return False
+        call.progress, call.sent = progress, call.sent or sent
+        return True
+
+    def sweep(self) -> int:
+        """End every open call at its progress, as if all leases had ended; return how many."""
+        swept = [number for number, call in self.calls.items() if call.charge is None]
+        for number in swept:
+            self.settle(number, self.calls[number].progress if self.calls[number].sent else 0)
+        return len(swept)

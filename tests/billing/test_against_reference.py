@@ -1,0 +1,156 @@
+"""The SQL functions against the reference model, over random histories of two organizations."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from billing.metering import _encode, _row
+from exerati.lib import ids
+from exerati.lib.database import conninfo
+from tests import factories
+from tests.billing.calls import Payer, assert_books_balance, make_payer, settlement
+from tests.billing.reference import Reference
+
+CREDIT = 20_000
+# Calls are numbered: a small range makes repeats, late settlements and unknown calls common.
+NUMBERS = st.integers(0, 12)
+AMOUNTS = st.integers(0, 6_000)
+CAPS = st.one_of(st.none(), st.integers(0, 15_000))
+PERIODS = st.sampled_from(["week", "month", "total"])
+RESERVE = st.tuples(
+    st.just("reserve"),
+    st.lists(st.tuples(NUMBERS, AMOUNTS), min_size=1, max_size=5, unique_by=lambda c: c[0]),
+)
+SETTLE = st.tuples(
+    st.just("settle"),
+    st.lists(
+        st.tuples(NUMBERS, st.integers(-10, 9_000)),
+        min_size=1,
+        max_size=4,
+        unique_by=lambda c: c[0],
+    ),
+)
+RENEW = st.tuples(st.just("renew"), NUMBERS, AMOUNTS, st.booleans())
+SWEEP = st.tuples(st.just("sweep"))
+CAP = st.tuples(
+    st.just("cap"),
+    st.integers(0, 2),
+    st.sampled_from(["key", "project", "organization"]),
+    PERIODS,
+    CAPS,
+)
+HISTORIES = st.lists(st.one_of(RESERVE, RESERVE, SETTLE, RENEW, SWEEP, CAP), max_size=25)
+
+
+@dataclass
+class World:
+    """The database and the model side by side; call number n belongs to payer n modulo 3."""
+
+    connection: "psycopg.Connection[Any]"
+    payers: list[Payer]
+    model: Reference = field(default_factory=Reference)
+    owner: UUID = field(default_factory=ids.new_uuid)
+    request_ids: dict[int, UUID] = field(default_factory=dict)
+
+    def ask(self, statement: str, *parameters: Any) -> Any:
+        row = self.connection.execute(statement, parameters).fetchone()  # type: ignore[arg-type]
+        return row[0] if row else None
+
+    def id_of(self, number: int) -> UUID:
+        return self.request_ids.setdefault(number, ids.new_uuid())
+
+    def scopes(self, number: int) -> tuple[str, ...]:
+        payer = self.payers[number % 3]
+        organization = payer.organization.pk
+        return (
+            f"wallet {organization}",
+            f"organization {organization}",
+            f"project {payer.key.project_id}",
+            f"key {payer.key.pk}",
+        )
+
+    def reserve(self, wanted: list[tuple[int, int]]) -> None:
+        calls = [
+            asdict(self.payers[number % 3].call(upper, request_id=str(self.id_of(number))))
+            for number, upper in wanted
+        ]
+        answer = self.ask(
+            "SELECT billing_reserve(%s::text::jsonb, %s, 20)", json.dumps(calls), self.owner
+        )
+        for (number, upper), verdict in zip(wanted, answer, strict=True):
+            room = self.model.room(self.scopes(number))
+            assert verdict["verdict"] == self.model.reserve(number, self.scopes(number), upper)
+            if verdict["verdict"] == "over":
+                assert verdict["cap"] - verdict["posted"] - verdict["held"] == room
+
+    def settle(self, ended: list[tuple[int, int]]) -> None:
+        calls = [
+            _encode(_row(settlement(self.id_of(number), charge))).decode()
+            for number, charge in ended
+        ]
+        answer = self.ask("SELECT billing_settle(%s::text::jsonb)", f"[{','.join(calls)}]")
+        given = {UUID(a["request_id"]): (a["settled"], a["charge"]) for a in answer}
+        for number, charge in ended:
+            assert given[self.id_of(number)] == self.model.settle(number, charge)
+
+    def renew(self, number: int, progress: int, sent: bool) -> None:
+        call = {"request_id": str(self.id_of(number)), "input_tokens": 1, "output_tokens": 1}
+        call |= {"progress_nanousd": progress, "sent": sent}  # type: ignore[dict-item]
+        lost = self.ask(
+            "SELECT billing_renew(%s::text::jsonb, %s, 20)", json.dumps([call]), self.owner
+        )
+        assert (lost == []) == self.model.renew(number, progress, sent=sent)
+
+    def sweep(self) -> None:
+        self.connection.execute(
+            "UPDATE billing_reservation SET lease_until = clock_timestamp() - interval '1 second' WHERE owner = %s",
+            [self.owner],
+        )
+        assert self.ask("SELECT billing_sweep(500, 0)") == self.model.sweep()
+
+    def cap(self, which: int, scope: str, period: str, cap: int | None) -> None:
+        payer = self.payers[which]
+        table, row_id = {
+            "key": ("apikeys_apikey", payer.key.pk),
+            "project": ("accounts_project", payer.key.project_id),
+            "organization": ("accounts_organization", payer.organization.pk),
+        }[scope]
+        self.connection.execute(
+            f"UPDATE {table} SET budget_{period}_nanousd = %s WHERE id = %s",  # noqa: S608  our own names
+            [cap, row_id],
+        )
+        self.model.caps.pop((f"{scope} {row_id}", period), None)
+        if cap is not None:
+            self.model.caps[f"{scope} {row_id}", period] = cap
+
+
+def make_world(connection: "psycopg.Connection[Any]") -> World:
+    """Store two organizations, the first with two keys, and some credit."""
+    one, other = make_payer(credit_usd="0.00002"), make_payer(credit_usd="0.00002")
+    second = Payer(one.organization, factories.make_api_key(one.organization).key, one.price)
+    world = World(connection, [one, second, other])
+    for payer in world.payers:
+        world.model.caps[f"wallet {payer.organization.pk}", "total"] = CREDIT
+    return world
+
+
+@pytest.mark.django_db(transaction=True)
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(history=HISTORIES)
+def test_database_and_reference_agree_over_any_history(transactional_db, history):
+    with psycopg.connect(**conninfo(), autocommit=True) as connection:
+        world = make_world(connection)
+
+        for operation, *arguments in history:
+            getattr(world, operation)(*arguments)
+
+        world.sweep()
+    assert_books_balance()
