@@ -31,11 +31,10 @@ class Modality(models.TextChoices):
 
 
 class Endpoint(models.TextChoices):
-    """What a key may call: paths below `/v1/`, with dots."""
+    """What a key may call: paths below `/v1/`, with dots. The list of models is open to every key."""
 
     CHAT_COMPLETIONS = "chat.completions", "Chat completions"
     EMBEDDINGS = "embeddings", "Embeddings"
-    MODELS = "models", "List of models"
 
 
 class KeyStatus(StrEnum):

@@ -35,18 +35,25 @@ def event(rest: bytes) -> bytes:
     return b"%x\r\n" % len(data) + data + b"\r\n"
 
 
-CHUNK = event(
-    b'"system_fingerprint":"fp_bench","choices":[{"index":0,"delta":{"content":" word"},"logprobs":null,'
-    b'"finish_reason":null}],"usage":null}'
+# Different words: LiteLLM breaks off a stream that repeats itself.
+CHUNKS = [
+    event(
+        b'"system_fingerprint":"fp_bench","choices":[{"index":0,"delta":{"content":" word%d"},"logprobs":null,'
+        b'"finish_reason":null}],"usage":null}' % number
+    )
+    for number in range(10)
+]
+LAST = event(
+    b'"choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}],"usage":null}'
 )
-LAST = event(b'"choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}],"usage":null}')
 DONE = b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
 
 
 def usage(chunks: int) -> bytes:
     """Return the usage event of a stream."""
     return event(
-        b'"choices":[],"usage":{"prompt_tokens":14,"completion_tokens":%d,"total_tokens":%d}}' % (chunks, 14 + chunks)
+        b'"choices":[],"usage":{"prompt_tokens":14,"completion_tokens":%d,"total_tokens":%d}}'
+        % (chunks, 14 + chunks)
     )
 
 
@@ -78,10 +85,10 @@ class Provider(asyncio.Protocol):
 
     async def stream(self, chunks: int, pause: float) -> None:
         self.transport.write(STREAM_HEAD)
-        for _ in range(chunks):
+        for number in range(chunks):
             if self.transport.is_closing():
                 return
-            self.transport.write(CHUNK)
+            self.transport.write(CHUNKS[number % 10])
             await asyncio.sleep(pause)
         self.transport.write(LAST + usage(chunks) + DONE)
 

@@ -168,8 +168,6 @@ class Embeddings(MeteredView):
 class ModelList(AsyncAPIView):
     """GET /v1/models."""
 
-    endpoint = "models"
-
     async def get(self, context: CallContext) -> HttpResponseBase:
         """List the models this key may use."""
         return _json(model_list.listing(context.engine.catalog, self.key))
@@ -177,8 +175,6 @@ class ModelList(AsyncAPIView):
 
 class ModelDetail(AsyncAPIView):
     """GET /v1/models/{id}; ids may contain slashes."""
-
-    endpoint = "models"
 
     async def get(self, context: CallContext, name: str) -> HttpResponseBase:
         """Describe one model."""

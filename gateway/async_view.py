@@ -24,7 +24,7 @@ class AsyncAPIView(APIView):
     of errors.
     """
 
-    endpoint: ClassVar[str]
+    endpoint: ClassVar[str] = ""  # as a key's scope names it; "" is open to every key
     authentication_classes = ()
     permission_classes = ()
     throttle_classes = ()
@@ -35,7 +35,7 @@ class AsyncAPIView(APIView):
         self.request = request
         context: CallContext = request.call_context
         self.key = await self.authenticate(context)
-        if not self.key.allows_endpoint(self.endpoint):
+        if self.endpoint and not self.key.allows_endpoint(self.endpoint):
             raise endpoint_not_allowed(request.path)
         method = request.method.lower()
         if method not in self.http_method_names or not hasattr(self, method):

@@ -27,6 +27,8 @@ Quirk = Literal[
     "keepalive_comments",
     "max_tokens_only",
     "no_developer_role",
+    "no_stream_options",
+    "no_token_inputs",
     "reasoning_field",
     "reasoning_content_field",
     "reports_cost",

@@ -16,6 +16,9 @@ from gateway.models import Model, Provider, Route
 
 Kind = Literal["chat", "embedding"]
 
+# Every OpenAI-compatible server knows `max_tokens`; its newer name is often ignored, and the bound with it.
+OWN_SERVER_QUIRKS = ("max_tokens_only",)
+
 
 class AddressMissing(Exception):
     """Neither the operator nor the catalog names an address for the provider."""
@@ -53,7 +56,11 @@ def add_provider(
     catalog's is used; raises AddressMissing when it has none.
     """
     known = catalog_data.load().providers.get(name)
-    fresh = provider_row(known) if known else Provider(name=name, title=name)
+    fresh = (
+        provider_row(known)
+        if known
+        else Provider(name=name, title=name, quirks=list(OWN_SERVER_QUIRKS))
+    )
     provider = Provider.objects.filter(name=name).first() or fresh
     provider.title = title or provider.title
     provider.base_url = base_url or provider.base_url or (known and known.base_url) or ""
