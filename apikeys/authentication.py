@@ -116,6 +116,6 @@ def shown(secret: str) -> str:
 
 def _bearer(value: bytes) -> str:
     scheme, _, credential = value.decode("latin-1").strip().partition(" ")
-    if scheme.lower() != "bearer":
+    if scheme and scheme.lower() != "bearer":
         raise KeyInvalid
     return credential.strip()

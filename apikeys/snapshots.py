@@ -79,6 +79,10 @@ class KeySnapshot(msgspec.Struct, frozen=True):
             fnmatch.fnmatchcase(model, p) for p in self.model_patterns
         )
 
+    def allows_kind(self, kind: str) -> bool:
+        """Whether the key may use models of the kind (such as `chat`); none listed means all."""
+        return not self.modalities or kind in self.modalities
+
     def allows_endpoint(self, endpoint: str) -> bool:
         """Whether the key may call the endpoint (such as `chat.completions`); none listed means all."""
         return not self.endpoints or endpoint in self.endpoints

@@ -12,7 +12,7 @@ from gateway.admission import Admission
 from gateway.async_view import AsyncAPIView
 from gateway.context import CallContext
 from gateway.dispatch import answer_whole, serve_as
-from gateway.errors import unknown_parameters
+from gateway.errors import unknown_parameters, unsupported_media_type
 from gateway.open_call import OpenCall
 from gateway.providers import embedding_format
 from gateway.providers.base import Adapter, UpstreamRequest, WholeAnswer
@@ -73,7 +73,7 @@ class ChatCompletions(MeteredView):
 
     async def post(self, context: CallContext) -> HttpResponseBase:
         """Answer a chat, whole or as a stream."""
-        body = json_body.parse(context.body, max_depth=MAX_JSON_DEPTH)
+        body = parse_body(context)
         chat = serializers.parse_chat(body, limits=CHAT_LIMITS)
         self.note_ignored(context, chat.ignored)
         model = find_model(chat.model, kind="chat", key=self.key, catalog=context.engine.catalog)
@@ -131,7 +131,7 @@ class Embeddings(MeteredView):
 
     async def post(self, context: CallContext) -> HttpResponseBase:
         """Answer with one vector for each input."""
-        body = json_body.parse(context.body, max_depth=MAX_JSON_DEPTH)
+        body = parse_body(context)
         embeddings = serializers.parse_embeddings(body)
         self.note_ignored(context, embeddings.ignored)
         model = find_model(
@@ -179,9 +179,17 @@ class ModelDetail(AsyncAPIView):
     async def get(self, context: CallContext, name: str) -> HttpResponseBase:
         """Describe one model."""
         model = context.engine.catalog.models.get(name)
-        if model is None or not self.key.allows_model(name):
+        if model is None or not model_list.is_listed(model, self.key):
             raise ModelNotFound(name)
         return _json(_encode(model_list.entry(model)))
+
+
+def parse_body(context: CallContext) -> dict[str, Any]:
+    """Return the request's JSON object; raises InvalidBody, or ApiError when it is declared as something else."""
+    content_type = context.header(b"content-type")
+    if content_type and "json" not in content_type.lower():
+        raise unsupported_media_type(content_type)
+    return json_body.parse(context.body, max_depth=MAX_JSON_DEPTH)
 
 
 def _json(data: bytes) -> HttpResponse:

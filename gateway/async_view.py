@@ -4,13 +4,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 
 from django.http import HttpResponseBase
-from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.views import APIView
 
 from apikeys.authentication import authenticate
 from apikeys.snapshots import KeySnapshot
 from gateway.context import CallContext
-from gateway.errors import endpoint_not_allowed
+from gateway.errors import endpoint_not_allowed, method_not_allowed
 
 Handler = Callable[..., Awaitable[HttpResponseBase]]
 
@@ -39,7 +38,7 @@ class AsyncAPIView(APIView):
             raise endpoint_not_allowed(request.path)
         method = request.method.lower()
         if method not in self.http_method_names or not hasattr(self, method):
-            raise MethodNotAllowed(request.method)
+            raise method_not_allowed(request.method, allowed=self.allowed_methods)
         handler: Handler = getattr(self, method)
         return await handler(context, *args, **kwargs)
 

@@ -44,6 +44,10 @@ class CallContext:
         """Add a header to the answer; both must be plain ASCII without line ends."""
         self.response_headers.append((name.encode("ascii"), value.encode("ascii")))
 
+    def header(self, name: bytes) -> str:
+        """Return a header of the request, "" when it has none; `name` in lower case."""
+        return next((value.decode("latin-1") for key, value in self.headers if key == name), "")
+
     def start_stream(self) -> Message:
         """Return the message that starts a streamed answer."""
         headers = [

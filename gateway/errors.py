@@ -13,7 +13,6 @@ import msgspec
 import psycopg
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
-from rest_framework.exceptions import MethodNotAllowed
 
 from apikeys import authentication
 from apikeys.authentication import AuthenticationFailed
@@ -133,6 +132,16 @@ def unknown_url(method: str, path: str) -> ApiError:
     """Return the answer to a route that nobody has."""
     return ApiError(
         "unknown_url", f"There is no {method} {path}. Check the base URL: it ends with /v1."
+    )
+
+
+def method_not_allowed(method: str, *, allowed: Sequence[str]) -> ApiError:
+    """Return the answer to a route that is called by a method it does not have."""
+    listed = ", ".join(allowed)
+    return ApiError(
+        "method_not_allowed",
+        f"This route does not take {method[:20]}. Use one of: {listed}.",
+        headers={"allow": listed},
     )
 
 
@@ -380,5 +389,4 @@ _TABLE: Final[Mapping[type[BaseException], Callable[[Any], ApiError]]] = {
     OperationalError: _unavailable,
     InterfaceError: _unavailable,
     psycopg.OperationalError: _unavailable,
-    MethodNotAllowed: lambda error: ApiError("method_not_allowed", str(error.detail)),
 }

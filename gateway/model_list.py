@@ -37,8 +37,13 @@ UNIT_PRICES = {
 
 def listing(catalog: Catalog, key: KeySnapshot) -> bytes:
     """Return the JSON list of the models in the key's scope."""
-    entries = [_encoded(model) for name, model in catalog.models.items() if key.allows_model(name)]
+    entries = [_encoded(model) for model in catalog.models.values() if is_listed(model, key)]
     return b'{"object":"list","data":[' + b",".join(entries) + b"]}"
+
+
+def is_listed(model: ModelSnapshot, key: KeySnapshot) -> bool:
+    """Whether the model is in the key's scope."""
+    return key.allows_model(model.name) and key.allows_kind(model.kind)
 
 
 def entry(model: ModelSnapshot) -> dict[str, Any]:

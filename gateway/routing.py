@@ -35,7 +35,7 @@ def find_model(name: str, *, kind: str, key: KeySnapshot, catalog: Catalog) -> M
     model = catalog.models.get(name)
     if model is None or model.kind != kind:
         raise ModelNotFound(name)
-    if key.modalities and model.kind not in key.modalities:
+    if not key.allows_kind(model.kind):
         raise ModelNotAllowed(name)
     return model
 
