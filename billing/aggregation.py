@@ -26,7 +26,7 @@ def create_partitions(now: datetime, *, months: int = MONTHS_AHEAD) -> int:
     return _value("SELECT billing_create_partitions(%s, %s)", now, months)
 
 
-def _value(statement: str, *parameters: object) -> int:
+def _value(statement: str, *parameters: int | datetime) -> int:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         row = cursor.fetchone()

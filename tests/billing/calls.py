@@ -120,7 +120,7 @@ async def stored(make: Callable[..., Made], *arguments: Any, **named: Any) -> Ma
 def rows(statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
     """Return the rows of a statement, on a connection of its own so that async tests may ask, too."""
     with psycopg.connect(**conninfo(), autocommit=True) as own:
-        cursor = own.execute(statement, parameters)  # type: ignore[arg-type]  # tests write their SQL
+        cursor = own.execute(statement, parameters)
         return cursor.fetchall() if cursor.description else []
 
 
@@ -161,12 +161,20 @@ def assert_books_balance() -> None:
     """
     Check the invariants that hold at every moment, over the whole database.
 
-    I2: each counter's posted is the sum of the events of its scope and period, and held that of its open
-    reservations. I5: each event with a charge has one transfer of the same amount, and nothing else is usage.
+    I1: posted + held stays within what a wallet was credited. I2: each counter's posted is the sum of the
+    events of its scope and period, and held that of its open reservations. I5: each event with a charge has
+    one transfer of the same amount, and nothing else is usage.
     """
+    assert rows(OVERSPENT_WALLETS) == []
     assert rows(WRONG_COUNTERS) == []
     assert rows(WRONG_TRANSFERS) == []
 
+
+OVERSPENT_WALLETS = """
+SELECT b.* FROM billing_budget b LEFT JOIN billing_billingaccount a USING (organization_id)
+WHERE b.scope = 'wallet'
+  AND b.posted_nanousd + b.held_nanousd > b.credited_nanousd + coalesce(a.credit_limit_nanousd, 0)
+"""
 
 WRONG_COUNTERS = """
 SELECT b.scope, b.scope_id, b.model, b.period, b.posted_nanousd, b.held_nanousd, e.posted, r.held

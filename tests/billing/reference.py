@@ -46,8 +46,10 @@ class Reference:
     def settle(self, number: int, charge: int) -> tuple[bool, int | None]:
         """End the call; return whether this ended it, and the charge that stands."""
         call = self.calls.get(number)
-        if call is None or call.charge is not None:
-            return False, call and call.charge
+        if call is None:
+            return False, None
+        if call.charge is not None:
+            return False, call.charge
         call.charge = min(max(charge, 0), call.upper)
         return True, call.charge
 

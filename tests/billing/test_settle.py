@@ -270,7 +270,11 @@ async def test_any_text_from_outside_can_be_stored(payer, text):
 
 
 def test_texts_are_cut_to_the_length_of_their_columns():
-    columns = {name: UsageEvent._meta.get_field(name).max_length for name in metering.LENGTHS}
+    columns = {
+        field.name: field.max_length
+        for field in UsageEvent._meta.concrete_fields
+        if field.name in metering.LENGTHS
+    }
     assert columns == metering.LENGTHS
 
 
@@ -307,10 +311,6 @@ async def test_any_interleaving_of_two_processes_keeps_the_books(transactional_d
         )
 
     assert_books_balance()
-    over = rows(
-        "SELECT scope FROM billing_budget WHERE scope = 'wallet' AND posted_nanousd > 50_000"
-    )
-    assert over == []
 
 
 async def life(doors, payers: list[Payer], chance: random.Random) -> None:

@@ -1,6 +1,7 @@
 """The partitioned table of usage events, which Django does not make."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.django_db
 FAR = datetime(2031, 1, 31, 23, 59, 59, 999_999, tzinfo=UTC)
 
 
-def query(statement: str, *parameters: object) -> list[tuple[object, ...]]:
+def query(statement: str, *parameters: Any) -> list[tuple[object, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         return cursor.fetchall() if cursor.description else []
@@ -78,7 +79,7 @@ def test_model_and_table_have_the_same_columns():
             field.null,
             str(field.db_type(connection)).replace("timestamp with time zone", "timestamptz"),
         )
-        for field in UsageEvent._meta.get_fields()
+        for field in UsageEvent._meta.concrete_fields
     }
     aliases = {"timestamp with time zone": "timestamptz"}
 
@@ -130,12 +131,17 @@ def test_partition_made_later_has_the_checks_and_keys_of_the_table():
     aggregation.create_partitions(FAR, months=1)
     event = store_event(FAR)
 
-    for changes in ({"request_id": event.request_id}, {"charge_nanousd": 11}, {"input_tokens": -1}):
+    wrong: list[dict[str, Any]] = [
+        {"request_id": event.request_id},
+        {"charge_nanousd": 11},
+        {"input_tokens": -1},
+    ]
+    for changes in wrong:
         with pytest.raises(Exception) as caught:
             store_in_savepoint(changes)
         assert isinstance(caught.value.__cause__, psycopg.IntegrityError)
 
 
-def store_in_savepoint(changes: dict[str, object]) -> None:
+def store_in_savepoint(changes: dict[str, Any]) -> None:
     with transaction.atomic():
         store_event(FAR, **changes)

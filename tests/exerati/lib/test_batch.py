@@ -185,6 +185,7 @@ async def test_callers_learn_of_a_loop_that_shuts_down(sender):
     await asyncio.sleep(0.01)
     queued = batcher.submit(2)
 
+    assert batcher._runner is not None
     batcher._runner.cancel()
     results = await asyncio.gather(under_way, queued, return_exceptions=True)
 
