@@ -13,6 +13,7 @@ from accounts.middleware import OrganizationRequest
 from accounts.models import Organization
 from billing.reports import Filters
 
+YEARS = range(2000, 2200)  # far from the edges at which arithmetic with zones overflows
 Link = tuple[str, str, bool]  # label, address, whether it is the present one
 Choice = TypeVar("Choice", bound=str)
 
@@ -35,7 +36,7 @@ class Scope:
     def filters(self, query: QueryDict) -> Filters:
         """Return the filters of an address; an unknown key or project matches nothing."""
         return Filters(
-            model=query.get("model", ""),
+            model=text(query, "model"),
             mode=query.get("mode", "") if query.get("mode") in ("live", "test") else "",
             key=_row_id(self.keys, query.get("key", "")),
             project=_row_id(self.projects, query.get("project", "")),
@@ -66,6 +67,11 @@ def _row_id(rows: dict[str, tuple[int, str]], ident: str) -> int | None:
     return rows.get(ident, (0, ""))[0] if ident else None
 
 
+def text(query: QueryDict, name: str) -> str:
+    """Return a parameter as text that PostgreSQL takes: without NUL, which it has no place for."""
+    return query.get(name, "").replace("\x00", "").strip()
+
+
 def link(query: QueryDict, **changes: str) -> str:
     """Return the address with some parameters changed; an empty one is left out."""
     changed = query.copy()
@@ -93,12 +99,14 @@ def choice(query: QueryDict, name: str, choices: Sequence[Choice], *, default: C
 
 
 def moment(text: str) -> datetime | None:
-    """Return a moment with its zone, None for anything else."""
+    """Return a moment of our time with its zone, None for anything else."""
     try:
         found = parse_datetime(text)
     except ValueError:
         return None
-    return found if found is not None and found.tzinfo is not None else None
+    if found is None or found.tzinfo is None or found.year not in YEARS:
+        return None
+    return found
 
 
 def zone(request: OrganizationRequest) -> ZoneInfo:

@@ -67,7 +67,9 @@ def overview_notes(
         if cap
         else change_note(month.total.spend, month.previous.spend, period_name="month"),
         "requests": change_note(today.total.requests, today.previous.requests, period_name="today"),
-        "errors": formats.count_text(today.total.errors, "requests"),
+        "errors": formats.count_text(today.total.errors, "requests")
+        if today.total.errors
+        else "none failed",
         "latency": _latency_note(latency),
     }
 
@@ -85,7 +87,7 @@ def balance_note(wallet: Wallet) -> str:
     """Return what of the balance is free."""
     if not wallet.held_nanousd:
         return "all available"
-    return f"{formats.sum_text(wallet.available_nanousd)} available, the rest held"
+    return f"{formats.sum_text(wallet.held_nanousd)} held by open calls"
 
 
 def budget_label(line: BudgetLine) -> str:
@@ -101,7 +103,7 @@ def request_words(event: UsageEvent, *, formula: Formula | None) -> dict[str, st
     rounded = formula is not None and formula.is_rounded
     return {
         "charge_label": "Price" if is_test else "Charged",
-        "charge_note": note or formats.exact_text(event.charge_nanousd),
+        "charge_note": note or _exact_note(event.charge_nanousd),
         "input_note": _inside(event.cache_read_tokens, "cached"),
         "output_note": _inside(event.reasoning_tokens, "reasoning"),
         "formula_label": "Price, rounded half to even" if rounded else "Price",
@@ -113,6 +115,12 @@ def request_words(event: UsageEvent, *, formula: Formula | None) -> dict[str, st
         "upper_exact": formats.exact_text(event.upper_nanousd),
         "given_back_exact": formats.exact_text(event.upper_nanousd - event.charge_nanousd),
     }
+
+
+def _exact_note(nanousd: int) -> str:
+    """Return the whole amount where the reading leaves digits out."""
+    exact = formats.exact_text(nanousd)
+    return "" if exact == formats.cost_text(nanousd) else exact
 
 
 def _inside(count: int, what: str) -> str:

@@ -77,6 +77,13 @@ class LogRow:
         """Say whether a test key made it, so that nothing was charged."""
         return self.mode == "test"
 
+    @property
+    def note(self) -> str:
+        """Return what else there is to say than the status: the error, or how the call ended."""
+        if self.error_code:
+            return self.error_code
+        return "" if self.outcome == UsageEvent.Outcome.FINISHED else self.outcome_label
+
 
 @dataclass(frozen=True, slots=True)
 class LogPage:
@@ -217,7 +224,7 @@ def _log_row(event: UsageEvent) -> LogRow:
         mode=event.mode,
         status=event.status,
         outcome=event.outcome,
-        outcome_label=str(event.get_outcome_display()),
+        outcome_label=str(event.get_outcome_display()).capitalize(),
         error_code=event.error_code,
         streamed=event.streamed,
         input_tokens=event.input_tokens,

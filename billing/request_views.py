@@ -24,7 +24,7 @@ Basis = UsageEvent.Basis
 OUTCOME_WORDS = {
     Outcome.FINISHED: "The provider answered to the end.",
     Outcome.CLIENT_LEFT: "The client left before the answer was complete.",
-    Outcome.FAILED: "The call failed.",
+    Outcome.FAILED: "The provider did not complete the call.",
     Outcome.EMPTY: "The answer held nothing.",
     Outcome.LOST: "The process that served the call ended; its lease was settled at the last known progress.",
 }
@@ -136,14 +136,14 @@ def _filters(request: OrganizationRequest) -> LogFilters:
     """Return the filters of an address; a named range stands for its two times."""
     query = request.GET
     found = LogFilters(
-        model=query.get("model", "").strip(),
-        key=query.get("key", ""),
-        project=query.get("project", ""),
+        model=page_query.text(query, "model"),
+        key=page_query.text(query, "key"),
+        project=page_query.text(query, "project"),
         status=query.get("status", ""),
         outcome=query.get("outcome", "") if query.get("outcome") in Outcome.values else "",
-        error=query.get("error", ""),
+        error=page_query.text(query, "error"),
         mode=query.get("mode", "") if query.get("mode") in ("live", "test") else "",
-        search=query.get("q", "").strip(),
+        search=page_query.text(query, "q"),
         since=page_query.moment(query.get("since", "")),
         until=page_query.moment(query.get("until", "")),
     )

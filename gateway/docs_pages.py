@@ -30,6 +30,7 @@ SECTIONS: Final[Mapping[str, Sequence[str]]] = {
 }
 SLUGS: Final = tuple(slug for slugs in SECTIONS.values() for slug in slugs)
 LANGUAGES: Final = frozenset({"curl", "Python", "JavaScript"})
+LANGUAGE_TITLES: Final = {"json": "JSON", "http": "HTTP", "text": "Text", "python": "Example"}
 PLACEHOLDER: Final = re.compile(r"\{\{(\w+)\}\}")
 
 
@@ -89,7 +90,7 @@ def _rendered(slug: str, changed_ns: int, values: tuple[tuple[str, str], ...]) -
     markdown = PLACEHOLDER.sub(lambda match: known[match[1]], source)
     title, lead, body = _split(markdown)
     tokens = _parser().parse(body)
-    _give_rows_anchors(tokens)
+    _name_rows_and_cells(tokens)
     return Page(
         slug=slug,
         title=title,
@@ -121,16 +122,26 @@ def _anchor(text: str) -> str:
     return re.sub(r"[^\w]+", "-", text.lower()).strip("-")
 
 
-def _give_rows_anchors(tokens: Sequence[Token]) -> None:
-    """Make each table row addressable by the code in its first cell, as in `errors#model_not_found`."""
-    for row, cell, inline in zip(tokens, tokens[1:], tokens[2:], strict=False):
-        words = inline.children or []
-        if (
-            row.type == "tr_open"
-            and cell.type == "td_open"
-            and [word.type for word in words] == ["code_inline"]
-        ):
-            row.attrSet("id", words[0].content)
+def _name_rows_and_cells(tokens: Sequence[Token]) -> None:
+    """
+    Make each table row addressable by the code in its first cell, as in `errors#model_not_found`, and give each
+    cell the head of its column, which a narrow screen shows beside it.
+    """
+    heads: list[str] = []
+    column = 0
+    for cell, inline in pairwise(tokens):
+        if cell.type == "table_open":
+            heads = []
+        elif cell.type == "th_open":
+            heads.append(inline.content)
+        elif cell.type == "tr_open":
+            row, column = cell, 0
+        elif cell.type == "td_open":
+            cell.attrSet("data-label", heads[column])
+            words = inline.children or []
+            if column == 0 and [word.type for word in words] == ["code_inline"]:
+                row.attrSet("id", words[0].content)
+            column += 1
 
 
 def _headings(tokens: Sequence[Token]) -> Iterator[Heading]:
@@ -161,7 +172,8 @@ def _kind(token: Token) -> str:
 
 
 def _label(fence: Token) -> str:
-    return fence.info.partition(" ")[2].strip()
+    language, _, label = fence.info.partition(" ")
+    return label.strip() or LANGUAGE_TITLES[language]
 
 
 def _figure(fence: Token) -> SafeString:

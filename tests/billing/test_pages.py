@@ -1,0 +1,331 @@
+"""Overview, usage, request log and request pages as people see them."""
+
+import csv
+import io
+import re
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from billing import request_log
+from billing.models import Attempt, OutboxMessage
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def price():
+    """The default price, $0.10 / $0.40 a million tokens, of which a call of 1,000 and 500 costs $0.0003."""
+    return factories.make_price()
+
+
+@pytest.fixture
+def call(acme_key, price):
+    """Return a function that stores a settled call of acme's key."""
+
+    def store(key=None, **fields):
+        event = factories.make_usage_event(key or acme_key.key, price=price, **fields)
+        OutboxMessage.objects.create(
+            request_id=event.request_id,
+            occurred_at=event.occurred_at,
+            organization=event.organization,
+        )
+        return event
+
+    return store
+
+
+def page(client, name, *, query="", **values):
+    url = reverse(f"dashboard:{name}", kwargs={"slug": "acme", **values})
+    return client.get(f"{url}?{query}")
+
+
+@pytest.fixture
+def count_queries(django_assert_max_num_queries):
+    """Return a function that counts the queries of a page which the session has seen before."""
+
+    def count(client, name, *, query=""):
+        page(client, name, query=query)
+        with django_assert_max_num_queries(100) as captured:
+            page(client, name, query=query)
+        return len(captured)
+
+    return count
+
+
+def text_of(answer):
+    """Return the page's words without its markup."""
+    without_tags = re.sub(r"<[^>]+>", " ", answer.content.decode())
+    return re.sub(r"\s+", " ", without_tags)
+
+
+def request_page(client, event):
+    return page(client, "request", public_id=request_log.public_id(event.request_id))
+
+
+# overview
+
+
+def test_before_the_first_call_the_overview_says_how_to_make_it(alice_client, settings):
+    answer = page(alice_client, "overview")
+
+    assert "Create an API key" in text_of(answer)
+    assert f"curl {settings.API_BASE_URL}/chat/completions" in text_of(answer)
+    assert page(alice_client, "first_call").status_code == 204
+
+
+def test_the_waiting_overview_hears_of_the_first_call(alice_client, call):
+    event = call()
+
+    answer = page(alice_client, "first_call")
+
+    assert "Your first call arrived" in text_of(answer)
+    assert request_log.public_id(event.request_id) in answer.content.decode()
+
+
+def test_the_overview_shows_money_traffic_and_caps(alice_client, acme, call):
+    factories.make_credit(acme, usd="10")
+    acme.budget_month_nanousd = 1_000_000_000
+    acme.save()
+    call()
+    call(status=503, outcome="failed", error_code="provider_overloaded", charge_nanousd=0)
+
+    words = text_of(page(alice_client, "overview"))
+
+    assert "Balance $10.00" in words
+    assert "Requests today 2" in words
+    assert "Errors today 50 %" in words
+    assert "of $1.00 cap" in words
+    assert "provider_overloaded" in words
+
+
+def test_a_quiet_month_is_no_new_beginning(alice_client, call):
+    call(occurred_at=timezone.now() - timedelta(days=70))
+
+    words = text_of(page(alice_client, "overview"))
+
+    assert "Make your first call" not in words
+    assert "No requests in this range." in words
+
+
+# usage
+
+
+def test_a_call_is_on_the_usage_page_at_once(alice_client, call):
+    call(model="gpt-4o-mini")
+
+    words = text_of(page(alice_client, "usage"))
+
+    assert "Spend $0.0003" in words
+    assert "gpt-4o-mini" in words
+
+
+def test_an_empty_usage_page_offers_a_wider_range(alice_client):
+    answer = page(alice_client, "usage", query="range=24h&group=key")
+
+    assert "No requests in this range" in text_of(answer)
+    assert 'href="?range=30d&amp;group=key"' in answer.content.decode()
+
+
+def test_spend_of_test_keys_is_shown_as_a_price_that_nobody_pays(alice_client, call, acme_test_key):
+    call(acme_test_key.key, charge_nanousd=0, upper_nanousd=0)
+
+    words = text_of(page(alice_client, "usage", query="mode=test"))
+
+    assert "Price, not charged by model" in words
+    assert "Spend $0.00" in words
+
+
+def test_every_filter_is_kept_in_the_links(alice_client, acme_key, call):
+    call()
+    query = f"range=30d&metric=tokens&group=project&mode=live&key={acme_key.key.public_id}"
+
+    html = page(alice_client, "usage", query=query).content.decode()
+
+    chips = re.findall(r'class="chip" href="([^"]+)"', html)
+    assert len(chips) == 5
+    assert all("metric=tokens" in href and "mode=live" in href for href in chips)
+
+
+def test_a_bar_of_the_chart_leads_to_its_requests(alice_client, call):
+    call(model="a")
+
+    html = page(alice_client, "usage", query="range=today&model=a").content.decode()
+    [href] = [
+        href.replace("&amp;", "&")
+        for href in re.findall(r'<th scope="row"><a href="([^"]+requests/[^"]+)"', html)
+        if f"since={timezone.now():%Y-%m-%dT%H}" in href
+    ]
+
+    assert "of this page" not in href
+    assert "1 request" in text_of(alice_client.get(href))
+
+
+def test_the_csv_holds_what_the_page_shows(alice_client, call):
+    call(model="gpt-4o-mini")
+
+    answer = page(alice_client, "usage_csv", query="range=today")
+
+    [row] = csv.DictReader(io.StringIO(answer.content.decode()))
+    assert answer["Content-Type"].startswith("text/csv")
+    assert "attachment" in answer["Content-Disposition"]
+    assert (row["group"], row["requests"], row["charge_usd"]) == ("gpt-4o-mini", "1", "0.0003")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "range=x&group=y&metric=z&step=q&zone=w&key=k",
+        "model=%00x",
+        "since=0001-01-01T00:00%2B14:00&until=9999-12-31T23:59-12:00",
+    ],
+)
+def test_a_nonsense_address_is_a_page_all_the_same(alice_client, call, query):
+    call()
+
+    assert page(alice_client, "usage", query=query).status_code == 200
+    assert page(alice_client, "requests", query=query).status_code == 200
+
+
+# request log
+
+
+def test_the_log_shows_each_request_with_its_cost(alice_client, call):
+    event = call(model="gpt-4o-mini")
+
+    words = text_of(page(alice_client, "requests"))
+
+    assert "gpt-4o-mini" in words
+    assert "prod-api" in words
+    assert "$0.0003" in words
+    assert request_log.public_id(event.request_id)[-6:] in words
+
+
+def test_an_id_in_the_search_leads_to_its_request(alice_client, call):
+    shown = request_log.public_id(call().request_id)
+
+    answer = page(alice_client, "requests", query=f"q={shown}")
+
+    assert answer["Location"].endswith(f"/requests/{shown}/")
+
+
+def test_an_id_of_somebody_else_leads_nowhere(alice_client, globex_key):
+    event = factories.make_usage_event(globex_key.key)
+    shown = request_log.public_id(event.request_id)
+
+    answer = page(alice_client, "requests", query=f"q={shown}")
+
+    assert answer.status_code == 200
+    assert "No requests match" in text_of(answer)
+    assert request_page(alice_client, event).status_code == 404
+
+
+def test_the_log_pages_by_key(alice_client, call):
+    for seconds in range(request_log.PAGE_ROWS + 1):
+        call(occurred_at=timezone.now() - timedelta(seconds=seconds))
+    first = page(alice_client, "requests", query="mode=live").content.decode()
+
+    [older] = re.findall(r'href="(\?mode=live&amp;older=[^"]+)"', first)
+    second = page(alice_client, "requests", query=older[1:].replace("&amp;", "&"))
+
+    assert first.count("cell-name") == request_log.PAGE_ROWS
+    assert second.content.decode().count("cell-name") == 1
+    assert "newer=" in second.content.decode()
+
+
+def test_an_empty_log_shows_the_first_call(alice_client):
+    assert "No requests yet" in text_of(page(alice_client, "requests"))
+
+
+# one request
+
+
+def test_a_request_spells_out_its_price(alice_client, call):
+    words = text_of(request_page(alice_client, call()))
+
+    assert "Input 1,000 $0.10 / 1M $0.0001" in words
+    assert "Output 500 $0.40 / 1M $0.0002" in words
+    assert "Charged $0.0003" in words
+    assert "The token counts are the provider&#x27;s own." in words
+
+
+def test_a_request_of_a_test_key_is_priced_and_not_charged(alice_client, call, acme_test_key):
+    event = call(acme_test_key.key, charge_nanousd=0, upper_nanousd=0)
+
+    words = text_of(request_page(alice_client, event))
+
+    assert "not charged (test key)" in words
+    assert "Charged (test key) $0.00" in words
+
+
+def test_a_failed_request_names_its_error_and_says_that_it_is_free(alice_client, call):
+    event = call(
+        status=503,
+        outcome="failed",
+        basis="waived",
+        error_code="provider_overloaded",
+        input_tokens=0,
+        output_tokens=0,
+        price_nanousd=0,
+        charge_nanousd=0,
+    )
+
+    answer = request_page(alice_client, event)
+
+    assert "not charged: waived" in text_of(answer)
+    assert 'href="/docs/errors#provider_overloaded"' in answer.content.decode()
+
+
+def test_an_estimated_price_is_not_given_as_a_formula(alice_client, call):
+    event = call(basis="estimated", outcome="lost", status=500, price_nanousd=5, charge_nanousd=5)
+
+    assert "stands for the last progress known" in text_of(request_page(alice_client, event))
+
+
+def test_every_attempt_is_drawn(alice_client, call):
+    event = call()
+    for number, provider in enumerate(("first", "second"), start=1):
+        Attempt.objects.create(
+            request_id=event.request_id,
+            number=number,
+            provider=provider,
+            upstream_model="x",
+            status=503 if number == 1 else 200,
+            first_byte_ms=100,
+            duration_ms=400,
+            started_at=event.occurred_at + timedelta(milliseconds=2 + 400 * (number - 1)),
+        )
+
+    words = text_of(request_page(alice_client, event))
+
+    assert "1 first 503" in words
+    assert "2 second to the first byte" in words
+
+
+def test_times_follow_the_organizations_zone(alice_client, acme, call):
+    acme.time_zone = "Asia/Kolkata"
+    acme.save()
+
+    assert " IST" in text_of(request_page(alice_client, call()))
+
+
+@pytest.mark.parametrize("public_id", ["req_nonsense", "x" * 300, "req_01jd8m3k9v5q2x7w4z6n8p0r1t"])
+def test_an_unknown_request_is_not_there(alice_client, public_id):
+    assert page(alice_client, "request", public_id=public_id).status_code == 404
+
+
+@pytest.mark.parametrize(("name", "most"), [("overview", 12), ("usage", 8), ("requests", 8)])
+def test_a_page_asks_the_same_number_of_queries_however_much_there_is(
+    alice_client, acme, call, count_queries, name, most
+):
+    call(status=500, error_code="one")
+    with_one = count_queries(alice_client, name)
+
+    for number in range(12):
+        key = factories.make_api_key(acme, budget_day_nanousd=10**9).key
+        call(key, model=f"model-{number}", status=500, error_code=f"error_{number}")
+
+    assert count_queries(alice_client, name) == with_one <= most

@@ -1,0 +1,256 @@
+"""The documentation: complete, true to the code, and the same as HTML and as Markdown."""
+
+import html
+import json
+import re
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from billing.models import UsageEvent
+from gateway import docs_pages, docs_values, errors, serializers
+from gateway.docs_pages import SLUGS
+
+ROOT = Path(__file__).resolve().parents[2]
+RAISED = re.compile(r'(?:code=|ApiError\(\s*)"([a-z_]+)"')
+CURL_BODY = re.compile(r"/(chat/completions|embeddings) [^`]*?-d '(.*?)'\n```", re.DOTALL)
+LANGUAGES = ("curl", "Python", "JavaScript")
+
+# What the public documentation says, word for word; each must stay true and present.
+PUBLISHED = {
+    "introduction": ["Everything you need to integrate Exerati into your applications."],
+    "authentication": [
+        "All API requests require an API key passed in the Authorization header.",
+        "Generate keys from your dashboard under API Keys.",
+        "Authorization: Bearer sk-xxxxxxxxxxxx",
+        "Keys can be scoped to specific models and have individual rate limits and budget caps.",
+        "API keys are shown only once at creation. Store them securely. "
+        "If lost, you'll need to generate a new key.",
+    ],
+    "quickstart": [
+        "Get your first API response in under two minutes.",
+        "Create an account, generate an API key, and make a POST request to /v1/chat/completions "
+        "with your model of choice.",
+        "The API is OpenAI-compatible, so existing OpenAI SDKs work with a simple",
+        "Create an account at",
+        "/register",
+        "Dashboard → API Keys",
+        "and create a new key",
+        '"messages": [{"role": "user", "content": "Hello!"}]',
+    ],
+    "chat-completions": [
+        "The chat completions endpoint (POST /v1/chat/completions) is the primary interface for "
+        "generating responses.",
+        "Send an array of messages with role (system, user, assistant) and content.",
+        "function calling, and multi-modal inputs for vision models.",
+        "The capital of France is Paris.",
+        "model string Yes Model ID to use for completion",
+        "messages array Yes Array of message objects",
+        "temperature number No Sampling temperature (0-2). Default: 1",
+        "max_tokens integer No Maximum tokens to generate",
+        "stream boolean No Enable streaming responses. Default: false",
+    ],
+    "models": [
+        "Exerati provides access to a curated catalog of AI models across text, vision, code, and "
+        "audio modalities.",
+        "Use GET /v1/models to list all available models with their pricing, context windows, and "
+        "capabilities.",
+        "Each model has a unique slug",
+        "gpt-4-vision-preview",
+    ],
+    "embeddings": [
+        "Generate vector embeddings for text using POST /v1/embeddings.",
+        "Useful for semantic search, clustering, and similarity comparisons.",
+        "Specify the embedding model and input text (string or array).",
+        "Returns a list of embedding vectors with their dimensions.",
+        "The quick brown fox jumps over the lazy dog",
+    ],
+}
+
+
+def page(slug):
+    return docs_pages.page(slug, values=docs_values.values())
+
+
+def words_of(markup):
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", markup)))
+
+
+def url_of(slug):
+    return "/docs/" if slug == docs_pages.HOME else f"/docs/{slug}"
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_every_page_can_be_read_by_anybody(client, slug):
+    answer = client.get(url_of(slug))
+
+    assert answer.status_code == 200
+    assert f"<h1>{page(slug).title}</h1>" in answer.content.decode()
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_every_page_is_there_as_markdown_with_nothing_left_to_fill_in(client, slug):
+    answer = client.get(f"/docs/{slug}.md")
+
+    text = answer.content.decode()
+    assert answer["Content-Type"] == "text/markdown; charset=utf-8"
+    assert text.startswith(f"# {page(slug).title}\n")
+    assert "{{" not in text
+
+
+def test_every_source_is_a_page():
+    assert {path.stem for path in docs_pages.FOLDER.glob("*.md")} == set(SLUGS)
+
+
+@pytest.mark.parametrize("url", ["/docs/nothing", "/docs/nothing.md", "/docs/..%2fsecret"])
+def test_other_pages_are_not_there(client, url):
+    assert client.get(url).status_code == 404
+
+
+def test_the_index_for_programs_lists_every_page(client):
+    text = client.get("/llms.txt").content.decode()
+
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    assert links == [f"{settings.SITE_URL}/docs/{slug}.md" for slug in SLUGS]
+    assert settings.API_BASE_URL in text
+
+
+@pytest.mark.parametrize(("slug", "sentences"), PUBLISHED.items())
+def test_what_was_published_is_still_said(client, slug, sentences):
+    words = words_of(client.get(url_of(slug)).content.decode())
+
+    assert [sentence for sentence in sentences if sentence not in words] == []
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_every_link_between_pages_leads_somewhere(client, slug):
+    links = re.findall(r"\]\(([^)#]+)(#[\w-]+)?\)", page(slug).markdown)
+
+    for target, anchor in links:
+        url = target.removeprefix(settings.SITE_URL)
+        if not url.startswith("/"):
+            url = url_of(url)
+        if url in ("/register", "/models/"):
+            continue
+        answer = client.get(url)
+        assert answer.status_code == 200, url
+        assert not anchor or f'id="{anchor[1:]}"' in answer.content.decode()
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_every_json_sample_is_json(slug):
+    for sample in re.findall(r"```json\n(.*?)```", page(slug).markdown, re.DOTALL):
+        json.loads(sample)
+
+
+def test_there_are_bodies_to_check():
+    assert sum(len(CURL_BODY.findall(page(slug).markdown)) for slug in SLUGS) >= 6
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_every_body_of_a_curl_sample_is_accepted(slug):
+    limits = serializers.ChatLimits(max_messages=10, max_tools=10)
+    samples = CURL_BODY.findall(page(slug).markdown)
+
+    for endpoint, body in samples:
+        call = (
+            serializers.parse_embeddings(json.loads(body))
+            if endpoint == "embeddings"
+            else serializers.parse_chat(json.loads(body), limits=limits)
+        )
+        assert call.ignored == ()
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_every_python_sample_compiles(slug):
+    for sample in re.findall(r"```python \w+\n(.*?)```", page(slug).markdown, re.DOTALL):
+        compile(sample, slug, "exec")
+
+
+@pytest.mark.parametrize("slug", ["quickstart", "chat-completions", "streaming", "embeddings"])
+def test_calls_are_shown_in_three_languages_behind_a_switch(client, slug):
+    markup = client.get(url_of(slug)).content.decode()
+
+    assert re.findall(r'type="radio"[^>]*value="(\w+)"', markup)[:3] == list(LANGUAGES)
+    assert settings.API_BASE_URL in markup
+
+
+# errors
+
+
+def test_the_table_of_errors_has_every_code_with_its_status():
+    table = page("errors").markdown
+
+    for code, (status, _) in errors._CODES.items():
+        assert f"| `{code}` | {status} |" in table
+
+
+def test_the_table_of_errors_has_every_code_that_the_gateway_raises():
+    sources = [*(ROOT / "gateway").glob("*.py"), *(ROOT / "gateway" / "providers").glob("*.py")]
+
+    raised = {code for path in sources for code in RAISED.findall(path.read_text())}
+
+    assert raised - set(docs_values.ERROR_WORDS) == set()
+
+
+def test_the_link_of_an_error_finds_its_line(client):
+    body = errors.body(errors.ApiError("model_not_found", "x"), request_id="req_x")
+    url, anchor = body["error"]["docs_url"].removeprefix(settings.SITE_URL).split("#")
+
+    assert f'<tr id="{anchor}">' in client.get(url).content.decode()
+
+
+# true to the code
+
+
+def test_every_parameter_that_the_gateway_knows_is_named_or_refused_by_name():
+    named = set(re.findall(r"`(\w+)`", page("chat-completions").markdown))
+    rare = {
+        "functions",
+        "function_call",
+        "prediction",
+        "modalities",
+        "audio",
+        "web_search_options",
+        "moderation",
+        "store",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "prompt_cache_options",
+    }
+
+    assert set(serializers._CHAT_CHECKS) - rare <= named
+    assert set(serializers._EMBEDDINGS_CHECKS) <= set(
+        re.findall(r"`(\w+)`", page("embeddings").markdown)
+    )
+
+
+def test_the_settlement_policy_names_every_basis():
+    text = page("budgets").markdown
+
+    assert all(f"**{basis}**" in text for basis in UsageEvent.Basis.values)
+
+
+def test_raw_html_in_a_source_is_shown_as_text(tmp_path, monkeypatch):
+    source = "# Title\n\nLead.\n\n<script>alert(1)</script>\n\n[x](javascript:alert(1))\n"
+    (tmp_path / "errors.md").write_text(source)
+    monkeypatch.setattr(docs_pages, "FOLDER", tmp_path)
+
+    markup = docs_pages.page("errors", values={}).html
+
+    assert "<script" not in markup
+    assert "href" not in markup
+
+
+def test_a_changed_source_is_shown_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(docs_pages, "FOLDER", tmp_path)
+    source = tmp_path / "limits.md"
+
+    source.write_text("# A\n\nLead.\n\nold {{n}}\n")
+    before = docs_pages.page("limits", values={"n": "1"})
+    source.write_text("# A\n\nLead.\n\nnew {{n}}\n")
+    after = docs_pages.page("limits", values={"n": "2"})
+
+    assert "old 1" in before.html
+    assert "new 2" in after.html
