@@ -55,19 +55,28 @@ class Server:
 
 def main() -> None:
     """Run everything."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--litellm", type=Path, help="a virtual environment with litellm[proxy]")
     options = parser.parse_args()
     with ExitStack() as stack:
-        upstream = stack.enter_context(started("upstream", ["-m", "benchmarks.upstream"], core="1", environment={}))
+        upstream = stack.enter_context(
+            started("upstream", ["-m", "benchmarks.upstream"], core="1", environment={})
+        )
         upstream_url = f"http://127.0.0.1:{ready_port(upstream)}"
-        servers = [stack.enter_context(exerati(upstream_url)), stack.enter_context(passthrough(upstream_url))]
+        servers = [
+            stack.enter_context(exerati(upstream_url)),
+            stack.enter_context(passthrough(upstream_url)),
+        ]
         if options.litellm:
             servers.append(stack.enter_context(litellm(options.litellm, upstream_url)))
         rows = [measure(server, options) for server in servers]
-        direct = load(f"{upstream_url}/v1/chat/completions", "", body("bench"), connections=1, seconds=3)
+        direct = load(
+            f"{upstream_url}/v1/chat/completions", "", body("bench"), connections=1, seconds=3
+        )
     report(rows, direct)
 
 
@@ -76,10 +85,21 @@ def measure(server: Server, options: argparse.Namespace) -> dict[str, Any]:
     url = f"{server.url}/v1/chat/completions"
     rest = server.memory_kib()
     load(url, server.key, body("bench"), connections=8, seconds=2)
-    whole = measured(server, url, body("bench"), connections=options.connections, seconds=options.seconds)
-    stream = measured(server, url, body("bench", stream=True), connections=16, seconds=options.seconds)
+    whole = measured(
+        server, url, body("bench"), connections=options.connections, seconds=options.seconds
+    )
+    stream = measured(
+        server, url, body("bench", stream=True), connections=16, seconds=options.seconds
+    )
     lone = load(url, server.key, body("bench"), connections=1, seconds=3)
-    half = load(url, server.key, body("bench"), connections=4, seconds=4, pause=8 / max(1.0, whole["per_second"]))
+    half = load(
+        url,
+        server.key,
+        body("bench"),
+        connections=4,
+        seconds=4,
+        pause=8 / max(1.0, whole["per_second"]),
+    )
     return {
         "name": server.name,
         "per_second": whole["per_second"],
@@ -95,7 +115,9 @@ def measure(server: Server, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def measured(server: Server, url: str, content: str, *, connections: int, seconds: float) -> dict[str, Any]:
+def measured(
+    server: Server, url: str, content: str, *, connections: int, seconds: float
+) -> dict[str, Any]:
     """Put load on a server; return the load's figures and the server's CPU for each call."""
     before = server.cpu_seconds()
     figures = load(url, server.key, content, connections=connections, seconds=seconds)
@@ -106,7 +128,9 @@ def measured(server: Server, url: str, content: str, *, connections: int, second
 def stream_memory(server: Server, url: str, streams: int = 300) -> float:
     """Return how much more resident memory each open, slow stream takes, in KiB."""
     before = server.memory_kib()
-    command = load_command(url, server.key, body("slowbench", stream=True), connections=streams, seconds=0.1)
+    command = load_command(
+        url, server.key, body("slowbench", stream=True), connections=streams, seconds=0.1
+    )
     running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     peak = before
     while running.poll() is None:
@@ -115,17 +139,32 @@ def stream_memory(server: Server, url: str, streams: int = 300) -> float:
     return (peak - before) / streams
 
 
-def load(url: str, key: str, content: str, *, connections: int, seconds: float, pause: float = 0) -> dict[str, Any]:
+def load(
+    url: str, key: str, content: str, *, connections: int, seconds: float, pause: float = 0
+) -> dict[str, Any]:
     """Run the load program on the other core."""
     command = load_command(url, key, content, connections=connections, seconds=seconds)
-    output = subprocess.run([*command, "--pause", str(pause)], cwd=ROOT, check=True, capture_output=True).stdout
+    output = subprocess.run(
+        [*command, "--pause", str(pause)], cwd=ROOT, check=True, capture_output=True
+    ).stdout
     figures: dict[str, Any] = json.loads(output)
     return figures
 
 
-def load_command(url: str, key: str, content: str, *, connections: int, seconds: float) -> list[str]:
+def load_command(
+    url: str, key: str, content: str, *, connections: int, seconds: float
+) -> list[str]:
     """Return the command line of the load program."""
-    options = ["--key", key, "--body", content, "--connections", str(connections), "--seconds", str(seconds)]
+    options = [
+        "--key",
+        key,
+        "--body",
+        content,
+        "--connections",
+        str(connections),
+        "--seconds",
+        str(seconds),
+    ]
     return ["taskset", "-c", "1", PYTHON, "-m", "benchmarks.load", url, *options]
 
 
@@ -136,10 +175,14 @@ def body(model: str, *, stream: bool = False) -> str:
 
 
 @contextmanager
-def started(name: str, arguments: list[str], *, core: str, environment: dict[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
+def started(
+    name: str, arguments: list[str], *, core: str, environment: dict[str, str]
+) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a Python program on one core; end it by its own pid."""
     process = subprocess.Popen(
-        ["taskset", "-c", core, *arguments] if arguments[0].startswith("/") else ["taskset", "-c", core, PYTHON, *arguments],
+        ["taskset", "-c", core, *arguments]
+        if arguments[0].startswith("/")
+        else ["taskset", "-c", core, PYTHON, *arguments],
         cwd=ROOT,
         env=os.environ | environment,
         stdout=subprocess.PIPE,
@@ -204,11 +247,23 @@ def exerati(upstream_url: str) -> Iterator[Server]:
         }
         made = subprocess.run(
             [PYTHON, "-W", "ignore", "-m", "benchmarks.seed", upstream_url],
-            cwd=ROOT, env=os.environ | environment, check=True, capture_output=True,
+            cwd=ROOT,
+            env=os.environ | environment,
+            check=True,
+            capture_output=True,
         )
         key = made.stdout.decode().split()[-1]
         port = free_port()
-        arguments = ["-W", "ignore", "-m", "uvicorn", "exerati.asgi:application", "--port", str(port), *UVICORN]
+        arguments = [
+            "-W",
+            "ignore",
+            "-m",
+            "uvicorn",
+            "exerati.asgi:application",
+            "--port",
+            str(port),
+            *UVICORN,
+        ]
         with started("exerati", arguments, core="0", environment=environment) as process:
             wait_for(f"http://127.0.0.1:{port}/v1/models")
             yield Server("Exerati, everything on", f"http://127.0.0.1:{port}", key, process)
@@ -216,15 +271,35 @@ def exerati(upstream_url: str) -> Iterator[Server]:
         throwaway.remove_home(home)
 
 
-UVICORN = ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--no-proxy-headers", "--log-level", "warning"]
+UVICORN = [
+    "--loop",
+    "uvloop",
+    "--http",
+    "httptools",
+    "--no-access-log",
+    "--no-proxy-headers",
+    "--log-level",
+    "warning",
+]
 
 
 @contextmanager
 def passthrough(upstream_url: str) -> Iterator[Server]:
     """Run the bare stack."""
     port = free_port()
-    arguments = ["-m", "uvicorn", "benchmarks.passthrough:application", "--port", str(port), "--lifespan", "off", *UVICORN]
-    with started("passthrough", arguments, core="0", environment={"UPSTREAM": upstream_url}) as process:
+    arguments = [
+        "-m",
+        "uvicorn",
+        "benchmarks.passthrough:application",
+        "--port",
+        str(port),
+        "--lifespan",
+        "off",
+        *UVICORN,
+    ]
+    with started(
+        "passthrough", arguments, core="0", environment={"UPSTREAM": upstream_url}
+    ) as process:
         wait_for(f"http://127.0.0.1:{port}/")
         yield Server("bare pass-through", f"http://127.0.0.1:{port}", "-", process)
 
@@ -237,7 +312,14 @@ def litellm(venv: Path, upstream_url: str) -> Iterator[Server]:
     models = {name: f"openai/{shape}" for name, shape in SHAPES.items()}
     config = {
         "model_list": [
-            {"model_name": name, "litellm_params": {"model": model, "api_base": f"{upstream_url}/v1", "api_key": "x"}}
+            {
+                "model_name": name,
+                "litellm_params": {
+                    "model": model,
+                    "api_base": f"{upstream_url}/v1",
+                    "api_key": "x",
+                },
+            }
             for name, model in models.items()
         ],
         "general_settings": {"master_key": "sk-bench"},
@@ -245,7 +327,15 @@ def litellm(venv: Path, upstream_url: str) -> Iterator[Server]:
     }
     path = home / "config.yaml"
     path.write_text(json.dumps(config))
-    arguments = [str(venv / "bin" / "litellm"), "--config", str(path), "--port", str(port), "--num_workers", "1"]
+    arguments = [
+        str(venv / "bin" / "litellm"),
+        "--config",
+        str(path),
+        "--port",
+        str(port),
+        "--num_workers",
+        "1",
+    ]
     try:
         environment = {"LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
         with started("litellm", arguments, core="0", environment=environment) as process:
@@ -261,10 +351,14 @@ SHAPES = {"bench": f"m-{CHUNKS}-0", "slowbench": "m-60-100"}
 def report(rows: list[dict[str, Any]], direct: dict[str, Any]) -> None:
     """Print one table."""
     ours = rows[0]
-    print(f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, Python {sys.version.split()[0]}, "
-          f"upstream alone answers in {direct['p50_ms']:.2f} ms\n")
-    print("| server | calls/s | CPU µs a call | x ours | CPU µs a chunk | x ours | lone call p50 ms | half load p50 / p99 ms "
-          "| at rest MiB | KiB an open stream | errors |")
+    print(
+        f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, Python {sys.version.split()[0]}, "
+        f"upstream alone answers in {direct['p50_ms']:.2f} ms\n"
+    )
+    print(
+        "| server | calls/s | CPU µs a call | x ours | CPU µs a chunk | x ours | lone call p50 ms | half load p50 / p99 ms "
+        "| at rest MiB | KiB an open stream | errors |"
+    )
     print("|---|---|---|---|---|---|---|---|---|---|---|")
     for row in rows:
         print(

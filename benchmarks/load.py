@@ -16,7 +16,9 @@ import uvloop
 class Load:
     """One run against one address."""
 
-    def __init__(self, url: str, key: str, body: bytes, *, connections: int, seconds: float, pause: float) -> None:
+    def __init__(
+        self, url: str, key: str, body: bytes, *, connections: int, seconds: float, pause: float
+    ) -> None:
         parts = urlsplit(url)
         self.host, self.port = parts.hostname, parts.port
         self.request = (

@@ -20,7 +20,9 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if scope["type"] != "http":
         return
     if session is None:
-        session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar())
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
+        )
     body = b""
     more = True
     while more:
@@ -30,7 +32,11 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     headers = {"content-type": "application/json"}
     async with session.post(UPSTREAM + scope["path"], data=body, headers=headers) as response:
         kind = response.headers["content-type"].encode()
-        start = {"type": "http.response.start", "status": response.status, "headers": [(b"content-type", kind)]}
+        start = {
+            "type": "http.response.start",
+            "status": response.status,
+            "headers": [(b"content-type", kind)],
+        }
         if "content-length" in response.headers:
             data = await response.read()
             start["headers"].append((b"content-length", b"%d" % len(data)))
