@@ -46,6 +46,7 @@ class EventStream:
         self._start = start
         self._call = call
         self.started = False
+        self._ended = False
 
     async def write(self, data: bytes) -> None:
         """Send events to the client; waits while its connection is full."""
@@ -60,11 +61,12 @@ class EventStream:
 
     async def ping(self) -> None:
         """Keep a silent connection open."""
-        if self.started and not self._call.sending_since:
+        if self.started and not self._ended and not self._call.sending_since:
             await self.write(PING)
 
     async def end(self, data: bytes) -> None:
-        """Send the last bytes."""
+        """Send the last bytes; the call may stay open for longer, until it is settled."""
+        self._ended = True
         if not self.started:
             self.started = True
             await self._send(self._start())

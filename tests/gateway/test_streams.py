@@ -1,0 +1,190 @@
+"""What a client of a stream reads, byte by byte."""
+
+import http.client
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection
+
+from tests.gateway import books
+from tests.upstream import wait_until
+
+
+def events(answer):
+    """Return the data of each event, comments left out; the stream must end with [DONE]."""
+    assert answer.body.endswith(b"data: [DONE]\n\n")
+    blocks = answer.body.removesuffix(b"data: [DONE]\n\n").split(b"\n\n")[:-1]
+    assert all(block.startswith((b"data: {", b": ")) for block in blocks)
+    return [json.loads(block[6:]) for block in blocks if block.startswith(b"data: ")]
+
+
+def test_headers_keep_proxies_from_holding_a_stream_back(shop):
+    answer = shop.chat(stream=True)
+
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-accel-buffering"] == "no"
+    assert answer.headers["x-ratelimit-limit-requests"] == "600"
+    assert answer.headers["x-request-id"].startswith("req_")
+    assert "x-exerati-cost-usd" not in answer.headers
+
+
+def test_every_chunk_has_our_id_and_the_public_name(shop):
+    answer = shop.chat(stream=True)
+
+    chunks = events(answer)
+    shown = "chatcmpl-" + answer.headers["x-request-id"].removeprefix("req_")
+    assert {chunk["id"] for chunk in chunks} == {shown}
+    assert {chunk["model"] for chunk in chunks} == {shop.model}
+    assert b"upstream-77" not in answer.body
+
+
+def test_public_name_hides_the_provider_s_own(shop):
+    name = shop.add_route()
+    shop.script(status=500)
+
+    answer = shop.chat(stream=True)
+
+    assert name.encode() not in answer.body
+    assert {chunk["model"] for chunk in events(answer)} == {shop.model}
+
+
+def test_unknown_fields_of_the_provider_are_kept(shop):
+    shop.script(extra={"system_fingerprint": "fp_1", "x_new": {"a": [1, None]}})
+
+    whole = shop.chat().json
+    chunks = events(shop.chat(stream=True))
+
+    assert whole["x_new"] == {"a": [1, None]}
+    assert all(chunk["x_new"] == {"a": [1, None]} for chunk in chunks)
+    assert all(chunk["system_fingerprint"] == "fp_1" for chunk in chunks)
+
+
+def test_usage_comes_only_when_asked_for_though_we_always_ask(shop):
+    without = events(shop.chat(stream=True))
+    with_usage = events(shop.chat(stream=True, stream_options={"include_usage": True}))
+
+    assert not any("usage" in chunk for chunk in without)
+    assert [chunk["usage"] for chunk in with_usage[:-1]] == [None] * (len(with_usage) - 1)
+    assert with_usage[-1]["choices"] == []
+    assert with_usage[-1]["usage"]["total_tokens"] == 13
+    for call in shop.upstream.calls:
+        assert call.body["stream_options"] == {"include_usage": True}
+
+
+def test_cost_in_the_stream_is_what_was_charged_to_the_nano_dollar(shop):
+    answer = shop.chat(stream=True, stream_options={"include_usage": True})
+
+    assert books.only(shop.organization).charge_nanousd == 2500
+    assert b'"cost":0.0000025}' in answer.body
+
+
+def test_stream_without_done_ends_as_one_should(shop):
+    shop.script(done=False)
+
+    chunks = events(shop.chat(stream=True))
+
+    assert chunks[-1]["choices"][0]["finish_reason"] == "stop"
+    assert books.only(shop.organization).outcome == "finished"
+
+
+def test_stream_that_ends_without_a_word_of_why_is_an_error(shop):
+    shop.script(done=False, finish_reason=None, usage=[])
+
+    chunks = events(shop.chat(stream=True))
+
+    assert chunks[-1]["error"]["code"] == "provider_error"
+    assert books.only(shop.organization).outcome == "failed"
+
+
+def test_silence_is_filled_with_comments(shop):
+    shop.script(pieces=["a", "b"], piece_seconds=1.6)
+
+    answer = shop.chat(stream=True)
+
+    assert answer.body.count(b": ping\n\n") >= 1
+    text = [c["choices"][0]["delta"].get("content") for c in events(answer) if c["choices"]]
+    assert "".join(filter(None, text)) == "ab"
+
+
+def test_error_before_any_output_is_an_http_error(shop):
+    shop.script(status=500)
+
+    answer = shop.chat(stream=True)
+
+    assert answer.status == 502
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.error["code"] == "provider_error"
+
+
+def test_error_inside_of_a_stream_before_any_output_is_an_http_error(shop):
+    shop.script(raw=b'data: {"error": {"message": "overloaded", "code": 503}}\n\n')
+
+    answer = shop.chat(stream=True)
+
+    assert (answer.status, answer.error["code"]) == (503, "provider_overloaded")
+    assert books.only(shop.organization).charge_nanousd == 0
+
+
+def test_error_after_output_is_the_last_event_and_carries_the_request_id(shop):
+    shop.script(abort_after=2)
+
+    answer = shop.chat(stream=True)
+
+    error = events(answer)[-1]["error"]
+    assert answer.status == 200
+    assert error["request_id"] == answer.headers["x-request-id"]
+
+
+def test_first_piece_is_relayed_before_the_next_one_is_there(shop):
+    shop.script(pieces=["a", "b"], piece_seconds=1)
+    client = http.client.HTTPConnection("127.0.0.1", shop.gateway.port, timeout=10)
+    body = {
+        "model": shop.model,
+        "messages": [{"role": "user", "content": "Hi"}],
+        "stream": True,
+    }
+
+    client.request(
+        "POST",
+        "/v1/chat/completions",
+        body=json.dumps(body),
+        headers={"authorization": f"Bearer {shop.secret}"},
+    )
+    response = client.getresponse()
+    first = time.monotonic()
+    response.read()
+    client.close()
+
+    assert time.monotonic() - first > 0.7
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_connections_to_the_provider_are_used_again(shop, stream):
+    for _ in range(5):
+        assert shop.chat(stream=stream).status == 200
+
+    assert len({call.peer for call in shop.upstream.calls}) == 1
+
+
+def test_no_comment_follows_the_end_though_the_settlement_takes_long(shop):
+    shop.chat()  # makes the organization's counters
+    shop.script(pieces=["a", "b"], piece_seconds=0.3)
+
+    with ThreadPoolExecutor() as pool, connection.cursor() as cursor:
+        answering = pool.submit(shop.chat, stream=True)
+        wait_until(lambda: len(shop.upstream.calls) == 2)
+        cursor.execute("BEGIN")
+        cursor.execute(
+            "SELECT 1 FROM billing_budget WHERE organization_id = %s FOR UPDATE",
+            [shop.organization.pk],
+        )
+        answer = answering.result(10)
+        time.sleep(2)  # longer than a silence that would be filled
+        cursor.execute("ROLLBACK")
+
+    assert answer.body.endswith(b"data: [DONE]\n\n")
+    books.settled(shop.organization, calls=2)
+    assert "Unexpected ASGI message" not in shop.gateway.log
