@@ -6,6 +6,7 @@ LANGUAGE plpgsql SET enable_seqscan = off SET enable_nestloop = off SET plan_cac
 DECLARE
     ids uuid[];
     organizations bigint[];
+    counters bigint[];
     answer jsonb;
     moment timestamptz;
 BEGIN
@@ -14,6 +15,9 @@ BEGIN
     FROM billing_reservation r WHERE r.request_id = ANY (ids) AND r.mode = 'live';
     PERFORM billing_lock_wallets(organizations) WHERE organizations IS NOT NULL;
     PERFORM 1 FROM billing_reservation r WHERE r.request_id = ANY (ids) ORDER BY r.request_id FOR UPDATE;
+    SELECT array_agg(DISTINCT u.id) INTO counters
+    FROM billing_reservation r CROSS JOIN LATERAL unnest(r.budget_ids) u (id)
+    WHERE r.request_id = ANY (ids) AND r.settled_at IS NULL;
     moment := clock_timestamp();
 
     -- Tables are read by lists of ids and joined by hash, so that the plan does not depend on statistics.
@@ -43,7 +47,7 @@ BEGIN
         FROM (
             SELECT u.id, sum(c.upper_nanousd)::bigint AS held, sum(c.charge_nanousd)::bigint AS posted
             FROM closed c CROSS JOIN LATERAL unnest(c.budget_ids) u (id) GROUP BY u.id
-        ) s WHERE b.id = s.id
+        ) s WHERE b.id = ANY (counters) AND b.id = s.id
     ), event AS (
         INSERT INTO billing_usageevent (
             request_id, occurred_at, settled_at, organization_id, project_id, key_id, mode, endpoint, model, provider,

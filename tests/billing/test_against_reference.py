@@ -19,7 +19,7 @@ from tests.billing.reference import Reference
 
 CREDIT = 20_000
 # Calls are numbered: a small range makes repeats, late settlements and unknown calls common.
-NUMBERS = st.integers(0, 20)
+NUMBERS = st.integers(0, 30)
 AMOUNTS = st.integers(0, 3_000)
 CAPS = st.sampled_from([None, 0, 500, 2_000, 4_000, 6_000, 8_000, 12_000])
 PERIODS = st.sampled_from(["week", "month", "week", "month", "total"])
@@ -46,7 +46,9 @@ CAP = st.tuples(
     CAPS,
 )
 HISTORIES = st.lists(
-    st.one_of(RESERVE, RESERVE, SETTLE, RENEW, SWEEP, CAP, CAP), min_size=12, max_size=40
+    st.one_of(RESERVE, RESERVE, RESERVE, RESERVE, SETTLE, RENEW, SWEEP, CAP, CAP, CAP),
+    min_size=12,
+    max_size=40,
 )
 
 
