@@ -180,8 +180,10 @@ async def _send_error(
         return
     shown_id = f"req_{ids.encode(request_id)}"
     known = errors.from_exception(error)
-    if known.status >= 500:
-        logger.error("%s failed with %s", shown_id, known.code, exc_info=error)
+    if known.code == "internal_error":
+        logger.error("%s failed", shown_id, exc_info=error)
+    elif known.status >= 500:
+        logger.warning("%s answered %s %s", shown_id, known.status, known.code)
     headers = [
         (name.encode("ascii"), value.encode("latin-1")) for name, value in known.headers.items()
     ]
