@@ -56,6 +56,10 @@ class Books:
         """Return the rows of a statement, with named columns."""
         return self._connection.execute(statement, parameters).fetchall()
 
+    def organization(self, slug: str) -> int:
+        """Return the row id of an organization."""
+        return int(self.rows("SELECT id FROM accounts_organization WHERE slug = %s", slug)[0][0])
+
     def counters(self, organization_id: int) -> list[Any]:
         """Return every counter of the organization."""
         return self.rows(COUNTERS, organization_id)
@@ -65,6 +69,14 @@ class Books:
         statement = (
             "SELECT count(*) FROM billing_reservation WHERE organization_id = %s AND state = 'open'"
         )
+        return int(self.rows(statement, organization_id)[0][0])
+
+    def calls_with_progress(self, organization_id: int) -> int:
+        """Return of how many open reservations some output is stored."""
+        statement = """
+            SELECT count(*) FROM billing_reservation
+            WHERE organization_id = %s AND state = 'open' AND progress_output_tokens > 0
+        """
         return int(self.rows(statement, organization_id)[0][0])
 
     def events(self, organization_id: int) -> list[Any]:

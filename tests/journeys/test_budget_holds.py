@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from openai import AsyncOpenAI, RateLimitError
@@ -25,7 +26,7 @@ CALL = {
     "messages": [{"role": "user", "content": f'{{"delay_ms": 20, "tokens": {OUTPUT_TOKENS}}}'}],
     "max_completion_tokens": OUTPUT_TOKENS,
 }
-NO_LIMITS = {
+NO_LIMITS: dict[str, Any] = {
     "requests_per_minute": 10**6,
     "tokens_per_minute": 10**9,
     "concurrency": 10**4,
@@ -40,7 +41,7 @@ class Watch:
     organization_id: int
     caps: dict[tuple[str, str], int]
     samples: int = 0
-    highest: Counter = field(default_factory=Counter)
+    highest: Counter[tuple[str, str]] = field(default_factory=Counter)
     most_open: int = 0
 
     def __enter__(self):
