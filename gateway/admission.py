@@ -160,12 +160,18 @@ def _request(admission: Admission, price: Price, upper_nanousd: int) -> ReserveR
 
 def _slot(admission: Admission) -> TakeSlot:
     key = admission.key
+    tokens_per_minute = key.tokens_per_minute or DEFAULT_TPM
+    tokens = admission.bound.input_tokens + admission.bound.output_tokens
+    if not admission.fixed_output:
+        # The client named no maximum, so the model's own must not keep it out: it takes what there is, and what
+        # it uses beyond that is made up for by the calls after it.
+        tokens = min(tokens, max(admission.bound.input_tokens, tokens_per_minute))
     return TakeSlot(
         organization_id=key.organization_id,
         key_id=key.id,
         request=admission.public_id,
         requests_per_minute=key.requests_per_minute or DEFAULT_RPM,
-        tokens=admission.bound.input_tokens + admission.bound.output_tokens,
-        tokens_per_minute=key.tokens_per_minute or DEFAULT_TPM,
+        tokens=tokens,
+        tokens_per_minute=tokens_per_minute,
         concurrency=key.concurrency or DEFAULT_CONCURRENCY,
     )

@@ -13,6 +13,7 @@ from gateway.async_view import AsyncAPIView
 from gateway.context import CallContext
 from gateway.dispatch import answer_whole, serve_as
 from gateway.errors import unknown_parameters, unsupported_media_type
+from gateway.limits import RateLimited
 from gateway.open_call import OpenCall
 from gateway.providers import embedding_format
 from gateway.providers.base import Adapter, UpstreamRequest, WholeAnswer
@@ -46,7 +47,11 @@ class MeteredView(AsyncAPIView):
         context.add_header("x-exerati-ignored-params", ",".join(ignored))
 
     async def admit(self, context: CallContext, wanted: Admission) -> OpenCall:
-        call = await admission.admit(context.engine, wanted)
+        try:
+            call = await admission.admit(context.engine, wanted)
+        except RateLimited as error:
+            context.response_headers += rate_headers(error.slot, error.allowance)
+            raise
         context.response_headers += rate_headers(call.slot, call.allowance)
         context.watch_client(call)
         return call

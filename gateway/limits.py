@@ -23,7 +23,7 @@ from gateway.limit_types import Allowance, TakeSlot
 from gateway.local_limits import LocalLimits
 
 SCRIPT = (Path(__file__).parent / "lua" / "limits.lua").read_text()
-LEASE_MS = 30_000
+LEASE_MS = settings.LEASE_SECONDS * 1500  # renewed together with the reservation's lease
 PAUSE_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
@@ -58,9 +58,6 @@ class Limits:
 
     async def take(self, slot: TakeSlot) -> Allowance:
         """Count one call; raises RateLimited. What was taken is given back by `free`."""
-        if slot.tokens > slot.tokens_per_minute:
-            # It could never be let in; refuse with the limit instead of for ever asking to retry.
-            slot = slot._replace(tokens=slot.tokens_per_minute)
         row = (
             "take",
             slot.key_id,
@@ -87,12 +84,16 @@ class Limits:
         return allowance
 
     def free(self, slot: TakeSlot, *, unused_tokens: int) -> None:
-        """End a call: its place is free at once, and tokens it did not use are given back. Does not wait."""
-        unused = max(0, unused_tokens)
-        self._local.free(slot.key_id, slot.request, tokens=unused)
+        """
+        End a call: its place is free at once, and tokens it did not use are given back. Does not wait.
+
+        `unused_tokens` is negative where it used more than was taken; that is made up for by calls to come.
+        """
+        if self._local.free(slot, unused_tokens=unused_tokens, now_ms=time.monotonic() * 1000):
+            return  # it was let in while Redis was away, so Redis does not know of it
         if time.monotonic() < self._away_until:
             return
-        row = ("free", slot.key_id, slot.request, unused, slot.tokens_per_minute)
+        row = ("free", slot.key_id, slot.request, unused_tokens, slot.tokens_per_minute)
         self._batcher.submit((slot.organization_id, row)).add_done_callback(_ignore_result)
 
     def keep(self, slots: Sequence[TakeSlot]) -> None:

@@ -3,7 +3,7 @@
 --
 -- ARGV[1] is a JSON list, in order of arrival, of
 --   ["take", key, request, requests a minute, tokens, tokens a minute, open calls at most, lease in ms]
---   ["free", key, request, tokens to give back, tokens a minute]
+--   ["free", key, request, tokens to give back (negative: used beyond what was taken), tokens a minute]
 --   ["keep", key, request, lease in ms]
 -- The answer is a JSON list: for "take" [refused, remaining requests, ms until requests are full again, remaining
 -- tokens, ms until tokens are full again, ms until a retry makes sense], refused being "" or requests, tokens or
@@ -24,16 +24,17 @@ local function requests_state(key, limit)
     return arrival, MINUTE / limit
 end
 
--- Tokens: a bucket that fills at the limit per minute. The state is [level, ms of the last change].
+-- Tokens: a bucket that fills at the limit per minute. The state is [level, ms of the last change]; a level below
+-- zero is a debt, which has to be filled up first.
 local function tokens_state(key, limit)
     local state = redis.call('HMGET', tag .. ':tokens:' .. key, 'level', 'at')
     if not state[1] then return limit end
     return math.min(limit, tonumber(state[1]) + (now - tonumber(state[2])) * limit / MINUTE)
 end
 
-local function store_tokens(key, level)
+local function store_tokens(key, level, limit)
     redis.call('HSET', tag .. ':tokens:' .. key, 'level', string.format('%.3f', level), 'at', now)
-    redis.call('PEXPIRE', tag .. ':tokens:' .. key, 2 * MINUTE)
+    redis.call('PEXPIRE', tag .. ':tokens:' .. key, MINUTE + math.ceil((limit - level) * MINUTE / limit))
 end
 
 local function take(call)
@@ -53,7 +54,7 @@ local function take(call)
         arrival = arrival + spacing
         level = level - tokens
         redis.call('SET', tag .. ':requests:' .. key, string.format('%.3f', arrival), 'PX', 2 * MINUTE)
-        store_tokens(key, level)
+        store_tokens(key, level, tokens_per_minute)
         redis.call('ZADD', open_calls(key), now + lease, request)
         redis.call('PEXPIRE', open_calls(key), lease + MINUTE)
     end
@@ -69,8 +70,8 @@ end
 
 local function free(call)
     redis.call('ZREM', open_calls(call[2]), call[3])
-    if call[4] > 0 then
-        store_tokens(call[2], math.min(call[5], tokens_state(call[2], call[5]) + call[4]))
+    if call[4] ~= 0 then
+        store_tokens(call[2], math.min(call[5], tokens_state(call[2], call[5]) + call[4]), call[5])
     end
     return 0
 end

@@ -137,7 +137,9 @@ def second_process(gateway_database_url: str, redis_url: str) -> Iterator[Gatewa
 def lonely_process(gateway_database_url: str) -> Iterator[Gateway]:
     """One that cannot reach Redis: nothing listens at its address."""
     dead = "redis://127.0.0.1:9/0"
-    with gateway_server.running(database_url=gateway_database_url, redis_url=dead) as process:
+    with gateway_server.running(
+        database_url=gateway_database_url, redis_url=dead, CATALOG_SNAPSHOT_SECONDS=0.5
+    ) as process:
         yield process
 
 

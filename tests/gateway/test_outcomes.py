@@ -2,7 +2,6 @@
 
 import json
 import socket
-import struct
 import time
 
 import pytest
@@ -11,6 +10,7 @@ from billing.models import Reservation
 from gateway.models import Route
 from tests import factories
 from tests.gateway import books
+from tests.gateway.caller import Caller
 from tests.upstream import wait_until
 
 
@@ -23,38 +23,6 @@ def chunks(answer):
     """Return the decoded chunks of a streamed answer."""
     lines = answer.body.split(b"\n\n")
     return [json.loads(line[6:]) for line in lines if line.startswith(b"data: {")]
-
-
-class Caller:
-    """A client that can hang up at any moment."""
-
-    def __init__(self, shop, **fields):
-        body = {
-            "model": shop.model,
-            "messages": [{"role": "user", "content": "Hello"}],
-            "stream": True,
-            **fields,
-        }
-        data = json.dumps(body).encode()
-        head = (
-            "POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\n"
-            f"authorization: Bearer {shop.secret}\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(data)}\r\n\r\n"
-        )
-        self.socket = socket.create_connection(("127.0.0.1", shop.gateway.port), timeout=10)
-        self.socket.sendall(head.encode() + data)
-        self.read = b""
-
-    def read_until(self, text: bytes, *, times: int = 1) -> None:
-        while self.read.count(text) < times:
-            data = self.socket.recv(65536)
-            assert data, self.read
-            self.read += data
-
-    def hang_up(self) -> None:
-        # With a reset, as a process that dies does.
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.socket.close()
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -1,0 +1,51 @@
+"""A client on a bare socket, for what no library does: to hang up, or to stop reading."""
+
+import json
+import socket
+import struct
+from typing import Any
+
+from tests.gateway_server import Gateway
+
+
+class Caller:
+    """A client of one chat call, streamed by default, that can hang up at any moment."""
+
+    def __init__(
+        self, shop: Any, *, gateway: Gateway | None = None, key: str = "", **fields: Any
+    ) -> None:
+        body = {
+            "model": shop.model,
+            "messages": [{"role": "user", "content": "Hello"}],
+            "stream": True,
+            **fields,
+        }
+        data = json.dumps(body).encode()
+        head = (
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\n"
+            f"authorization: Bearer {key or shop.secret}\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(data)}\r\n\r\n"
+        )
+        self.socket = socket.create_connection(
+            ("127.0.0.1", (gateway or shop.gateway).port), timeout=10
+        )
+        self.socket.sendall(head.encode() + data)
+        self.read = b""
+
+    @property
+    def status(self) -> int:
+        """The status of the answer, waited for."""
+        self.read_until(b"\r\n\r\n")
+        return int(self.read.split()[1])
+
+    def read_until(self, text: bytes, *, times: int = 1) -> None:
+        """Read until the text has come so often."""
+        while self.read.count(text) < times:
+            data = self.socket.recv(65536)
+            assert data, self.read
+            self.read += data
+
+    def hang_up(self) -> None:
+        """End the connection with a reset, as a process that dies does."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
