@@ -9,10 +9,8 @@ import socket
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -21,82 +19,13 @@ from exerati import local_state, startup
 from exerati.follow import Follower
 from exerati.processes import identify
 from exerati.supervisor import Service, Supervisor, end_child, start_child
-
-ROOT = Path(__file__).resolve().parents[2]
-NOT_COPIED = shutil.ignore_patterns(
-    ".git",
-    ".venv",
-    ".exerati",
-    ".*_cache",
-    ".hypothesis",
-    "__pycache__",
-    "tests",
-    "benchmarks",
-    "staticfiles",
-)
-# What the test run itself has set, and a stranger has not.
-OURS = (
-    "DATABASE_URL",
-    "REDIS_URL",
-    "EXERATI_ENV_FILES",
-    "DJANGO_SETTINGS_MODULE",
-    "PYTEST_XDIST_WORKER",
-    "SITE_URL",
-)
-
-
-class Checkout:
-    """A copy of this checkout that shares its environment, and the commands run in it."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.environment = {name: value for name, value in os.environ.items() if name not in OURS}
-
-    def start(self, *arguments):
-        return subprocess.Popen(
-            [sys.executable, "manage.py", *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def run(self, *arguments):
-        process = self.start(*arguments)
-        printed = process.communicate(timeout=120)[0]
-        return process.returncode, printed
-
-    def up(self, *arguments):
-        code, printed = self.run("up", "--detach", *arguments)
-        assert code == 0, printed
-        return printed
-
-    def record(self):
-        return json.loads((self.folder / ".exerati" / "run.json").read_text())
-
-    def pids(self):
-        record = self.record()
-        return [
-            record["supervisor"]["pid"],
-            *(process["pid"] for process in record["services"].values()),
-        ]
-
-    def status(self):
-        code, printed = self.run("status", "--json")
-        return code, json.loads(printed)
+from tests.checkout import copied
 
 
 @pytest.fixture
 def checkout():
-    folder = Path(tempfile.mkdtemp(prefix="exerati-checkout-"))
-    folder.chmod(0o755)
-    shutil.copytree(ROOT, folder, ignore=NOT_COPIED, dirs_exist_ok=True)
-    (folder / ".venv").symlink_to(sys.prefix)
-    copy = Checkout(folder)
-    yield copy
-    copy.run("down")
-    shutil.rmtree(folder)
+    with copied() as checkout:
+        yield checkout
 
 
 def get(url):
