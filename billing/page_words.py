@@ -7,6 +7,29 @@ from billing.reports import Sums, Usage, change_percent
 from billing.request_log import Latency
 from exerati import formats
 
+# What is stored as the error of a call, in the gateway's words, and what it means to the customer.
+ERROR_WORDS = {
+    "bad_request": "The provider refused the request as invalid.",
+    "context_length": "Prompt and output did not fit the model's context.",
+    "content_policy": "The provider's safety system refused the content.",
+    "not_found": "The provider does not offer the model right now.",
+    "auth": "The provider refused our account; your key is fine.",
+    "quota": "Our account at the provider had no quota left; your budget is fine.",
+    "rate_limited": "The provider had too many requests.",
+    "overloaded": "The provider was overloaded.",
+    "server": "The provider failed.",
+    "timeout": "The provider did not answer in time.",
+    "connection": "The connection to the provider broke.",
+    "bad_answer": "The provider's answer was unreadable.",
+    "client_left": "The client closed the connection before the answer was complete.",
+    "key_inactive": "The key was revoked, disabled or expired while the call was running.",
+    "slow_reader": "The client stopped reading, so the answer was stopped.",
+    "idle_upstream": "The provider stopped sending.",
+    "lease_lost": "The reservation could not be renewed, so the call was stopped.",
+    "shutdown": "The process was stopped for a deployment before the answer was complete.",
+    "internal_error": "Something broke on our side.",
+    "lost": "The process that served the call ended before it could settle it.",
+}
 AGAINST = {
     "today": "yesterday by this hour",
     "24h": "the 24 hours before",
@@ -102,6 +125,7 @@ def request_words(event: UsageEvent, *, formula: Formula | None) -> dict[str, st
     note = "not charged (test key)" if is_test else "not charged: waived" if waived else ""
     rounded = formula is not None and formula.is_rounded
     return {
+        "error_words": ERROR_WORDS.get(event.error_code, ""),
         "charge_label": "Price" if is_test else "Charged",
         "charge_note": note or _exact_note(event.charge_nanousd),
         "input_note": _inside(event.cache_read_tokens, "cached"),

@@ -209,10 +209,15 @@ def _chart(request: OrganizationRequest, found: Usage, metric: Metric) -> Chart:
         buckets=buckets,
         series=series or [Series(metric.title, [0] * len(buckets))],
         format_value=metric.text,
-        format_axis=metric.axis,
+        format_axis=metric.axis if any(metric.read(row.total) for row in rows) else _no_axis,
         empty="No requests in this range.",
         axis="Hour" if found.period.step == "hour" else "Day",
     )
+
+
+def _no_axis(value: int) -> str:
+    """Return nothing: the axis of an empty chart has no amounts to tell."""
+    return ""
 
 
 def _log_query(

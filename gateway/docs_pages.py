@@ -52,7 +52,7 @@ class Page:
 
     slug: str
     title: str
-    lead: str
+    lead: SafeString
     markdown: str
     html: SafeString
     headings: tuple[Heading, ...]
@@ -94,7 +94,7 @@ def _rendered(slug: str, changed_ns: int, values: tuple[tuple[str, str], ...]) -
     return Page(
         slug=slug,
         title=title,
-        lead=lead,
+        lead=mark_safe(_parser().renderInline(lead)),  # noqa: S308  as below
         markdown=markdown,
         html=mark_safe("".join(_html(tokens, slug=slug))),  # noqa: S308  raw HTML is off, code is escaped
         headings=tuple(_headings(tokens)),

@@ -5,6 +5,7 @@ from typing import Final
 
 from django.conf import settings
 
+from billing.page_words import ERROR_WORDS as LOG_WORDS
 from exerati.lib import money
 from gateway import errors
 from gateway.providers.sandbox import SANDBOX_MODELS
@@ -117,6 +118,7 @@ def values() -> dict[str, str]:
         "site_url": settings.SITE_URL,
         "errors_table": errors_table(),
         "sandbox_table": sandbox_table(),
+        "log_table": log_table(),
         "default_rpm": f"{settings.KEY_DEFAULT_RPM:,}",
         "default_tpm": f"{settings.KEY_DEFAULT_TPM:,}",
         "default_concurrency": f"{settings.KEY_DEFAULT_CONCURRENCY:,}",
@@ -149,3 +151,9 @@ def sandbox_table() -> str:
     head = "| Model | What it does |\n| --- | --- |"
     lines = (f"| `{model.name}` | {model.description} |" for model in SANDBOX_MODELS)
     return "\n".join((head, *lines))
+
+
+def log_table() -> str:
+    """Return the Markdown table of the reasons that the Requests page shows."""
+    lines = (f"| `{reason}` | {what} |" for reason, what in LOG_WORDS.items())
+    return "\n".join(("| Reason | What happened |\n| --- | --- |", *lines))

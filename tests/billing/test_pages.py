@@ -91,7 +91,7 @@ def test_the_overview_shows_money_traffic_and_caps(alice_client, acme, call):
     acme.budget_month_nanousd = 1_000_000_000
     acme.save()
     call()
-    call(status=503, outcome="failed", error_code="provider_overloaded", charge_nanousd=0)
+    call(status=503, outcome="failed", error_code="overloaded", charge_nanousd=0)
 
     words = text_of(page(alice_client, "overview"))
 
@@ -99,7 +99,7 @@ def test_the_overview_shows_money_traffic_and_caps(alice_client, acme, call):
     assert "Requests today 2" in words
     assert "Errors today 50 %" in words
     assert "of $1.00 cap" in words
-    assert "provider_overloaded" in words
+    assert "overloaded" in words
 
 
 def test_a_quiet_month_is_no_new_beginning(alice_client, call):
@@ -266,7 +266,7 @@ def test_a_failed_request_names_its_error_and_says_that_it_is_free(alice_client,
         status=503,
         outcome="failed",
         basis="waived",
-        error_code="provider_overloaded",
+        error_code="overloaded",
         input_tokens=0,
         output_tokens=0,
         price_nanousd=0,
@@ -276,7 +276,7 @@ def test_a_failed_request_names_its_error_and_says_that_it_is_free(alice_client,
     answer = request_page(alice_client, event)
 
     assert "not charged: waived" in text_of(answer)
-    assert 'href="/docs/errors#provider_overloaded"' in answer.content.decode()
+    assert 'href="/docs/errors#overloaded"' in answer.content.decode()
 
 
 def test_an_estimated_price_is_not_given_as_a_formula(alice_client, call):

@@ -162,7 +162,9 @@ def test_a_model_page_warns(client, small, fields, words):
 
 def test_the_estimate_is_what_a_call_would_be_charged(client, small):
     usage = TokenUsage(input_tokens=1_000_000, output_tokens=250_000)
-    price = catalog_pages.detail("small", now=timezone.now()).row.price
+    detail = catalog_pages.detail("small", now=timezone.now())
+    assert detail is not None
+    price = detail.row.price
 
     answer = client.get("/models/small/?input=1,000,000&output=250000")
 

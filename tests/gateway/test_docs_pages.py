@@ -4,13 +4,17 @@ import html
 import json
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from django.conf import settings
 
+from billing import page_words
 from billing.models import UsageEvent
 from gateway import docs_pages, docs_values, errors, serializers
 from gateway.docs_pages import SLUGS
+from gateway.open_call import CutReason
+from gateway.providers.base import ErrorKind
 
 ROOT = Path(__file__).resolve().parents[2]
 RAISED = re.compile(r'(?:code=|ApiError\(\s*)"([a-z_]+)"')
@@ -192,6 +196,13 @@ def test_the_table_of_errors_has_every_code_that_the_gateway_raises():
     raised = {code for path in sources for code in RAISED.findall(path.read_text())}
 
     assert raised - set(docs_values.ERROR_WORDS) == set()
+
+
+def test_the_reasons_have_every_word_that_the_gateway_stores():
+    stored = {*get_args(ErrorKind), *get_args(CutReason), "shutdown", "internal_error", "lost"}
+
+    assert stored - {""} == set(page_words.ERROR_WORDS)
+    assert all(f"| `{reason}` |" in page("errors").markdown for reason in stored - {""})
 
 
 def test_the_link_of_an_error_finds_its_line(client):
