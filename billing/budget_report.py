@@ -9,8 +9,9 @@ from django.db import connection
 from accounts.models import Organization
 from billing.models import Budget
 
-# Every cap in force with its counter. A counter is made at the first call of its period; until then the sum
-# is taken from the events, as `billing_open_budget` will do. An organization's total is the wallet's counter.
+# Every cap in force with its counter. A counter is made at the first call of its period; until then the sum is
+# that of the hours since, of what is not yet rolled up, and of the part of an hour with which a period may begin.
+# An organization's total is the wallet's counter.
 _BUDGETS = """
 WITH cap AS (
     SELECT 'organization' AS scope, o.id, o.name, '' AS public_id, o.name AS owner, v.*
@@ -31,15 +32,27 @@ WITH cap AS (
     WHERE k.organization_id = %(organization)s AND k.revoked_at IS NULL AND k.mode = 'live'
 )
 SELECT cap.scope, cap.name, cap.public_id, cap.period, cap.cap,
-    coalesce(b.posted_nanousd, (
-        SELECT sum(e.charge_nanousd) FROM billing_usageevent e
-        WHERE cap.period <> 'total' AND e.organization_id = o.id
-          AND e.occurred_at >= bounds.period_start AND e.occurred_at < bounds.period_end
-          AND billing_in_scope(cap.scope, cap.id, '', e.organization_id, e.project_id, e.key_id, e.model)), 0)::bigint,
+    coalesce(b.posted_nanousd, CASE WHEN cap.period <> 'total' THEN (
+        SELECT sum(part.charge_nanousd) FROM (
+            SELECT u.charge_nanousd, u.project_id, u.key_id FROM billing_usagerollup u
+            WHERE u.organization_id = o.id AND u.hour >= bounds.whole_hours AND u.hour < bounds.period_end
+            UNION ALL
+            SELECT e.charge_nanousd, e.project_id, e.key_id
+            FROM billing_outboxmessage m JOIN billing_usageevent e USING (request_id, occurred_at)
+            WHERE m.organization_id = o.id AND m.occurred_at >= bounds.whole_hours
+            UNION ALL
+            SELECT e.charge_nanousd, e.project_id, e.key_id FROM billing_usageevent e
+            WHERE e.organization_id = o.id AND e.occurred_at >= bounds.period_start
+              AND e.occurred_at < bounds.whole_hours
+        ) part WHERE billing_in_scope(cap.scope, cap.id, '', o.id, part.project_id, part.key_id, '')
+    ) END, 0)::bigint,
     coalesce(b.held_nanousd, 0)::bigint, CASE WHEN cap.period <> 'total' THEN bounds.period_end END
 FROM cap
 JOIN accounts_organization o ON o.id = %(organization)s
-CROSS JOIN LATERAL billing_period(cap.period, %(now)s, o.time_zone, o.week_start, o.month_day) bounds
+CROSS JOIN LATERAL (
+    SELECT p.*, date_trunc('hour', p.period_start + interval '1 hour' - interval '1 microsecond', 'UTC') AS whole_hours
+    FROM billing_period(cap.period, %(now)s, o.time_zone, o.week_start, o.month_day) p
+) bounds
 LEFT JOIN billing_budget b ON b.scope_id = cap.id AND b.model = '' AND b.period = cap.period
     AND b.scope = CASE WHEN cap.scope = 'organization' AND cap.period = 'total' THEN 'wallet' ELSE cap.scope END
     AND b.period_start = bounds.period_start

@@ -229,6 +229,24 @@ def test_the_wallet_shows_what_is_left_and_what_is_held(acme):
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("rolled_up", [False, True])
+def test_a_cap_of_a_period_that_begins_within_an_hour_is_exact(acme, rolled_up):
+    acme.time_zone = "Asia/Kolkata"
+    acme.budget_day_nanousd = USD
+    acme.save()
+    key = factories.make_api_key(acme).key
+    midnight = datetime(2026, 3, 17, 18, 30, tzinfo=UTC)  # of the 18th in India
+    for at in (midnight - timedelta(seconds=1), midnight, midnight + timedelta(hours=3)):
+        call(key, at=at)
+    if rolled_up:
+        roll_up()
+
+    [line] = budget_report.budgets(acme, now=NOW)
+
+    assert line.posted_nanousd == 600_000
+
+
+@pytest.mark.django_db
 def test_a_cap_without_a_counter_shows_what_its_period_has_seen(acme):
     key = factories.make_api_key(acme, name="capped", budget_month_nanousd=USD).key
     call(key, at=NOW - timedelta(days=2))
