@@ -13,7 +13,7 @@ from django.db import connections
 
 from accounts.models import Organization
 from apikeys.models import ApiKey
-from billing.budgets import Budgets
+from billing.budgets import BudgetExceeded, Budgets, KeyInactive
 from billing.metering import Metering
 from billing.models import PriceVersion
 from billing.types import AttemptRecord, ReserveRequest, Settlement, TokenUsage
@@ -103,6 +103,21 @@ async def open_doors() -> AsyncIterator[Doors]:
     finally:
         await doors.budgets.close()
         await doors.metering.close()
+
+
+async def outcomes(budgets: Budgets, requests: list[ReserveRequest]) -> list[str]:
+    """Reserve all at once and return `ok` or the name of the scope or state that refused."""
+    results = await asyncio.gather(*map(budgets.reserve, requests), return_exceptions=True)
+    return [named(result) for result in results]
+
+
+def named(result: object) -> str:
+    if result is None:
+        return "ok"
+    if isinstance(result, BudgetExceeded):
+        return f"{result.refusal.scope} {result.refusal.period}"
+    assert isinstance(result, KeyInactive), result
+    return result.reason
 
 
 async def stored(make: Callable[..., Made], *arguments: Any, **named: Any) -> Made:
