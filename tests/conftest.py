@@ -62,6 +62,18 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """End what is still connected when the session is over: a database in use cannot be dropped."""
+    yield
+    with django_db_blocker.unblock(), psycopg.connect(**conninfo()) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        connections.close_all()
+
+
 @pytest.fixture(autouse=True)
 def usage_events_are_flushed_too(request: pytest.FixtureRequest) -> Iterator[None]:
     """Empty the table that Django does not manage after each test that commits, as Django empties its own."""

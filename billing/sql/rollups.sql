@@ -1,5 +1,5 @@
 -- Take settled events from the outbox into the hourly sums, each exactly once: the outbox row is deleted in the same
--- statement. Returns how many were taken.
+-- statement. Keys learn here when they were last used. Returns how many were taken.
 CREATE OR REPLACE FUNCTION billing_roll_up(at_most int) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE
     taken int;
@@ -32,6 +32,13 @@ BEGIN
             charge_nanousd = u.charge_nanousd + excluded.charge_nanousd,
             provider_cost_nanousd = u.provider_cost_nanousd + excluded.provider_cost_nanousd,
             duration_ms = u.duration_ms + excluded.duration_ms
+    ), called AS (
+        SELECT k.id, e.last_at FROM apikeys_apikey k
+        JOIN (SELECT key_id, max(occurred_at) AS last_at FROM event GROUP BY key_id) e ON e.key_id = k.id
+        ORDER BY k.id FOR NO KEY UPDATE OF k
+    ), used AS (
+        UPDATE apikeys_apikey k SET last_used_at = greatest(k.last_used_at, called.last_at)
+        FROM called WHERE k.id = called.id
     )
     SELECT count(*) INTO taken FROM message;
     RETURN taken;
