@@ -4,6 +4,7 @@ import csv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from urllib.parse import urlencode
 
 from django.http import HttpResponse, QueryDict
@@ -111,7 +112,9 @@ def first_call(request: OrganizationRequest) -> HttpResponse:
     newest = request_log.page(request.organization, filters=request_log.LogFilters()).rows
     if not newest:
         return HttpResponse(status=204)
-    return render(request, "billing/_first_call_arrived.html", {"row": newest[0]})
+    tone = "ok" if newest[0].status < HTTPStatus.BAD_REQUEST else "warn"
+    context = {"row": newest[0], "tone": tone}
+    return render(request, "billing/_first_call_arrived.html", context)
 
 
 def _first_steps(request: OrganizationRequest) -> HttpResponse:
