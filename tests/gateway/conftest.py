@@ -66,6 +66,21 @@ class Shop:
         return factories.make_api_key(self.organization, **rules).secret
 
 
+# What a process must never have written, whatever the tests did to it.
+NEVER_LOGGED = (
+    "internal_error",
+    "could not be settled",
+    "never retrieved",
+    "Unexpected ASGI message",
+)
+
+
+def check_log(process: Gateway) -> None:
+    """Assert that nothing went wrong inside of the process that no test has looked at."""
+    log = process.log
+    assert not [words for words in NEVER_LOGGED if words in log], log
+
+
 @pytest.fixture(scope="session")
 def upstream_server() -> Iterator[Upstream]:
     """The stand-in provider of this worker."""
@@ -124,6 +139,7 @@ def first_process(gateway_database_url: str, redis_url: str) -> Iterator[Gateway
     """The gateway process most tests share."""
     with gateway_server.running(database_url=gateway_database_url, redis_url=redis_url) as process:
         yield process
+        check_log(process)
 
 
 @pytest.fixture(scope="session")
@@ -131,6 +147,7 @@ def second_process(gateway_database_url: str, redis_url: str) -> Iterator[Gatewa
     """Another one, beside it."""
     with gateway_server.running(database_url=gateway_database_url, redis_url=redis_url) as process:
         yield process
+        check_log(process)
 
 
 @pytest.fixture(scope="session")
@@ -141,6 +158,7 @@ def lonely_process(gateway_database_url: str) -> Iterator[Gateway]:
         database_url=gateway_database_url, redis_url=dead, CATALOG_SNAPSHOT_SECONDS=0.5
     ) as process:
         yield process
+        check_log(process)
 
 
 @pytest.fixture

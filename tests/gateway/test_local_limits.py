@@ -51,7 +51,7 @@ def call(number: int, tokens: int, limits: tuple[int, int, int]) -> TakeSlot:
     )
 
 
-def in_redis(script, row: list[object], seconds: int) -> object:
+def in_redis(script, row, seconds):
     tag = f"{{limits:{ORGANIZATION}}}"
     [answer] = json.loads(script(keys=[tag], args=[json.dumps([row]), seconds]))
     return answer

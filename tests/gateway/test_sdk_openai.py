@@ -8,14 +8,16 @@ import warnings
 import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
-from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessageParam
 from pydantic import BaseModel
 
 from gateway.models import Model
 from tests import factories
 from tests.gateway import books
 
-MESSAGES = [{"role": "user", "content": "What is the capital of France?"}]
+MESSAGES: list[ChatCompletionMessageParam] = [
+    {"role": "user", "content": "What is the capital of France?"}
+]
 WEATHER = {
     "type": "function",
     "function": {
@@ -218,7 +220,7 @@ def test_wrong_key_raises_authentication_error(shop):
         "invalid_api_key",
         "invalid_request_error",
     )
-    assert error.request_id.startswith("req_")
+    assert str(error.request_id).startswith("req_")
 
 
 def test_unknown_model_raises_not_found(client):
@@ -242,7 +244,7 @@ def test_bad_request_names_the_parameter(shop, client, fields, param):
     with pytest.raises(openai.BadRequestError) as caught:
         client.chat.completions.create(**{"model": shop.model, "messages": MESSAGES, **fields})
 
-    assert caught.value.param.startswith(param)
+    assert str(caught.value.param).startswith(param)
     assert shop.upstream.calls == []
 
 
@@ -259,7 +261,7 @@ def test_model_outside_of_the_scope_raises_permission_denied(shop):
 
 
 def test_body_over_the_limit_is_told_as_such(shop, client):
-    messages = [{"role": "user", "content": "x" * 3 * 2**20}]
+    messages: list[ChatCompletionMessageParam] = [{"role": "user", "content": "x" * 3 * 2**20}]
 
     with pytest.raises(openai.APIStatusError) as caught:
         client.chat.completions.create(model=shop.model, messages=messages)
@@ -276,7 +278,7 @@ def test_route_that_is_not_offered_raises_not_implemented(client):
 
 def test_out_of_money_is_a_429_that_the_client_does_not_retry(shop):
     poor = factories.make_api_key(factories.make_organization())
-    requests = []
+    requests: list[object] = []
 
     with OpenAI(base_url=shop.gateway.base_url, api_key=poor.secret) as client:
         client._client.event_hooks["request"].append(requests.append)

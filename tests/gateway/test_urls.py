@@ -13,7 +13,7 @@ SAMPLES = {"model": "v1/models/sandbox/echo"}
 
 def paths():
     for pattern in api_urls.urlpatterns:
-        yield "/" + SAMPLES.get(pattern.name, str(pattern.pattern))
+        yield "/" + SAMPLES.get(str(pattern.name), str(pattern.pattern))
 
 
 def methods_of(path):
