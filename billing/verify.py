@@ -1,0 +1,181 @@
+"""
+The invariants of money, checked over the live database: each as one query that finds what breaks it.
+
+All checks read one snapshot (REPEATABLE READ), so calls that are under way do not disturb them.
+"""
+
+from dataclasses import dataclass
+
+from django.db import connection, transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """
+    A statement that must hold. `rows` counts what it is about; `broken` selects what breaks it, a text each.
+    """
+
+    name: str
+    meaning: str
+    rows: str
+    broken: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found: how many rows it is about, how many break it, and a few of those."""
+
+    name: str
+    meaning: str
+    checked: int
+    broken: int
+    examples: tuple[str, ...]
+
+
+EXAMPLES = 5
+
+INVARIANTS = (
+    Invariant(
+        "held",
+        "A counter holds the bounds of the open reservations that name it.",
+        "SELECT count(*) FROM billing_budget",
+        """
+        SELECT format('%s %s %s: %s held, %s open', b.scope, b.scope_id, b.period, b.held_nanousd, coalesce(s.open, 0))
+        FROM billing_budget b LEFT JOIN (
+            SELECT u.id, sum(r.upper_nanousd) AS open FROM billing_reservation r CROSS JOIN unnest(r.budget_ids) u (id)
+            WHERE r.state = 'open' GROUP BY u.id
+        ) s ON s.id = b.id
+        WHERE b.held_nanousd <> coalesce(s.open, 0)
+        """,
+    ),
+    Invariant(
+        "posted",
+        "The counters of all time have posted what the events were charged.",
+        "SELECT count(*) FROM billing_budget WHERE period = 'total' AND scope IN ('wallet', 'project', 'key')",
+        """
+        SELECT format('%s %s: %s posted, %s charged', b.scope, b.scope_id, b.posted_nanousd, coalesce(s.charged, 0))
+        FROM billing_budget b LEFT JOIN (
+            SELECT 'wallet' AS scope, organization_id AS id, sum(charge_nanousd) AS charged
+            FROM billing_usageevent GROUP BY organization_id
+            UNION ALL SELECT 'project', project_id, sum(charge_nanousd) FROM billing_usageevent GROUP BY project_id
+            UNION ALL SELECT 'key', key_id, sum(charge_nanousd) FROM billing_usageevent GROUP BY key_id
+        ) s ON s.scope = b.scope AND s.id = b.scope_id
+        WHERE b.period = 'total' AND b.scope IN ('wallet', 'project', 'key')
+          AND b.posted_nanousd <> coalesce(s.charged, 0)
+        """,
+    ),
+    Invariant(
+        "one event",
+        "A settled reservation has exactly one event with its charge; an open one has none.",
+        "SELECT count(*) FROM billing_reservation",
+        """
+        SELECT format('%s is %s and has %s events', r.request_id, r.state, count(e.request_id))
+        FROM billing_reservation r
+        LEFT JOIN billing_usageevent e
+            ON e.request_id = r.request_id AND e.charge_nanousd IS NOT DISTINCT FROM r.charge_nanousd
+        GROUP BY r.request_id, r.state
+        HAVING count(e.request_id) <> CASE r.state WHEN 'settled' THEN 1 ELSE 0 END
+        """,
+    ),
+    Invariant(
+        "within the bound",
+        "No event was charged less than nothing or more than was reserved, and no test call anything.",
+        "SELECT count(*) FROM billing_usageevent",
+        """
+        SELECT request_id::text FROM billing_usageevent
+        WHERE charge_nanousd < 0 OR charge_nanousd > upper_nanousd OR (mode = 'test' AND charge_nanousd > 0)
+        """,
+    ),
+    Invariant(
+        "ledger of calls",
+        "Every charged event has one transfer of its charge, and every transfer for usage its event.",
+        "SELECT count(*) FROM billing_ledgertransfer WHERE kind = 'usage'",
+        """
+        SELECT format('%s: %s charged, %s transferred', coalesce('request:' || e.request_id, t.idempotency_key),
+                      coalesce(e.charge_nanousd, 0), coalesce(t.amount_nanousd, 0))
+        FROM (SELECT * FROM billing_usageevent WHERE charge_nanousd > 0) e
+        FULL JOIN (SELECT * FROM billing_ledgertransfer WHERE kind = 'usage') t
+            ON t.idempotency_key = 'request:' || e.request_id
+        WHERE e.charge_nanousd IS DISTINCT FROM t.amount_nanousd
+        """,
+    ),
+    Invariant(
+        "wallets",
+        "A prepaid wallet's account in the ledger is what was credited less what was posted.",
+        "SELECT count(*) FROM billing_budget WHERE scope = 'wallet'",
+        """
+        SELECT format('organization %s: counter %s, ledger %s', b.scope_id, b.credited_nanousd - b.posted_nanousd,
+                      coalesce(s.balance, 0))
+        FROM billing_budget b
+        LEFT JOIN billing_billingaccount p ON p.organization_id = b.scope_id
+        LEFT JOIN (
+            SELECT a.organization_id, sum(CASE WHEN t.credit_account_id = a.id THEN t.amount_nanousd
+                                               ELSE -t.amount_nanousd END) AS balance
+            FROM billing_ledgeraccount a
+            JOIN billing_ledgertransfer t ON a.id IN (t.credit_account_id, t.debit_account_id)
+            WHERE a.kind IN ('wallet', 'unbilled') GROUP BY a.organization_id
+        ) s ON s.organization_id = b.scope_id
+        WHERE b.scope = 'wallet' AND b.credited_nanousd - b.posted_nanousd <> coalesce(s.balance, 0)
+        """,
+    ),
+    Invariant(
+        "credit lots",
+        "Everything credited to a wallet is in its lots.",
+        "SELECT count(*) FROM billing_creditlot",
+        """
+        SELECT format('organization %s: %s credited, %s in lots', b.scope_id, b.credited_nanousd, coalesce(s.amount, 0))
+        FROM billing_budget b LEFT JOIN (
+            SELECT organization_id, sum(amount_nanousd) AS amount FROM billing_creditlot GROUP BY organization_id
+        ) s ON s.organization_id = b.scope_id
+        WHERE b.scope = 'wallet' AND b.credited_nanousd <> coalesce(s.amount, 0)
+        """,
+    ),
+    Invariant(
+        "roll-ups",
+        "The hourly sums and what waits in the outbox are all events.",
+        "SELECT count(*) FROM billing_usagerollup",
+        """
+        SELECT format('organization %s: %s events, %s in roll-ups and outbox', coalesce(e.id, s.id), coalesce(e.n, 0),
+                      coalesce(s.n, 0))
+        FROM (SELECT organization_id AS id, count(*) AS n FROM billing_usageevent GROUP BY 1) e
+        FULL JOIN (
+            SELECT x.id, sum(x.n) AS n FROM (
+                SELECT organization_id AS id, requests AS n FROM billing_usagerollup
+                UNION ALL SELECT organization_id, 1 FROM billing_outboxmessage
+            ) x GROUP BY x.id
+        ) s USING (id)
+        WHERE coalesce(e.n, 0) <> coalesce(s.n, 0)
+        """,
+    ),
+    Invariant(
+        "leases",
+        "No open reservation has been without its process for more than a minute.",
+        "SELECT count(*) FROM billing_reservation WHERE state = 'open'",
+        """
+        SELECT request_id::text FROM billing_reservation
+        WHERE state = 'open' AND lease_until < clock_timestamp() - interval '1 minute'
+        """,
+    ),
+)
+
+
+def verify() -> list[Finding]:
+    """Check every invariant; runs two queries for each in one transaction, and changes nothing."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        findings = []
+        for invariant in INVARIANTS:
+            cursor.execute(invariant.rows)
+            checked = cursor.fetchone()[0]
+            cursor.execute(invariant.broken)
+            broken = [row[0] for row in cursor.fetchall()]
+            findings.append(
+                Finding(
+                    invariant.name,
+                    invariant.meaning,
+                    checked,
+                    len(broken),
+                    tuple(broken[:EXAMPLES]),
+                )
+            )
+    return findings

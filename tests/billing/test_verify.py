@@ -1,0 +1,77 @@
+"""`manage.py ledger verify`: sound books pass, and each kind of damage is found by its own invariant."""
+
+import asyncio
+import json
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+
+from billing.verify import INVARIANTS, verify
+from tests.billing.calls import make_payer, open_doors, rows, settlement, stored
+
+pytestmark = [pytest.mark.anyio, pytest.mark.django_db(transaction=True)]
+
+DAMAGE = {
+    "held": "UPDATE billing_budget SET held_nanousd = held_nanousd + 1 WHERE scope = 'key' AND period = 'total'",
+    "posted": "UPDATE billing_budget SET posted_nanousd = posted_nanousd + 1 WHERE scope = 'project'",
+    "one event": "UPDATE billing_reservation SET state = 'open' WHERE state = 'settled'",
+    "within the bound": "UPDATE billing_usageevent SET mode = 'test'",
+    "ledger of calls": "DELETE FROM billing_ledgertransfer WHERE kind = 'usage'",
+    "wallets": "UPDATE billing_ledgertransfer SET amount_nanousd = amount_nanousd + 1 WHERE kind = 'grant'",
+    "credit lots": "UPDATE billing_creditlot SET amount_nanousd = amount_nanousd + 1",
+    "roll-ups": "DELETE FROM billing_outboxmessage",
+    "leases": "UPDATE billing_reservation SET state = 'open', lease_until = now() - interval '2 minutes'",
+}
+
+
+@pytest.fixture
+async def books(transactional_db):
+    payer = await stored(make_payer)
+    async with open_doors() as doors:
+        requests = [payer.call() for _ in range(4)]
+        await asyncio.gather(*map(doors.budgets.reserve, requests))
+        await asyncio.gather(*(doors.metering.settle(settlement(request)) for request in requests[:3]))
+        yield
+
+
+async def test_sound_books_pass(books):
+    findings = await stored(verify)
+
+    assert [(finding.name, finding.broken) for finding in findings] == [(i.name, 0) for i in INVARIANTS]
+    assert next(finding for finding in findings if finding.name == "one event").checked == 4
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+async def test_damage_is_found(books, name):
+    await stored(damage, DAMAGE[name])
+
+    findings = {finding.name: finding for finding in await stored(verify)}
+
+    assert findings[name].broken >= 1
+    assert findings[name].examples
+
+
+async def test_the_command_says_what_is_broken_and_ends_with_1(books):
+    await stored(damage, DAMAGE["credit lots"])
+    output = StringIO()
+
+    with pytest.raises(SystemExit) as ending:
+        await stored(call_command, "ledger", "verify", "--json", stdout=output)
+
+    assert ending.value.code == 1
+    [broken] = [row for row in json.loads(output.getvalue()) if row["broken"]]
+    assert broken["invariant"] == "credit lots"
+
+
+def test_every_invariant_has_its_damage():
+    assert set(DAMAGE) == {invariant.name for invariant in INVARIANTS}
+
+
+def damage(statement: str) -> None:
+    """Do what the ledger's triggers forbid."""
+    rows("ALTER TABLE billing_ledgertransfer DISABLE TRIGGER USER")
+    try:
+        rows(statement)
+    finally:
+        rows("ALTER TABLE billing_ledgertransfer ENABLE TRIGGER USER")
