@@ -68,12 +68,10 @@ def test_model_of_another_kind_does_not_exist_for_an_endpoint(shop, kind):
     name = f"{other}-{shop.model}"
     factories.make_model(name, provider=shop.provider, kind=other)
     shop.relearn()
-    path, body = {
-        "chat": ("/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}]}),
-        "embedding": ("/v1/embeddings", {"input": "x"}),
-    }[kind]
+    path = {"chat": "/v1/chat/completions", "embedding": "/v1/embeddings"}[kind]
+    rest = {"chat": {"messages": [{"role": "user", "content": "x"}]}, "embedding": {"input": "x"}}
 
-    answer = shop.gateway.request("POST", path, key=shop.secret, body={"model": name, **body})
+    answer = shop.gateway.request("POST", path, key=shop.secret, body={"model": name, **rest[kind]})
 
     assert (answer.status, answer.error["code"]) == (404, "model_not_found")
 
