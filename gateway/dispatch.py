@@ -18,6 +18,7 @@ from django.conf import settings
 
 from billing.types import AttemptRecord, Settlement
 from gateway.engine import Engine
+from gateway.errors import from_exception
 from gateway.open_call import CallCut, OpenCall
 from gateway.providers.base import (
     Adapter,
@@ -155,7 +156,7 @@ async def settled_on_failure(engine: Engine, call: OpenCall) -> AsyncIterator[No
         raise CallCut(call.cut_reason) from None
     except ProviderError as error:
         call.cuttable = None
-        await engine.settle(call, failed(call, error.status or 502, error.kind))
+        await engine.settle(call, failed(call, from_exception(error).status, error.kind))
         raise
     except BaseException:
         call.cuttable = None
@@ -169,7 +170,7 @@ def failed(call: OpenCall, status: int, error_code: str) -> Settlement:
     """
     Return the settlement of a call that ended without its whole answer.
 
-    What was delivered is charged; when nothing was, only a client that hung up pays, for the input that the
+    `status` is what the client was told. What was delivered is charged; when nothing was, only a client that hung up pays, for the input that the
     provider had begun to work on.
     """
     left = error_code == "client_left"

@@ -44,6 +44,9 @@ CREATE TABLE billing_usageevent_default PARTITION OF billing_usageevent DEFAULT;
 CREATE INDEX usage_by_organization ON billing_usageevent (organization_id, occurred_at DESC, request_id DESC);
 -- The request log of one key, and a key's counter made in mid-period.
 CREATE INDEX usage_by_key ON billing_usageevent (key_id, occurred_at DESC);
+-- The errors of one organization, newest first, however rare they are.
+CREATE INDEX usage_errors ON billing_usageevent (organization_id, occurred_at DESC, request_id DESC)
+    WHERE status >= 400;
 -- A record found by the provider's id.
 CREATE INDEX usage_by_upstream_id ON billing_usageevent (upstream_id) WHERE upstream_id <> '';
 
