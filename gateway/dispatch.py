@@ -170,8 +170,8 @@ def failed(call: OpenCall, status: int, error_code: str) -> Settlement:
     """
     Return the settlement of a call that ended without its whole answer.
 
-    `status` is what the client was told. What was delivered is charged; when nothing was, only a client that hung up pays, for the input that the
-    provider had begun to work on.
+    `status` is what the client was told. What was delivered is charged; when nothing was, only a client that
+    hung up pays, for the input that the provider had begun to work on.
     """
     left = error_code == "client_left"
     return settlement(
