@@ -34,12 +34,12 @@ def read_usage(raw: Mapping[str, Any]) -> TokenUsage:
     prompt_details = _mapping(raw.get("prompt_tokens_details"))
     completion_details = _mapping(raw.get("completion_tokens_details"))
     cached = _first((prompt_details.get("cached_tokens"), *(raw.get(name) for name in _CACHED)))
-    written_1h = _count(_mapping(raw.get("cache_creation")).get("ephemeral_1h_input_tokens"))
+    written_1h = count(_mapping(raw.get("cache_creation")).get("ephemeral_1h_input_tokens"))
     written = _first(
         (prompt_details.get("cache_write_tokens"), raw.get("cache_creation_input_tokens"))
     )
     reasoning = _first((completion_details.get("reasoning_tokens"), raw.get("reasoning_tokens")))
-    audio = _count(prompt_details.get("audio_tokens"))
+    audio = count(prompt_details.get("audio_tokens"))
     input_tokens, output_tokens = _totals(raw, reasoning=reasoning, audio=audio, cached=cached)
     # Grok on Azure reports more cached than prompt tokens.
     cached = min(cached, input_tokens)
@@ -52,9 +52,9 @@ def read_usage(raw: Mapping[str, Any]) -> TokenUsage:
         cache_write_1h_tokens=min(written, written_1h),
         reasoning_tokens=min(reasoning, output_tokens),
         audio_input_tokens=min(audio, input_tokens),
-        audio_output_tokens=min(_count(completion_details.get("audio_tokens")), output_tokens),
-        image_input_tokens=min(_count(prompt_details.get("image_tokens")), input_tokens),
-        image_output_tokens=min(_count(completion_details.get("image_tokens")), output_tokens),
+        audio_output_tokens=min(count(completion_details.get("audio_tokens")), output_tokens),
+        image_input_tokens=min(count(prompt_details.get("image_tokens")), input_tokens),
+        image_output_tokens=min(count(completion_details.get("image_tokens")), output_tokens),
         searches=_searches(raw),
     )
 
@@ -105,7 +105,7 @@ def _totals(raw: Mapping[str, Any], *, reasoning: int, audio: int, cached: int) 
     """
     input_tokens = _first((raw.get("prompt_tokens"), raw.get("input_tokens")))
     output_tokens = _first((raw.get("completion_tokens"), raw.get("output_tokens")))
-    gap = _count(raw.get("total_tokens")) - input_tokens - output_tokens
+    gap = count(raw.get("total_tokens")) - input_tokens - output_tokens
     if gap > 0 and gap == reasoning:
         return input_tokens, output_tokens + gap
     if gap > 0 and gap in (audio, cached):
@@ -123,10 +123,11 @@ def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _count(value: object) -> int:
+def count(value: object) -> int:
+    """Return a reported count: 0 for what is none or negative, and never more than the database takes."""
     return min(int(value), _MOST) if isinstance(value, int | float) and value > 0 else 0
 
 
 def _first(values: Iterable[object]) -> int:
     """Return the first count above 0."""
-    return next((count for value in values if (count := _count(value))), 0)
+    return next((found for value in values if (found := count(value))), 0)

@@ -1,0 +1,114 @@
+"""
+Anthropic's Messages API: requests out, whole answers in. Pure; streams are in `anthropic_stream`.
+
+https://platform.claude.com/docs/en/api/messages, read 2026-11.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, NoReturn
+
+from gateway.providers import (
+    anthropic_answer,
+    anthropic_errors,
+    anthropic_request,
+    anthropic_usage,
+    openai_usage,
+    wire_json,
+)
+from gateway.providers.anthropic_stream import AnthropicStream
+from gateway.providers.base import (
+    ProviderError,
+    ServeAs,
+    StreamTranslator,
+    Upstream,
+    UpstreamRequest,
+    WholeAnswer,
+)
+
+# All that a provider learns of us: nothing of the customer's headers goes out.
+_HEADERS: Final = (
+    ("content-type", "application/json"),
+    ("user-agent", "exerati/1"),
+    ("anthropic-version", "2023-06-01"),
+)
+_ACCEPT_JSON: Final = ("accept", "application/json")
+_ACCEPT_EVENTS: Final = ("accept", "text/event-stream")
+
+
+class AnthropicAdapter:
+    """The translator for Anthropic; see `Adapter`."""
+
+    def chat_request(
+        self, upstream: Upstream, *, upstream_model: str, body: dict[str, Any], stream: bool
+    ) -> UpstreamRequest:
+        """Return the request for a chat answer. Raises ProviderError where it cannot be translated."""
+        sent = anthropic_request.translate(body, model=upstream_model, stream=stream)
+        headers = [*_HEADERS, _ACCEPT_EVENTS if stream else _ACCEPT_JSON]
+        if upstream.credential:
+            headers.append(("x-api-key", upstream.credential))
+        return UpstreamRequest(
+            url=upstream.base_url.rstrip("/") + "/messages",
+            headers=tuple(headers),
+            body=wire_json.encode(sent),
+        )
+
+    def chat_answer(self, data: bytes, *, serve_as: ServeAs) -> WholeAnswer:
+        """Return a whole chat answer in OpenAI's form. Raises ProviderError."""
+        theirs = wire_json.decode(data)
+        if theirs.get("error"):
+            raise anthropic_errors.error_of(theirs)
+        blocks = theirs.get("content")
+        if not isinstance(blocks, list):
+            raise ProviderError("bad_answer", "The provider's answer has no content.")
+        message = anthropic_answer.message(blocks)
+        text = anthropic_answer.output_text(message)
+        reason = theirs.get("stop_reason")
+        message["refusal"] = anthropic_answer.refusal(reason, theirs.get("stop_details"))
+        ending = anthropic_answer.ending(
+            reason,
+            stop_sequence=theirs.get("stop_sequence"),
+            tools_called="tool_calls" in message,
+        )
+        body: dict[str, Any] = {
+            "id": serve_as.id,
+            "object": "chat.completion",
+            "created": serve_as.created,
+            "model": serve_as.model,
+            "choices": [{"index": 0, "message": message, "logprobs": None, **ending}],
+        }
+        raw, usage = theirs.get("usage"), None
+        if isinstance(raw, dict):
+            usage = anthropic_usage.read_usage(raw)
+            body["usage"] = openai_usage.wire_usage(usage, extra=anthropic_usage.extra_usage(raw))
+        return WholeAnswer(
+            body=body,
+            usage=usage,
+            upstream_id=str(theirs.get("id") or ""),
+            finish_reason=ending["finish_reason"],
+            has_output=bool(text),
+            output_text=text if usage is None else "",
+        )
+
+    def chat_stream(self, *, serve_as: ServeAs, quirks: frozenset[str]) -> StreamTranslator:
+        """Return a translator for one stream."""
+        return AnthropicStream(serve_as=serve_as)
+
+    def embeddings_request(
+        self, upstream: Upstream, *, upstream_model: str, body: dict[str, Any]
+    ) -> UpstreamRequest:
+        """Anthropic has no embeddings. Raises ProviderError."""
+        _no_embeddings()
+
+    def embeddings_answer(self, data: bytes, *, serve_as: ServeAs) -> WholeAnswer:
+        """Anthropic has no embeddings. Raises ProviderError."""
+        _no_embeddings()
+
+    def error(self, status: int, headers: Mapping[str, str], data: bytes) -> ProviderError:
+        """Return what a status of 400 or more means."""
+        return anthropic_errors.read_error(status, headers, data)
+
+
+def _no_embeddings() -> NoReturn:
+    anthropic_errors.unsupported(
+        "model", "This model makes no embeddings. GET /v1/models lists those that do."
+    )

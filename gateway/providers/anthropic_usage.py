@@ -1,0 +1,51 @@
+"""
+What an answer of Anthropic's says it used, as `TokenUsage` and as extra fields of OpenAI's `usage`. Pure.
+
+Anthropic's `input_tokens` leave out what was read from or written to the cache; ours hold both
+(https://platform.claude.com/docs/en/build-with-claude/prompt-caching, read 2026-11). In streams every count is
+cumulative, and `message_delta` leaves out what has not changed since `message_start`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from billing.types import TokenUsage
+from gateway.providers import openai_usage
+
+# Told in OpenAI's own fields.
+_TRANSLATED: Final = frozenset({"input_tokens", "output_tokens", "output_tokens_details"})
+
+
+def read_usage(raw: Mapping[str, Any]) -> TokenUsage:
+    """Return the usage in Anthropic's `usage` object; contradicting counts are clamped."""
+    details = raw.get("output_tokens_details")
+    input_tokens = sum(
+        openai_usage.count(raw.get(name))
+        for name in ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+    )
+    return openai_usage.read_usage(
+        {
+            "prompt_tokens": input_tokens,
+            "completion_tokens": raw.get("output_tokens"),
+            "reasoning_tokens": details.get("thinking_tokens") if isinstance(details, dict) else 0,
+            **{
+                name: raw.get(name)
+                for name in (
+                    "cache_read_input_tokens",
+                    "cache_creation_input_tokens",
+                    "cache_creation",
+                    "server_tool_use",
+                )
+            },
+        }
+    )
+
+
+def extra_usage(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of Anthropic's `usage` that OpenAI's has no place for."""
+    return {name: value for name, value in raw.items() if name not in _TRANSLATED}
+
+
+def merged(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the usage of a stream so far: the last word wins, silence changes nothing."""
+    return {**before, **{name: value for name, value in now.items() if value is not None}}
