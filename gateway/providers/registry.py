@@ -3,13 +3,20 @@
 from collections.abc import Mapping
 from typing import Final
 
+from gateway.providers.anthropic import AnthropicAdapter
 from gateway.providers.base import Adapter
+from gateway.providers.gemini import GeminiAdapter
 from gateway.providers.openai import OpenAIAdapter
 
 _OPENAI: Final = OpenAIAdapter()
 
 # The sandbox answers in OpenAI's wire format, so that all behind it is what real providers run through.
-ADAPTERS: Final[Mapping[str, Adapter]] = {"openai": _OPENAI, "sandbox": _OPENAI}
+ADAPTERS: Final[Mapping[str, Adapter]] = {
+    "openai": _OPENAI,
+    "sandbox": _OPENAI,
+    "anthropic": AnthropicAdapter(),
+    "gemini": GeminiAdapter(),
+}
 
 
 class NoAdapter(Exception):
