@@ -69,7 +69,10 @@ def test_model_of_another_kind_does_not_exist_for_an_endpoint(shop, kind):
     factories.make_model(name, provider=shop.provider, kind=other)
     shop.relearn()
     path = {"chat": "/v1/chat/completions", "embedding": "/v1/embeddings"}[kind]
-    rest = {"chat": {"messages": [{"role": "user", "content": "x"}]}, "embedding": {"input": "x"}}
+    rest: dict[str, dict[str, object]] = {
+        "chat": {"messages": [{"role": "user", "content": "x"}]},
+        "embedding": {"input": "x"},
+    }
 
     answer = shop.gateway.request("POST", path, key=shop.secret, body={"model": name, **rest[kind]})
 

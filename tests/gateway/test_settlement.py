@@ -4,7 +4,7 @@ import time
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from apikeys.snapshots import KeySnapshot
@@ -104,6 +104,7 @@ def settle(call=None, *, reported=REPORTED, outcome="finished", has_output=True,
     )
 
 
+@settings(max_examples=200, deadline=None)
 @given(usage=usages, price=prices, bound=bounds)
 def test_no_usage_whatever_is_charged_more_than_what_was_reserved_or_less_than_nothing(
     usage, price, bound
