@@ -38,7 +38,9 @@ _BUDGETS: Final[Mapping[str, int]] = {
     "medium": 8_192,
     "high": 24_576,
 }
-_LEVELS: Final = frozenset({"minimal", "low", "medium", "high", "xhigh"})
+_LEVELS: Final = ("minimal", "low", "medium", "high", "xhigh")
+_THINKS_FROM: Final = (2, 5)
+_LEVELS_FROM: Final = (3, 0)
 _GENERATION: Final = re.compile(r"gemini-(\d{1,2})(?:\.(\d{1,2}))?(?![\d.])")
 
 
@@ -81,7 +83,7 @@ def generation_config(body: Mapping[str, Any], *, model: str) -> dict[str, Any]:
             config["logprobs"] = body["top_logprobs"]
     config.update(_format(body.get("response_format") or {}))
     if "reasoning_effort" in body:
-        config["thinkingConfig"] = _thinking(str(body["reasoning_effort"]), model=model)
+        config.update(_thinking(str(body["reasoning_effort"]), model=model))
     return config
 
 
@@ -122,20 +124,20 @@ def _format(wanted: Mapping[str, Any]) -> dict[str, Any]:
 def _thinking(effort: str, *, model: str) -> dict[str, Any]:
     """Return the `thinkingConfig`; thoughts are shown, in summary, where thinking was asked for."""
     born, is_pro = generation(model), "-pro" in model
-    if born < (2, 5):
-        if effort == "none":
-            return {"thinkingBudget": 0}
-        raise refused("This model does not reason.", param="reasoning_effort")
-    known = _BUDGETS.keys() if born < (3, 0) else _LEVELS
+    if born < _THINKS_FROM:
+        if effort != "none":
+            raise refused("This model does not reason.", param="reasoning_effort")
+        return {}
+    known = _BUDGETS.keys() if born < _LEVELS_FROM else _LEVELS
     if effort not in known or (effort == "none" and is_pro):
         words = ", ".join(word for word in known if word != "none" or not is_pro)
         raise refused(f"This model takes {words}.", param="reasoning_effort")
-    if effort == "none":
-        return {"thinkingBudget": 0}
-    if born < (3, 0):
-        return {"thinkingBudget": _BUDGETS[effort], "includeThoughts": True}
-    level = "low" if effort == "minimal" and is_pro else effort
-    return {"thinkingLevel": level, "includeThoughts": True}
+    config: dict[str, Any] = {"includeThoughts": effort != "none"}
+    if born < _LEVELS_FROM:
+        config["thinkingBudget"] = _BUDGETS[effort]
+    else:
+        config["thinkingLevel"] = "low" if effort == "minimal" and is_pro else effort
+    return {"thinkingConfig": config}
 
 
 def _declaration(tool: Mapping[str, Any], *, position: int) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def _bodies(response: dict[str, Any]) -> Iterator[Any]:
 def as_chat(body: Any) -> dict[str, Any]:
     """Return a recorded request in OpenAI's form, as a customer would have sent it (text and tools only)."""
     messages: list[dict[str, Any]] = []
-    for part in (_field(body, "systemInstruction") or {}).get("parts", ()):
+    for part in (field(body, "systemInstruction") or {}).get("parts", ()):
         messages.append({"role": "system", "content": part["text"]})
     ids: list[str] = []
     for content in body["contents"]:
@@ -105,14 +105,14 @@ def has_only_text_and_functions(body: Any) -> bool:
     )
 
 
-def _field(holder: Any, name: str) -> Any:
-    """Google reads names in both spellings, and so do recordings have them."""
+def field(holder: Any, name: str) -> Any:
+    """Return a field in either spelling: Google reads both, and recordings hold both."""
     snake = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
     return holder.get(name, holder.get(snake))
 
 
 def _function(declaration: Any) -> dict[str, Any]:
-    schema = _field(declaration, "parametersJsonSchema") or declaration.get("parameters")
+    schema = field(declaration, "parametersJsonSchema") or declaration.get("parameters")
     function = {"name": declaration["name"], "description": declaration.get("description", "")}
     return {**function, "parameters": schema} if schema else function
 
@@ -121,7 +121,7 @@ def _messages(content: Any, ids: list[str]) -> Iterator[dict[str, Any]]:
     text = "".join(part.get("text", "") for part in content["parts"])
     calls = []
     for part in content["parts"]:
-        call, result = _field(part, "functionCall"), _field(part, "functionResponse")
+        call, result = field(part, "functionCall"), field(part, "functionResponse")
         if call:
             ids.append(call.get("id") or f"call_{len(ids)}")
             arguments = json.dumps(call.get("args") or {})
@@ -132,7 +132,7 @@ def _messages(content: Any, ids: list[str]) -> Iterator[dict[str, Any]]:
                     "function": {"name": call["name"], "arguments": arguments},
                 }
             )
-            if signature := _field(part, "thoughtSignature"):
+            if signature := field(part, "thoughtSignature"):
                 calls[-1]["extra_content"] = {"google": {"thought_signature": signature}}
         if result:
             output = json.dumps(result["response"])
