@@ -2,13 +2,13 @@
 
 from django.urls import path
 
-from gateway import api
+from gateway.api import chat, embeddings, models
 
 urlpatterns = [
-    path("v1/chat/completions", api.ChatCompletions.as_view(), name="chat_completions"),
-    path("v1/embeddings", api.Embeddings.as_view(), name="embeddings"),
-    path("v1/models", api.ModelList.as_view(), name="models"),
-    path("v1/models/<path:name>", api.ModelDetail.as_view(), name="model"),
+    path("v1/chat/completions", chat.ChatCompletions.as_view(), name="chat_completions"),
+    path("v1/embeddings", embeddings.Embeddings.as_view(), name="embeddings"),
+    path("v1/models", models.ModelList.as_view(), name="models"),
+    path("v1/models/<path:name>", models.ModelDetail.as_view(), name="model"),
 ]
 
 # OpenAI's routes that we do not have (yet): 501 with a link instead of a 404 that looks like a typing error.

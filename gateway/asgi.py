@@ -18,7 +18,7 @@ from django.urls import Resolver404, ResolverMatch, get_resolver
 
 from exerati.lib import ids
 from gateway import errors
-from gateway.api import Relayed
+from gateway.api.base import Relayed
 from gateway.api_urls import NOT_SUPPORTED
 from gateway.context import CORS_HEADERS, CallContext, Message, Receive, Send
 from gateway.engine import Engine
@@ -193,9 +193,9 @@ async def _send_error(
         if context
         else [*CORS_HEADERS, (b"x-request-id", shown_id.encode())]
     )
-    await _send_whole(
-        send, known.status, headers, msgspec.json.encode(errors.body(known, request_id=shown_id))
-    )
+    body = (context and context.error_body) or errors.body
+    answer = msgspec.json.encode(body(known, request_id=shown_id))
+    await _send_whole(send, known.status, headers, answer)
 
 
 async def _send_whole(

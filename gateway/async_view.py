@@ -8,7 +8,8 @@ from rest_framework.views import APIView
 
 from apikeys.authentication import authenticate
 from apikeys.snapshots import KeySnapshot
-from gateway.context import CallContext
+from gateway import errors
+from gateway.context import CallContext, ErrorBody
 from gateway.errors import endpoint_not_allowed, method_not_allowed
 
 Handler = Callable[..., Awaitable[HttpResponseBase]]
@@ -24,6 +25,7 @@ class AsyncAPIView(APIView):
     """
 
     endpoint: ClassVar[str] = ""  # as a key's scope names it; "" is open to every key
+    error_body: ClassVar[ErrorBody] = staticmethod(errors.body)
     authentication_classes = ()
     permission_classes = ()
     throttle_classes = ()
@@ -33,6 +35,7 @@ class AsyncAPIView(APIView):
         self.args, self.kwargs = args, kwargs
         self.request = request
         context: CallContext = request.call_context
+        context.error_body = self.error_body
         self.key = await self.authenticate(context)
         if self.endpoint and not self.key.allows_endpoint(self.endpoint):
             raise endpoint_not_allowed(request.path)

@@ -12,6 +12,7 @@ from gateway.open_call import OpenCall
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+ErrorBody = Callable[..., dict[str, Any]]  # (ApiError, *, request_id) -> JSON object
 
 CORS_HEADERS = [
     (b"access-control-allow-origin", b"*"),
@@ -37,6 +38,9 @@ class CallContext:
     send: Send
     client_request_id: str = ""
     public_id: str = ""
+    error_body: "ErrorBody | None" = (
+        None  # of an endpoint whose errors have another envelope than OpenAI's
+    )
     response_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     _watch: "asyncio.TimerHandle | asyncio.Task[None] | None" = None
 

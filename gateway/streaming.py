@@ -1,5 +1,5 @@
 """
-Relays one streamed answer: provider's bytes in, OpenAI's events out, usage held back until the end.
+Relays one streamed answer: provider's bytes in, the client's events out, usage held back until the end.
 
 The response starts only with the first event, so that everything before it can still become an HTTP error or
 another route. The settlement is waited for before the last bytes, which carry usage and cost.
@@ -10,13 +10,11 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import msgspec
-
 from billing.types import Outcome, Settlement
-from exerati.lib.money import usd_text
+from gateway.dialects.base import StreamWriter
 from gateway.dispatch import BuildRequest, first_good, settled_on_failure, shown_cost
 from gateway.engine import Engine
-from gateway.errors import ApiError, from_exception, stream_error
+from gateway.errors import ApiError, from_exception
 from gateway.open_call import OpenCall
 from gateway.providers.base import (
     Adapter,
@@ -25,10 +23,9 @@ from gateway.providers.base import (
     StreamTranslator,
     UpstreamResponse,
 )
-from gateway.providers.openai_usage import wire_usage
 from gateway.settlement import settlement
 from gateway.snapshot import RouteSnapshot
-from gateway.sse import DONE, PING, EventTooLarge, SseDecoder, frame
+from gateway.sse import PING, EventTooLarge, SseDecoder
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -74,7 +71,13 @@ class EventStream:
 
 
 async def relay(
-    engine: Engine, call: OpenCall, *, stream: EventStream, build: BuildRequest, serve_as: ServeAs
+    engine: Engine,
+    call: OpenCall,
+    *,
+    stream: EventStream,
+    build: BuildRequest,
+    serve_as: ServeAs,
+    writer: StreamWriter,
 ) -> None:
     """
     Answer the call as a stream, settled.
@@ -84,26 +87,33 @@ async def relay(
     """
     call.stream = stream
     try:
-        result = await _relay_routes(engine, call, stream=stream, build=build, serve_as=serve_as)
+        result = await _relay_routes(
+            engine, call, stream=stream, build=build, serve_as=serve_as, writer=writer
+        )
     except Exception as error:
         # The settlement is done; only the client is still to be told.
         if not stream.started:
             raise
-        await _end_with_error(stream, call, from_exception(error))
+        await _end_with_error(stream, call, from_exception(error), writer)
         return
     translator = call.translator
     assert translator is not None  # noqa: S101  first_good has returned, so a stream was read
     await engine.settle(call, result)
-    tail = (
-        _usage_frame(translator, serve_as, cost=shown_cost(call, result))
-        if serve_as.include_usage
-        else b""
+    await stream.end(
+        writer.end(
+            translator.usage, extra=translator.usage_extra, cost_nanousd=shown_cost(call, result)
+        )
     )
-    await stream.end(tail + DONE)
 
 
 async def _relay_routes(
-    engine: Engine, call: OpenCall, *, stream: EventStream, build: BuildRequest, serve_as: ServeAs
+    engine: Engine,
+    call: OpenCall,
+    *,
+    stream: EventStream,
+    build: BuildRequest,
+    serve_as: ServeAs,
+    writer: StreamWriter,
 ) -> Settlement:
     async def consume(
         adapter: Adapter, route: RouteSnapshot, response: UpstreamResponse
@@ -113,7 +123,7 @@ async def _relay_routes(
         translator = adapter.chat_stream(serve_as=serve_as, quirks=route.upstream.quirks)
         call.translator = translator
         call.last_read = 0.0  # of the route before, if there was one
-        await _pump(response, translator, call, stream)
+        await _pump(response, translator, call, stream, writer)
         return translator
 
     async with settled_on_failure(engine, call):
@@ -121,7 +131,11 @@ async def _relay_routes(
 
 
 async def _pump(
-    response: UpstreamResponse, translator: StreamTranslator, call: OpenCall, stream: EventStream
+    response: UpstreamResponse,
+    translator: StreamTranslator,
+    call: OpenCall,
+    stream: EventStream,
+    writer: StreamWriter,
 ) -> None:
     """
     Move events until the provider has said its last word. This loop is the cost of a chunk.
@@ -134,22 +148,18 @@ async def _pump(
     try:
         async for data in response.chunks():
             call.last_read = time.monotonic()
-            out = [
-                frame(payload)
-                for event, line in decoder.feed(data)
-                for payload in feed(event, line)
-            ]
+            out = [chunk for event, line in decoder.feed(data) for chunk in feed(event, line)]
             if call.first_token_ms is None:
                 held += out
                 if translator.output_text:
                     call.first_token_ms = call.elapsed_ms
-                    await stream.write(b"".join(held))
+                    await stream.write(writer.events(held))
             elif out:
-                await stream.write(b"".join(out))
+                await stream.write(writer.events(out))
             if translator.done:
                 break
-        rest = [frame(payload) for event, line in decoder.flush() for payload in feed(event, line)]
-        rest += [frame(payload) for payload in translator.finish()]
+        rest = [chunk for event, line in decoder.flush() for chunk in feed(event, line)]
+        rest += translator.finish()
     except EventTooLarge as error:
         raise ProviderError(
             "bad_answer", "The provider sent an event that is too large."
@@ -159,11 +169,11 @@ async def _pump(
         if translator.output_text:
             call.first_token_ms = call.elapsed_ms
     if rest:
-        await stream.write(b"".join(rest))
+        await stream.write(writer.events(rest))
 
 
 def _finished(call: OpenCall, translator: StreamTranslator) -> Settlement:
-    has_output = call.count_output() > 0
+    has_output = call.first_token_ms is not None
     outcome: Outcome = (
         "client_left" if call.client_left and not call.key.drain_on_disconnect else "finished"
     )
@@ -179,25 +189,13 @@ def _finished(call: OpenCall, translator: StreamTranslator) -> Settlement:
     )
 
 
-async def _end_with_error(stream: EventStream, call: OpenCall, error: ApiError) -> None:
+async def _end_with_error(
+    stream: EventStream, call: OpenCall, error: ApiError, writer: StreamWriter
+) -> None:
     if call.client_left:
         return
     try:
         async with asyncio.timeout(1):
-            await stream.end(frame(stream_error(error, request_id=f"req_{call.public_id}")) + DONE)
+            await stream.end(writer.error(error, request_id=f"req_{call.public_id}"))
     except TimeoutError:
         return  # a reader that stopped reading cannot be told
-
-
-def _usage_frame(translator: StreamTranslator, serve_as: ServeAs, *, cost: int) -> bytes:
-    usage = wire_usage(translator.usage, extra=translator.usage_extra) if translator.usage else {}
-    usage["cost"] = msgspec.Raw(usd_text(cost).encode())
-    chunk = {
-        "id": serve_as.id,
-        "object": "chat.completion.chunk",
-        "created": serve_as.created,
-        "model": serve_as.model,
-        "choices": [],
-        "usage": usage,
-    }
-    return frame(msgspec.json.encode(chunk))

@@ -1,0 +1,1 @@
+"""DRF endpoints of /v1: parse, one call of dispatch, answer."""

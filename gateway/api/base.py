@@ -1,0 +1,83 @@
+"""What every endpoint of /v1 that costs money has in common."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from django.conf import settings
+from django.http import HttpResponse, HttpResponseBase
+
+from exerati.lib.money import usd_text
+from gateway import admission, json_body
+from gateway.admission import Admission
+from gateway.async_view import AsyncAPIView
+from gateway.context import CallContext
+from gateway.dispatch import BuildRequest, ReadAnswer, answer_whole
+from gateway.errors import unknown_parameters, unsupported_media_type
+from gateway.limits import RateLimited
+from gateway.open_call import OpenCall
+from gateway.rate_headers import rate_headers
+
+MAX_JSON_DEPTH: int = settings.MAX_JSON_DEPTH
+
+WriteAnswer = Callable[
+    ..., dict[str, Any]
+]  # (answer, *, cost_nanousd) -> body in the client's format
+
+encode = msgspec.json.Encoder().encode
+
+
+class Relayed(HttpResponseBase):
+    """A response whose bytes the view has already sent."""
+
+
+class MeteredView(AsyncAPIView):
+    """An endpoint whose calls are admitted, metered and priced."""
+
+    def note_ignored(self, context: CallContext, ignored: tuple[str, ...]) -> None:
+        """Name the parameters that nobody knows, or refuse them where the key asks for strictness."""
+        if not ignored:
+            return
+        if self.key.strict_parameters:
+            raise unknown_parameters(ignored)
+        context.add_header("x-exerati-ignored-params", ",".join(ignored))
+
+    async def admit(self, context: CallContext, wanted: Admission) -> OpenCall:
+        try:
+            call = await admission.admit(context.engine, wanted)
+        except RateLimited as error:
+            context.response_headers += rate_headers(error.slot, error.allowance)
+            raise
+        context.response_headers += rate_headers(call.slot, call.allowance)
+        context.watch_client(call)
+        return call
+
+    async def answer(
+        self,
+        context: CallContext,
+        call: OpenCall,
+        *,
+        build: BuildRequest,
+        read: ReadAnswer,
+        write: WriteAnswer,
+    ) -> HttpResponse:
+        """Answer whole, with the cost in a header and where `write` puts it."""
+        try:
+            answer, cost_nanousd = await answer_whole(context.engine, call, build=build, read=read)
+        finally:
+            context.stop_watching()
+        context.add_header("x-exerati-cost-usd", usd_text(cost_nanousd))
+        return json_response(encode(write(answer.body, cost_nanousd=cost_nanousd)))
+
+
+def parse_body(context: CallContext) -> dict[str, Any]:
+    """Return the request's JSON object; raises InvalidBody, or ApiError when it is declared as something else."""
+    content_type = context.header(b"content-type")
+    if content_type and "json" not in content_type.lower():
+        raise unsupported_media_type(content_type)
+    return json_body.parse(context.body, max_depth=MAX_JSON_DEPTH)
+
+
+def json_response(data: bytes) -> HttpResponse:
+    """Return a whole JSON answer."""
+    return HttpResponse(data, content_type="application/json")

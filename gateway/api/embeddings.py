@@ -1,0 +1,55 @@
+"""POST /v1/embeddings."""
+
+from django.http import HttpResponseBase
+
+from gateway import serializers, tokens
+from gateway.admission import Admission
+from gateway.api.base import MeteredView, parse_body
+from gateway.context import CallContext
+from gateway.dialects.chat import with_cost
+from gateway.dispatch import serve_as
+from gateway.providers import embedding_format
+from gateway.providers.base import Adapter, UpstreamRequest, WholeAnswer
+from gateway.routing import find_model, routes_for
+from gateway.snapshot import RouteSnapshot
+
+
+class Embeddings(MeteredView):
+    """POST /v1/embeddings."""
+
+    endpoint = "embeddings"
+
+    async def post(self, context: CallContext) -> HttpResponseBase:
+        """Answer with one vector for each input."""
+        body = parse_body(context)
+        embeddings = serializers.parse_embeddings(body)
+        self.note_ignored(context, embeddings.ignored)
+        model = find_model(
+            embeddings.model, kind="embedding", key=self.key, catalog=context.engine.catalog
+        )
+        routes_for(model, key=self.key, catalog=context.engine.catalog)
+        wanted = Admission(
+            request_id=context.request_id,
+            public_id=context.public_id,
+            key=self.key,
+            model=model,
+            endpoint=self.endpoint,
+            bound=tokens.embeddings_bound(embeddings, context_tokens=model.context_tokens),
+            client_request_id=context.client_request_id,
+            count_input=lambda: tokens.count_inputs(embeddings, model=model.name),
+        )
+        call = await self.admit(context, wanted)
+
+        def build(adapter: Adapter, route: RouteSnapshot) -> UpstreamRequest:
+            return adapter.embeddings_request(
+                route.upstream, upstream_model=route.upstream_model, body=embeddings.body
+            )
+
+        shown = serve_as(call, prefix="embd-")
+
+        def read(adapter: Adapter, data: bytes) -> WholeAnswer:
+            answer = adapter.embeddings_answer(data, serve_as=shown)
+            embedding_format.write_as(answer.body, encoding_format=embeddings.encoding_format)
+            return answer
+
+        return await self.answer(context, call, build=build, read=read, write=with_cost)
