@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import connection
 
+from tests import factories
 from tests.gateway import books
-from tests.upstream import wait_until
+from tests.upstream import Upstream, wait_until
 
 
 def events(answer):
@@ -163,10 +164,15 @@ def test_first_piece_is_relayed_before_the_next_one_is_there(shop):
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_connections_to_the_provider_are_used_again(shop, stream):
-    for _ in range(5):
-        assert shop.chat(stream=stream).status == 200
+    model = f"fresh-{shop.model}"
+    with Upstream() as fresh:  # to which no other test has left connections open
+        factories.make_model(model, provider=factories.make_provider(base_url=fresh.base_url))
+        shop.relearn()
 
-    assert len({call.peer for call in shop.upstream.calls}) == 1
+        statuses = [shop.chat(model=model, stream=stream).status for _ in range(5)]
+
+        assert statuses == [200] * 5
+        assert len({call.peer for call in fresh.calls}) == 1
 
 
 def test_no_comment_follows_the_end_though_the_settlement_takes_long(shop):
