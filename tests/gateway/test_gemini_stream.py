@@ -151,7 +151,7 @@ def cuts(data: bytes) -> list[list[bytes]]:
     """Single bytes; every cut in two for small streams, and seeded random pieces for large ones."""
     single = [data[at : at + 1] for at in range(len(data))]
     if len(data) < 4_096:
-        return [single, *([data[:at], data[at:]] for at in range(0, len(data), 7))]
+        return [single, *([data[:at], data[at:]] for at in range(len(data)))]
     chance = random.Random(17)
     found = [single]
     for _ in range(5):
