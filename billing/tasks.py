@@ -4,7 +4,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from accounts.models import Organization
-from billing import aggregation, wallet
+from billing import aggregation, retention, wallet
 
 
 @shared_task(name="billing.grant_trial")
@@ -23,3 +23,9 @@ def roll_up() -> None:
 def create_partitions() -> None:
     """Make the monthly partitions of usage events before they are needed."""
     aggregation.create_partitions(timezone.now())
+
+
+@shared_task(name="billing.prune_reservations")
+def prune_reservations() -> None:
+    """Forget reservations that ended long ago."""
+    retention.prune_reservations(timezone.now())

@@ -172,6 +172,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(STATE_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "roll up usage": {"task": "billing.roll_up", "schedule": 15.0},
     "create partitions": {"task": "billing.create_partitions", "schedule": 3600.0},
+    "prune reservations": {"task": "billing.prune_reservations", "schedule": 3600.0},
 }
 
 REST_FRAMEWORK = {

@@ -1,0 +1,174 @@
+"""How an organization pays, the counters of its budgets, and what open calls hold of them."""
+
+import uuid
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.utils import timezone
+
+from accounts.models import Organization, Project
+from apikeys.models import ApiKey
+from billing.models.prices import PriceVersion
+
+
+class BillingAccount(models.Model):
+    """How an organization pays."""
+
+    class Plan(models.TextChoices):
+        PREPAID = "prepaid"
+        POSTPAID = "postpaid"
+
+    organization = models.OneToOneField(
+        Organization, on_delete=models.PROTECT, related_name="billing_account"
+    )
+    plan = models.CharField(max_length=8, choices=Plan.choices, default=Plan.PREPAID)
+    credit_limit_nanousd = models.BigIntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    def __str__(self) -> str:
+        return f"{self.organization} ({self.plan})"
+
+
+class Budget(models.Model):
+    """
+    The counters of one scope in one period; the caps themselves live on organization, project and key.
+
+    `posted` is what was charged, `held` the sum of the upper bounds of open reservations. The period is
+    `[period_start, period_end)` in UTC; `total` never ends. The wallet of an organization is a scope of its
+    own whose cap is `credited_nanousd`: all money paid in or granted, less all money taken back.
+    Rows are made and changed by the functions in `billing/sql/` and by `billing.wallet` only.
+    """
+
+    class Scope(models.TextChoices):
+        WALLET = "wallet"
+        ORGANIZATION = "organization"
+        PROJECT = "project"
+        KEY = "key"
+        KEY_MODEL = "key_model"
+
+    organization = models.ForeignKey(
+        Organization,
+        on_delete=models.PROTECT,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+    )
+    scope = models.CharField(max_length=12, choices=Scope.choices)
+    scope_id = models.BigIntegerField(help_text="Row id of the organization, project or key.")
+    model = models.CharField(max_length=120, default="", blank=True)
+    period = models.CharField(max_length=5, default="total")
+    period_start = models.DateTimeField()
+    period_end = models.DateTimeField()
+    posted_nanousd = models.BigIntegerField(default=0)
+    held_nanousd = models.BigIntegerField(default=0)
+    credited_nanousd = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["scope", "scope_id", "model", "period", "period_start"],
+                name="one_counter_each_period",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(posted_nanousd__gte=0), name="budget_posted_not_negative"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(held_nanousd__gte=0), name="budget_held_not_negative"
+            ),
+        ]
+        indexes = [
+            # The budgets of one organization, for its pages and for the ledger check.
+            models.Index(fields=["organization", "scope"], name="budgets_by_organization"),
+            # Admission: the counters of a scope whose period has not ended.
+            models.Index(fields=["scope", "scope_id", "period_end"], name="budgets_of_the_present"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.scope} {self.scope_id} {self.period}"
+
+
+class Reservation(models.Model):
+    """
+    The upper bound of one call, held on every budget that applies until the call is settled.
+
+    Written only by the SQL functions. `progress_*` is what had been relayed at the last lease renewal; the
+    sweep settles an abandoned call at it.
+    """
+
+    class State(models.TextChoices):
+        OPEN = "open"
+        SETTLED = "settled"
+        RELEASED = "released"
+
+    request_id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    organization = models.ForeignKey(
+        Organization,
+        on_delete=models.PROTECT,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+    )
+    project = models.ForeignKey(
+        Project, on_delete=models.PROTECT, db_constraint=False, db_index=False, related_name="+"
+    )
+    key = models.ForeignKey(
+        ApiKey,
+        on_delete=models.PROTECT,
+        db_constraint=False,
+        db_index=False,
+        null=True,
+        related_name="+",
+    )
+    mode = models.CharField(max_length=4)
+    endpoint = models.CharField(max_length=40)
+    model = models.CharField(max_length=120)
+    price_version = models.ForeignKey(
+        PriceVersion,
+        on_delete=models.PROTECT,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+    )
+    upper_nanousd = models.BigIntegerField()
+    budget_ids = ArrayField(models.BigIntegerField(), default=list)
+    state = models.CharField(max_length=8, choices=State.choices, default=State.OPEN)
+    owner = models.UUIDField(help_text="The gateway process that holds the lease.")
+    lease_until = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True)
+    progress_input_tokens = models.BigIntegerField(default=0)
+    progress_output_tokens = models.BigIntegerField(default=0)
+    progress_nanousd = models.BigIntegerField(default=0)
+    streamed = models.BooleanField(default=False)
+    charge_nanousd = models.BigIntegerField(null=True)
+    swept_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField()
+    settled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(upper_nanousd__gte=0), name="reservation_upper_not_negative"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(charge_nanousd__isnull=True)
+                | models.Q(charge_nanousd__gte=0, charge_nanousd__lte=models.F("upper_nanousd")),
+                name="charge_within_reservation",
+            ),
+        ]
+        indexes = [
+            # The sweep: open reservations whose lease has ended.
+            models.Index(
+                fields=["lease_until"],
+                condition=models.Q(state="open"),
+                name="reservation_open_leases",
+            ),
+            # Making a counter in mid-period adopts open reservations. No other index: each costs every call twice.
+            models.Index(
+                fields=["organization"],
+                condition=models.Q(state="open"),
+                name="reservation_open_by_org",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.request_id} {self.state}"

@@ -1,0 +1,138 @@
+"""The double-entry ledger and the credit lots of wallets."""
+
+from django.db import models
+from django.utils import timezone
+
+from accounts.models import Organization
+
+
+class LedgerAccount(models.Model):
+    """An account of the double-entry ledger; house accounts have no organization."""
+
+    class Kind(models.TextChoices):
+        WALLET = "wallet"
+        RECEIVABLE = "receivable"
+        UNBILLED = "unbilled"
+        ROUNDING_CARRY = "rounding_carry"
+        DISPUTED = "disputed"
+        STRIPE_CLEARING = "stripe_clearing"
+        REVENUE = "revenue"
+        PROMO_EXPENSE = "promo_expense"
+        BREAKAGE = "breakage"
+        TAX_PAYABLE = "tax_payable"
+        BAD_DEBT = "bad_debt"
+        DISPUTE_FEES = "dispute_fees"
+
+    organization = models.ForeignKey(
+        Organization,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="ledger_accounts",
+    )
+    kind = models.CharField(max_length=16, choices=Kind.choices)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "kind"], name="one_account_each_kind", nulls_distinct=False
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.organization or 'house'}: {self.kind}"
+
+
+class LedgerTransfer(models.Model):
+    """
+    One balanced posting: an amount is debited to one account and credited to another; append-only by trigger.
+
+    A business event of several legs shares its idempotency key and numbers them. An amount is never negative;
+    a reversal is a new transfer the other way round.
+    """
+
+    idempotency_key = models.CharField(max_length=120)
+    leg = models.PositiveSmallIntegerField(default=0)
+    kind = models.CharField(max_length=30)
+    organization = models.ForeignKey(
+        Organization,
+        on_delete=models.PROTECT,
+        null=True,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+    )
+    debit_account = models.ForeignKey(
+        LedgerAccount,
+        on_delete=models.PROTECT,
+        db_constraint=False,
+        db_index=False,
+        related_name="debits",
+    )
+    credit_account = models.ForeignKey(
+        LedgerAccount,
+        on_delete=models.PROTECT,
+        db_constraint=False,
+        db_index=False,
+        related_name="credits",
+    )
+    amount_nanousd = models.BigIntegerField()
+    reason = models.CharField(max_length=200, blank=True, default="")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["idempotency_key", "leg"], name="one_transfer_each_leg"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(amount_nanousd__gt=0), name="transfer_amount_positive"
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(debit_account=models.F("credit_account")),
+                name="transfer_between_two_accounts",
+            ),
+        ]
+        # The wallet page: one organization's postings, newest first.
+        indexes = [models.Index(fields=["organization", "-id"], name="transfers_by_organization")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.amount_nanousd}"
+
+
+class CreditLot(models.Model):
+    """Credit that entered a wallet at one time, from one source, perhaps with an end."""
+
+    class Source(models.TextChoices):
+        TRIAL = "trial"
+        GRANT = "grant"
+        PURCHASE = "purchase"
+
+    organization = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, related_name="credit_lots"
+    )
+    source = models.CharField(max_length=8, choices=Source.choices)
+    idempotency_key = models.CharField(max_length=120, unique=True)
+    amount_nanousd = models.BigIntegerField()
+    remaining_nanousd = models.BigIntegerField()
+    expires_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(
+                    remaining_nanousd__gte=0, remaining_nanousd__lte=models.F("amount_nanousd")
+                ),
+                name="lot_remaining_within_amount",
+            )
+        ]
+        # Draw order: what expires first, then what came first.
+        indexes = [
+            models.Index(
+                fields=["organization", "expires_at", "created_at"], name="lots_in_draw_order"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.amount_nanousd}"
