@@ -34,8 +34,9 @@ BOUNDED = [
 needs_recordings = pytest.mark.skipif(not recorded.SHARED.exists(), reason=recorded.MISSING)
 
 
-def parts_of(body: Json, candidate: int = 0) -> list[Json]:
-    return body["candidates"][candidate].get("content", {}).get("parts", [])
+def parts_of(body: Json) -> list[Json]:
+    parts: list[Json] = body["candidates"][0].get("content", {}).get("parts", [])
+    return parts
 
 
 def answered(*parts: Json, **fields: Any) -> Json:
@@ -69,6 +70,7 @@ def test_recorded_whole_answers_come_out_as_openais(exchange):
         assert answer.usage is None
         assert answer.output_text
     else:
+        assert answer.usage
         assert answer.usage.input_tokens + answer.usage.output_tokens == total
 
 

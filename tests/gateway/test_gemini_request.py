@@ -13,7 +13,7 @@ from tests.gateway import recorded, recorded_gemini
 Json = dict[str, Any]
 ADAPTER = registry.adapter("gemini")
 UPSTREAM = Upstream("gemini", "gemini", "https://g.example/v1beta/", "secret-key")
-TOOL = {
+TOOL: Json = {
     "type": "function",
     "function": {
         "name": "weather",
