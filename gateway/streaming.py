@@ -57,8 +57,11 @@ class EventStream:
         call.last_sent = time.monotonic()
 
     async def ping(self) -> None:
-        """Keep a silent connection open."""
-        if self.started and not self._ended and not self._call.sending_since:
+        """
+        Keep a silent connection open, also while the provider has not said anything: proxies cut what is silent
+        for long, so an error may then come as an event instead of a status.
+        """
+        if not self._ended and not self._call.sending_since:
             await self.write(PING)
 
     async def end(self, data: bytes) -> None:

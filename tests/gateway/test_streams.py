@@ -110,6 +110,16 @@ def test_silence_is_filled_with_comments(shop):
     assert "".join(filter(None, text)) == "ab"
 
 
+def test_silence_before_the_first_token_is_filled_too_and_an_error_after_it_is_an_event(shop):
+    shop.script(status=500, delay_seconds=2.2)
+
+    answer = shop.chat(stream=True)
+
+    assert (answer.status, answer.body.count(b": ping\n\n") >= 1) == (200, True)
+    assert events(answer)[-1]["error"]["code"] == "provider_error"
+    assert books.only(shop.organization).outcome == "failed"
+
+
 def test_error_before_any_output_is_an_http_error(shop):
     shop.script(status=500)
 

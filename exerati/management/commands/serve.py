@@ -8,6 +8,8 @@ import uvicorn
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
+from exerati.http_protocol import DeadlineProtocol
+
 # Longer than load balancers keep idle connections (60 s as a rule), so that they close first, not we.
 KEEP_ALIVE_SECONDS = 75
 
@@ -39,7 +41,7 @@ def config(*, host: str, port: int) -> uvicorn.Config:
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=DeadlineProtocol,
         ws="none",
         interface="asgi3",
         log_config=None,  # Django's LOGGING holds for all
