@@ -17,11 +17,14 @@ from gateway import vocabulary
 from gateway.serializers import ChatCall, EmbeddingsCall
 
 # Templates add a preamble (gpt-oss about 70 tokens, some Mistral models about 130), role marks to each message,
-# and a system text where there are tools (up to 570 tokens for Claude and 650 for Llama 4 in recorded
-# traffic). The bytes of each message's own JSON, `{"role":"user","content":""}`, are counted besides.
+# and a system text where there are tools (650 tokens for Llama 4 in recorded traffic, up to 804 for Claude by its
+# own table, https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview, read 2026-11) or a schema for
+# the answer (Claude gives no figure; its texts for tools are longer). The bytes of each message's own JSON,
+# `{"role":"user","content":""}`, are counted besides.
 _PER_CALL: Final = 256
 _PER_MESSAGE: Final = 8
 _FOR_TOOLS: Final = 1_024
+_FOR_FORMAT: Final = 512
 _PER_INPUT: Final = 8
 _TIGHT_MARGIN: Final = 32
 _TIGHT_FOR_TOOLS: Final = 256
@@ -171,7 +174,7 @@ def _input_bound(call: ChatCall) -> int:
         if name in body:
             total += _FOR_TOOLS + _json_bound(body[name])
     if "response_format" in body:
-        total += _json_bound(body["response_format"])
+        total += _FOR_FORMAT + _json_bound(body["response_format"])
     return total
 
 

@@ -206,10 +206,10 @@ class AnthropicStream:
         block.pieces.append(piece)
         if block.kind != "tool_use":
             return []
-        self.output_text.append(piece)
         return [self._arguments(block, piece)]
 
     def _arguments(self, block: _Block, piece: str) -> bytes:
+        self.output_text.append(piece)
         call = {"index": block.number, "function": {"arguments": piece}}
         return self._chunk({"tool_calls": [call]})
 

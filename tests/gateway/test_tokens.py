@@ -92,6 +92,15 @@ def recorded_calls():
             yield call, int(digits), exchange
 
 
+def test_the_bound_holds_the_system_texts_that_providers_add():
+    tool = {"type": "function", "function": {"name": "f"}}
+    schema = {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}}
+    plain = bound(chat()).input_tokens
+
+    assert bound(chat(tools=[tool])).input_tokens - plain >= 804
+    assert bound(chat(response_format=schema)).input_tokens - plain >= 512
+
+
 def test_the_output_bound_is_the_least_of_all_limits_times_the_choices():
     assert bound(chat(max_tokens=50), most=100, key=80).output_tokens == 50
     assert bound(chat(max_tokens=500), most=100, key=80).output_tokens == 80
