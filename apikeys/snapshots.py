@@ -18,6 +18,7 @@ from exerati.lib.batch import Batcher
 from exerati.lib.database import Connection
 
 MAX_UNKNOWN = 10_000
+FORGET_SECONDS = 600  # a key not used for so long is read again when it comes
 UNKNOWN_SECONDS = 1.0
 
 QUERY = """
@@ -110,6 +111,7 @@ class KeyDirectory:
         self._on_inactive = on_inactive
         self._connection = Connection("keys")
         self._known: dict[bytes, KeySnapshot] = {}
+        self._used: dict[bytes, float] = {}
         self._unknown: dict[bytes, float] = {}
         self._batcher: Batcher[bytes, KeySnapshot | None] = Batcher(self._load)
 
@@ -117,6 +119,7 @@ class KeyDirectory:
         """Return the key of a digest, or None; raises psycopg.OperationalError when it has to ask and cannot."""
         snapshot = self._known.get(digest)
         if snapshot is not None:
+            self._used[digest] = time.monotonic()
             return snapshot
         if self._unknown.get(digest, 0.0) > time.monotonic():
             return None
@@ -124,12 +127,20 @@ class KeyDirectory:
 
     async def refresh(self, digests: Iterable[bytes] | None = None) -> None:
         """Read again the given keys that are held, or all of them."""
+        if digests is None:
+            self._forget_unused()
         wanted = list(self._known) if digests is None else [d for d in digests if d in self._known]
         if digests is not None:
             for digest in digests:
                 self._unknown.pop(digest, None)
         if wanted:
             await self._load(wanted)
+
+    def _forget_unused(self) -> None:
+        oldest = time.monotonic() - FORGET_SECONDS
+        for digest in [digest for digest, used in self._used.items() if used < oldest]:
+            del self._used[digest]
+            self._known.pop(digest, None)
 
     async def close(self) -> None:
         """Disconnect."""
@@ -148,11 +159,13 @@ class KeyDirectory:
         before = self._known.get(digest)
         if snapshot is None:
             self._known.pop(digest, None)
+            self._used.pop(digest, None)
             if len(self._unknown) >= MAX_UNKNOWN:
                 self._unknown.clear()
             self._unknown[digest] = time.monotonic() + UNKNOWN_SECONDS
         else:
             self._unknown.pop(digest, None)
             self._known[digest] = snapshot
+            self._used.setdefault(digest, time.monotonic())
         if before is not None and (snapshot is None or snapshot.inactive_reason(now)):
             self._on_inactive(before.id)

@@ -69,6 +69,7 @@ class OpenCall:
     attempts: list[AttemptRecord] = field(default_factory=list)
     costs: tuple[Dated, ...] = ()
     count_input: Callable[[], int] = lambda: 0
+    counted_input: int | None = None
     output_tokens: int = 0
     first_token_ms: int | None = None
     last_read: float = 0.0
@@ -103,7 +104,9 @@ class OpenCall:
 
     def delivered_usage(self) -> TokenUsage:
         """Return what the client got, as usage: the counted input and the counted output."""
+        if self.counted_input is None:
+            self.counted_input = min(self.count_input(), self.bound.input_tokens)
         return TokenUsage(
-            input_tokens=min(self.count_input(), self.bound.input_tokens),
+            input_tokens=self.counted_input,
             output_tokens=min(self.count_output(), self.bound.output_tokens),
         )

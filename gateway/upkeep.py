@@ -101,6 +101,9 @@ class Upkeep:
             except (redis.exceptions.RedisError, OSError, psycopg.OperationalError) as error:
                 logger.warning("not listening to broadcasts: %s", error)
                 await asyncio.sleep(RESUBSCRIBE_SECONDS)
+            except Exception:  # the task boundary: a bad message must not end the listening
+                logger.exception("a broadcast could not be followed")
+                await asyncio.sleep(RESUBSCRIBE_SECONDS)
             finally:
                 await client.aclose()
 
@@ -123,10 +126,12 @@ def _progress(call: OpenCall) -> dict[str, object]:
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
-    """Do the work for ever; an outage of the database is logged and outlived."""
+    """Do the work for ever. Whatever fails is logged and outlived: without renewals every call would be lost."""
     while True:
         await asyncio.sleep(seconds)
         try:
             await work()
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             logger.warning("%s failed: %s", getattr(work, "__name__", "upkeep"), error)
+        except Exception:  # the task boundary
+            logger.exception("%s failed", getattr(work, "__name__", "upkeep"))
