@@ -127,6 +127,7 @@ class Upstream:
     async def _start(self) -> None:
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_post("/v1/messages", self._chat)  # Anthropic: scripted by `raw`
         app.router.add_post("/v1/embeddings", self._embeddings)
         self._runner = web.AppRunner(
             app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1
