@@ -60,7 +60,7 @@ def message(blocks: list[Any]) -> Json:
             start = len("".join(text))
             text.append(_string(block, "text"))
             if citations := block.get("citations"):
-                _extend(sources, cited(citations, start=start, end=start + len(text[-1])))
+                extend(sources, cited(citations, start=start, end=start + len(text[-1])))
         elif kind == "tool_use":
             calls.append(_tool_call(block))
         elif kind == "reasoning":
@@ -100,6 +100,12 @@ def cited(citations: list[Any], *, start: int, end: int) -> Json:
         if isinstance(citation, dict) and isinstance(citation.get("url"), str)
     ]
     return {"citations": citations, **({"annotations": pages} if pages else {})}
+
+
+def extend(sources: Json, more: Json) -> None:
+    """Add the lists in `more` to those of the same names in `sources`, in place."""
+    for name, items in more.items():
+        sources.setdefault(name, []).extend(items)
 
 
 def ending(reason: object, *, stop_sequence: object, tools_called: bool) -> Json:
@@ -148,8 +154,3 @@ def _string(block: Json, name: str) -> str:
     if not isinstance(value, str):
         raise ProviderError("bad_answer", f"The provider's answer has a malformed '{name}'.")
     return value
-
-
-def _extend(sources: Json, more: Json) -> None:
-    for name, items in more.items():
-        sources.setdefault(name, []).extend(items)

@@ -3,7 +3,7 @@ Streams of Anthropic's Messages API as OpenAI's chunks. Pure, and on the hot pat
 
 Content comes in numbered blocks, each started, filled and stopped
 (https://platform.claude.com/docs/en/build-with-claude/streaming, read 2026-11). Text, thinking and tool calls
-become deltas at once; what OpenAI has no form for goes out whole, when its block stops.
+become deltas at once; what OpenAI has no form for goes out whole, with the last chunk.
 """
 
 from collections.abc import Callable, Mapping
@@ -80,6 +80,8 @@ class AnthropicStream:
         self._usage: Json = {}
         self._blocks: dict[int, _Block] = {}
         self._counts: dict[str, int] = {}
+        # Lists without a place for an index go out once: official SDKs fail when they have to join such.
+        self._at_end: Json = {}
         self._characters = 0
         self._began = False
         self._head, self._tail = _frame(serve_as)
@@ -223,14 +225,15 @@ class AnthropicStream:
         if block is None:
             return []
         if block.kind == "provider":
-            return [self._chunk({"provider_blocks": [_completed(block)]})]
+            anthropic_answer.extend(self._at_end, {"provider_blocks": [_completed(block)]})
+        if block.citations:
+            sources = anthropic_answer.cited(
+                block.citations, start=block.begin, end=self._characters
+            )
+            anthropic_answer.extend(self._at_end, sources)
         if block.kind == "tool_use" and not block.pieces:
             # A tool without parameters gets no input at all, which is not JSON.
             return [self._arguments(block, _dumped(block.raw.get("input")))]
-        if block.citations:
-            end = self._characters
-            sources = anthropic_answer.cited(block.citations, start=block.begin, end=end)
-            return [self._chunk(sources)]
         return []
 
     def _message_delta(self, event: _Event) -> list[bytes]:
@@ -257,7 +260,8 @@ class AnthropicStream:
         )
         self.finish_reason = ending["finish_reason"]
         refusal = anthropic_answer.refusal(reason, delta.stop_details if delta else None)
-        return self._chunk({"refusal": refusal} if refusal else {}, **ending)
+        told = {"refusal": refusal} if refusal else {}
+        return self._chunk({**self._at_end, **told}, **ending)
 
     def _chunk(self, delta: Json, **fields: Any) -> bytes:
         choice = {"index": 0, "delta": delta, "finish_reason": None, **fields}

@@ -37,7 +37,9 @@ def test_a_whole_answer_is_translated_and_charged_as_reported(claude):
 
 
 def test_a_stream_is_translated_and_charged_as_reported(claude):
-    (raw,) = sse(start(**USAGE | {"output_tokens": 1}), *text_block(0, "H", "i"), *end(**USAGE))
+    (raw,) = sse(
+        start(**USAGE | {"output_tokens": 1}), *text_block(0, "H", "i"), *end("end_turn", **USAGE)
+    )
     claude.script(raw=raw)
 
     answer = claude.chat(stream=True, stream_options={"include_usage": True})

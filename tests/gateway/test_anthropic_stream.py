@@ -3,9 +3,10 @@
 import json
 import random
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from openai.lib.streaming._deltas import accumulate_delta
 from openai.types.chat import ChatCompletionChunk
 
 from billing.types import TokenUsage
@@ -94,16 +95,17 @@ def calls(chunks: list[Json]) -> list[Json]:
 
 
 def reasoning(chunks: list[Json]) -> list[Json]:
-    """Return `reasoning_details` joined by index, text added up, as the official SDKs join lists."""
-    found: list[Json] = []
+    """Return `reasoning_details` as a client has them at the end."""
+    details: list[Json] = as_the_sdk_joins(chunks).get("reasoning_details", [])
+    return details
+
+
+def as_the_sdk_joins(chunks: list[Json]) -> Json:
+    """Return the message as the official SDK's stream helper puts it together."""
+    message: dict[object, object] = {}
     for delta in deltas(chunks):
-        for piece in delta.get("reasoning_details", ()):
-            if piece["index"] == len(found):
-                found.append(dict(piece))
-                continue
-            for name in set(piece) - {"type", "index"}:
-                found[piece["index"]][name] = found[piece["index"]].get(name, "") + piece[name]
-    return found
+        message = accumulate_delta(message, json.loads(json.dumps(delta)))
+    return cast(Json, message)
 
 
 def as_answered(events: list[Json]) -> Json:
@@ -173,8 +175,7 @@ def test_a_recorded_stream_says_and_costs_what_the_whole_answer_would(stream):
     )
     assert reasoning(result.chunks) == choice["message"].get("reasoning_details", [])
     for name in ("citations", "annotations", "provider_blocks"):
-        found = [item for delta in deltas(result.chunks) for item in delta.get(name, ())]
-        assert found == choice["message"].get(name, [])
+        assert as_the_sdk_joins(result.chunks).get(name) == choice["message"].get(name)
     assert [(call["id"], json.loads(call["arguments"])) for call in calls(result.chunks)] == [
         (call["id"], json.loads(call["function"]["arguments"]))
         for call in choice["message"].get("tool_calls", ())
