@@ -186,7 +186,7 @@ def started(
         cwd=ROOT,
         env=os.environ | environment,
         stdout=subprocess.PIPE,
-        stderr=(open(f"/tmp/benchmark-{name}.log", "wb")),  # noqa: S108, SIM115  a log to look at when it fails
+        stderr=(open(f"/tmp/benchmark-{name}.log", "wb")),  # noqa: S108  a log to look at when it fails
     )
     try:
         yield process

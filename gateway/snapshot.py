@@ -98,7 +98,9 @@ def is_on(provider: Provider) -> bool:
     try:
         has_key = bool(credential(provider))
     except CannotDecrypt:  # one account that cannot be read must not stop all the others
-        logger.exception("provider %s is off: its stored credential cannot be opened", provider.name)
+        logger.exception(
+            "provider %s is off: its stored credential cannot be opened", provider.name
+        )
         return False
     needs_key = provider.api_key_env and KEY_OPTIONAL not in provider.quirks
     return bool(base_url(provider)) and (has_key or not needs_key)

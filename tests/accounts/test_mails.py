@@ -11,7 +11,11 @@ pytestmark = pytest.mark.django_db
 def test_code_is_in_the_subject_and_in_the_text(client, mailoutbox):
     client.post(
         reverse("account_signup"),
-        {"email": "dana@example.com", "password1": "a long enough pass", "organization": "Dana & Co"},
+        {
+            "email": "dana@example.com",
+            "password1": "a long enough pass",
+            "organization": "Dana & Co",
+        },
     )
 
     [mail] = mailoutbox

@@ -31,14 +31,18 @@ async def books(transactional_db):
     async with open_doors() as doors:
         requests = [payer.call() for _ in range(4)]
         await asyncio.gather(*map(doors.budgets.reserve, requests))
-        await asyncio.gather(*(doors.metering.settle(settlement(request)) for request in requests[:3]))
+        await asyncio.gather(
+            *(doors.metering.settle(settlement(request)) for request in requests[:3])
+        )
         yield
 
 
 async def test_sound_books_pass(books):
     findings = await stored(verify)
 
-    assert [(finding.name, finding.broken) for finding in findings] == [(i.name, 0) for i in INVARIANTS]
+    assert [(finding.name, finding.broken) for finding in findings] == [
+        (i.name, 0) for i in INVARIANTS
+    ]
     assert next(finding for finding in findings if finding.name == "one event").checked == 4
 
 

@@ -41,4 +41,6 @@ def see_to_demo() -> None:
     out = io.StringIO()
     call_command("demo", existing=DEMO, stdout=out)
     addresses = {"base_url": settings.API_BASE_URL, "site_url": settings.SITE_URL}
-    write_secret(DEMO, json.dumps(addresses | json.loads(out.getvalue()) | addresses, indent=2) + "\n")
+    write_secret(
+        DEMO, json.dumps(addresses | json.loads(out.getvalue()) | addresses, indent=2) + "\n"
+    )
