@@ -356,13 +356,15 @@ def report(rows: list[dict[str, Any]], direct: dict[str, Any]) -> None:
         f"upstream alone answers in {direct['p50_ms']:.2f} ms\n"
     )
     print(
-        "| server | calls/s | CPU µs a call | x ours | CPU µs a chunk | x ours | lone call p50 ms | half load p50 / p99 ms "
+        "| server | calls/s | CPU µs a call | x ours | CPU µs a chunk | x ours | lone call p50 ms "
+        "| half load p50 / p99 ms "
         "| at rest MiB | KiB an open stream | errors |"
     )
     print("|---|---|---|---|---|---|---|---|---|---|---|")
     for row in rows:
         print(
-            f"| {row['name']} | {row['per_second']:.0f} | {row['call_us']:.0f} | {row['call_us'] / ours['call_us']:.2f} "
+            f"| {row['name']} | {row['per_second']:.0f} | {row['call_us']:.0f} "
+            f"| {row['call_us'] / ours['call_us']:.2f} "
             f"| {row['chunk_us']:.1f} | {row['chunk_us'] / ours['chunk_us']:.2f} | {row['lone_ms']:.2f} "
             f"| {row['half_p50_ms']:.2f} / {row['half_p99_ms']:.2f} | {row['rest_mib']:.0f} | {row['stream_kib']:.0f} "
             f"| {row['errors']} |"

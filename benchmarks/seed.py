@@ -1,4 +1,4 @@
-"""Fills an empty database for `benchmarks.gateway`: a key without tight limits, its money, and the stand-in provider."""
+"""Fills an empty database for `benchmarks.gateway`: a key without tight limits, its money, the stand-in provider."""
 
 import io
 import json

@@ -81,7 +81,7 @@ class Provider(asyncio.Protocol):
             return
         shape = SHAPE.search(body)
         chunks, pause = (int(shape[1]), int(shape[2])) if shape else (100, 0)
-        asyncio.ensure_future(self.stream(chunks, pause / 1000))
+        self.streaming = asyncio.ensure_future(self.stream(chunks, pause / 1000))
 
     async def stream(self, chunks: int, pause: float) -> None:
         self.transport.write(STREAM_HEAD)
