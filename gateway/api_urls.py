@@ -6,6 +6,7 @@ from gateway.api import chat, embeddings, models
 
 urlpatterns = [
     path("v1/chat/completions", chat.ChatCompletions.as_view(), name="chat_completions"),
+    path("v1/responses", chat.Responses.as_view(), name="responses"),
     path("v1/embeddings", embeddings.Embeddings.as_view(), name="embeddings"),
     path("v1/models", models.ModelList.as_view(), name="models"),
     path("v1/models/<path:name>", models.ModelDetail.as_view(), name="model"),
@@ -26,7 +27,7 @@ NOT_SUPPORTED = (
     "v1/moderations",
     "v1/realtime",
     "v1/rerank",
-    "v1/responses",
+    "v1/responses/",  # stored ones: by id, their input items, cancel
     "v1/threads",
     "v1/uploads",
     "v1/vector_stores",

@@ -11,6 +11,7 @@ from gateway.api.base import MeteredView, Relayed, parse_body
 from gateway.context import CallContext
 from gateway.dialects.base import Dialect
 from gateway.dialects.chat import ChatDialect
+from gateway.dialects.responses import ResponsesDialect
 from gateway.dispatch import BuildRequest, serve_as
 from gateway.open_call import OpenCall
 from gateway.providers.base import Adapter, UpstreamRequest
@@ -95,6 +96,13 @@ class ChatCompletions(ChatView):
 
     endpoint = "chat.completions"
     dialect = ChatDialect
+
+
+class Responses(ChatView):
+    """POST /v1/responses."""
+
+    endpoint = "responses"
+    dialect = ResponsesDialect
 
 
 def _build(chat: ChatCall, call: OpenCall) -> BuildRequest:

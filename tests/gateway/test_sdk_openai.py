@@ -271,7 +271,7 @@ def test_body_over_the_limit_is_told_as_such(shop, client):
 
 def test_route_that_is_not_offered_raises_not_implemented(client):
     with pytest.raises(openai.APIStatusError) as caught:
-        client.with_options(max_retries=0).responses.create(model="gpt-4o", input="Hello")
+        client.with_options(max_retries=0).batches.list()
 
     assert (caught.value.status_code, caught.value.code) == (501, "not_supported")
 
