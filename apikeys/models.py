@@ -34,6 +34,7 @@ class Endpoint(models.TextChoices):
     """What a key may call: paths below `/v1/`, with dots. The list of models is open to every key."""
 
     CHAT_COMPLETIONS = "chat.completions", "Chat completions"
+    COMPLETIONS = "completions", "Completions (legacy)"
     RESPONSES = "responses", "Responses"
     EMBEDDINGS = "embeddings", "Embeddings"
 

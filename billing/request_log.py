@@ -15,12 +15,12 @@ from django.db import connection
 from django.db.models import Q, QuerySet
 
 from accounts.models import Organization
-from billing.models import Attempt, UsageEvent
+from billing.models import Attempt, Reservation, UsageEvent
 from exerati.lib import ids
 
 PAGE_ROWS = 50
 RECENT_ROWS = 10_000  # how far back errors and latency look: an index scan of bounded length
-ID_PREFIXES = ("req_", "chatcmpl-", "resp_", "msg_")
+ID_PREFIXES = ("req_", "chatcmpl-", "cmpl-", "resp_", "msg_", "embd-")
 STATUSES = ("ok", "error", "4xx", "5xx")
 Direction = Literal["older", "newer"]
 
@@ -248,6 +248,34 @@ def find(organization: Organization, request_id: UUID) -> UsageEvent | None:
         .select_related("key", "project", "price_version")
         .first()
     )
+
+
+def find_upstream(organization: Organization, upstream_id: str) -> UsageEvent | None:
+    """Return the newest request that a provider answered under its own id; runs one query."""
+    return (
+        UsageEvent.objects.filter(organization=organization, upstream_id=upstream_id)
+        .exclude(upstream_id="")  # as the index says
+        .select_related("key", "project", "price_version")
+        .order_by("-occurred_at")
+        .first()
+    )
+
+
+def find_open(organization: Organization, request_id: UUID) -> Reservation | None:
+    """Return the reservation of a request that is still running; runs one query."""
+    return Reservation.objects.filter(
+        organization=organization, request_id=request_id, state=Reservation.State.OPEN
+    ).first()
+
+
+def token_counts(event: UsageEvent) -> dict[str, int]:
+    """Return the token classes that have a column of their own."""
+    return {
+        "input_tokens": event.input_tokens,
+        "output_tokens": event.output_tokens,
+        "cache_read_tokens": event.cache_read_tokens,
+        "reasoning_tokens": event.reasoning_tokens,
+    }
 
 
 def attempts(event: UsageEvent) -> Sequence[Attempt]:

@@ -103,7 +103,7 @@ def request_detail(request: OrganizationRequest, *, public_id: str) -> HttpRespo
     if event is None:
         raise Http404
     tries = request_log.attempts(event)
-    usage = price_formula.usage_of(_counts(event), event.usage_details)
+    usage = price_formula.usage_of(request_log.token_counts(event), event.usage_details)
     price = price_book.price_of(event.price_version)
     formula = price_formula.explain(usage, price=price, price_nanousd=event.price_nanousd)
     context = {
@@ -200,15 +200,6 @@ def _set_filters(request: OrganizationRequest, *, scope: page_query.Scope) -> li
 
 def _without(query: QueryDict, *names: str) -> str:
     return page_query.link(query, **dict.fromkeys((*names, "older", "newer"), ""))
-
-
-def _counts(event: UsageEvent) -> dict[str, int]:
-    return {
-        "input_tokens": event.input_tokens,
-        "output_tokens": event.output_tokens,
-        "cache_read_tokens": event.cache_read_tokens,
-        "reasoning_tokens": event.reasoning_tokens,
-    }
 
 
 def _settle_ms(event: UsageEvent) -> int:

@@ -2,13 +2,20 @@
 
 from django.urls import path
 
-from gateway.api import chat, embeddings, models
+from gateway.api import account, chat, embeddings, models, openapi
 
 urlpatterns = [
     path("v1/chat/completions", chat.ChatCompletions.as_view(), name="chat_completions"),
+    path("v1/completions", chat.Completions.as_view(), name="completions"),
     path("v1/responses", chat.Responses.as_view(), name="responses"),
     path("v1/embeddings", embeddings.Embeddings.as_view(), name="embeddings"),
     path("v1/models", models.ModelList.as_view(), name="models"),
+    path("v1/key", account.KeyDetail.as_view(), name="key"),
+    path("v1/generation", account.GenerationDetail.as_view(), name="generation"),
+    path("v1/openapi.json", openapi.OpenApi.as_view(), name="openapi"),
+    path(
+        "v1/models/<path:name>/endpoints", models.ModelEndpoints.as_view(), name="model_endpoints"
+    ),
     path("v1/models/<path:name>", models.ModelDetail.as_view(), name="model"),
 ]
 
@@ -17,7 +24,6 @@ NOT_SUPPORTED = (
     "v1/assistants",
     "v1/audio",
     "v1/batches",
-    "v1/completions",
     "v1/conversations",
     "v1/evals",
     "v1/files",

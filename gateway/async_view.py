@@ -25,6 +25,7 @@ class AsyncAPIView(APIView):
     """
 
     endpoint: ClassVar[str] = ""  # as a key's scope names it; "" is open to every key
+    is_public: ClassVar[bool] = False  # open to everybody, without a key
     error_body: ClassVar[ErrorBody] = staticmethod(errors.body)
     authentication_classes = ()
     permission_classes = ()
@@ -36,9 +37,10 @@ class AsyncAPIView(APIView):
         self.request = request
         context: CallContext = request.call_context
         context.error_body = self.error_body
-        self.key = await self.authenticate(context)
-        if self.endpoint and not self.key.allows_endpoint(self.endpoint):
-            raise endpoint_not_allowed(request.path)
+        if not self.is_public:
+            self.key = await self.authenticate(context)
+            if self.endpoint and not self.key.allows_endpoint(self.endpoint):
+                raise endpoint_not_allowed(request.path)
         method = request.method.lower()
         if method not in self.http_method_names or not hasattr(self, method):
             raise method_not_allowed(request.method, allowed=self.allowed_methods)

@@ -41,6 +41,10 @@ ERROR_WORDS: Final[Mapping[str, tuple[str, str]]] = {
         "The call may cost more than the key allows for one request.",
         "Shorten the prompt, lower `max_completion_tokens`, or raise the key's cap.",
     ),
+    "generation_not_found": (
+        "The organization made no call with this id.",
+        "Send the `id` of an answer, or its `x-request-id`.",
+    ),
     "conflicting_credentials": ("Two different keys were sent.", "Send one key."),
     "missing_api_key": ("No key was sent.", "Send `Authorization: Bearer YOUR_KEY`."),
     "invalid_api_key": ("The key is malformed or nobody's.", "Copy it whole, or make a new one."),

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 import psycopg
 from django.conf import settings
+from django.core.exceptions import TooManyFieldsSent
 from django.db import InterfaceError, OperationalError
 
 from apikeys import authentication
@@ -21,6 +22,7 @@ from billing.pricing import PriceMissing
 from exerati.lib import money
 from gateway import budget_refusal
 from gateway.admission import RequestTooDear
+from gateway.generations import GenerationNotFound
 from gateway.json_body import InvalidBody
 from gateway.limits import RateLimited
 from gateway.open_call import CallCut
@@ -47,6 +49,7 @@ _CODES: Final[Mapping[str, tuple[int, str]]] = {
     "endpoint_not_allowed": (403, _INVALID),
     "model_not_found": (404, _INVALID),
     "unknown_url": (404, _INVALID),
+    "generation_not_found": (404, _INVALID),
     "method_not_allowed": (405, _INVALID),
     "request_timeout": (408, _INVALID),
     "request_too_large": (413, _INVALID),
@@ -379,6 +382,10 @@ _TABLE: Final[Mapping[type[BaseException], Callable[[Any], ApiError]]] = {
     NoRoute: _no_provider,
     NoAdapter: _no_provider,
     PriceMissing: _no_provider,
+    GenerationNotFound: lambda error: ApiError(
+        "generation_not_found", "Your organization made no call with this id.", param="id"
+    ),
+    TooManyFieldsSent: lambda error: ApiError("invalid_request", "Too many query parameters."),
     RateLimited: _rate_limited,
     BudgetExceeded: _budget_exceeded,
     RequestTooDear: _too_dear,

@@ -1,6 +1,8 @@
 """What `/v1/models` says of a model: OpenAI's fields, and ours beside them."""
 
 import time
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
@@ -35,9 +37,16 @@ UNIT_PRICES = {
 }
 
 
-def listing(catalog: Catalog, key: KeySnapshot) -> bytes:
-    """Return the JSON list of the models in the key's scope."""
-    entries = [_encoded(model) for model in catalog.models.values() if is_listed(model, key)]
+def listing(
+    catalog: Catalog, key: KeySnapshot, *, filters: Iterable[tuple[str, str]] = ()
+) -> bytes:
+    """Return the JSON list of the models in the key's scope that pass every filter (name and value, see FILTERS)."""
+    wanted = [(FILTERS[name], value) for name, value in filters if name in FILTERS and value]
+    entries = [
+        _encoded(model)
+        for model in catalog.models.values()
+        if is_listed(model, key) and all(passes(model, value) for passes, value in wanted)
+    ]
     return b'{"object":"list","data":[' + b",".join(entries) + b"]}"
 
 
@@ -48,7 +57,6 @@ def is_listed(model: ModelSnapshot, key: KeySnapshot) -> bool:
 
 def entry(model: ModelSnapshot) -> dict[str, Any]:
     """Return one model as a JSON object."""
-    price = price_book.at(model.prices, time.time())
     return {
         "id": model.name,
         "object": "model",
@@ -67,8 +75,14 @@ def entry(model: ModelSnapshot) -> dict[str, Any]:
         "features": model.features,
         "supported_parameters": model.supported_parameters,
         "deprecation_date": model.deprecated_on,
-        "pricing": _pricing(price) if price else None,
+        "pricing": pricing(model),
     }
+
+
+def pricing(model: ModelSnapshot) -> dict[str, Any] | None:
+    """Return the price of this moment as decimal strings in USD, None when none holds yet."""
+    price = price_book.at(model.prices, time.time())
+    return _pricing(price) if price else None
 
 
 def _pricing(price: Price) -> dict[str, Any]:
@@ -101,3 +115,60 @@ def _decimal(amount: int | None, digits: int) -> str | None:
 
 def _encoded(model: ModelSnapshot) -> bytes:
     return msgspec.json.encode(entry(model))
+
+
+def _has_all(found: Iterable[str], wanted: str) -> bool:
+    return {part.strip() for part in wanted.split(",")} <= set(found)
+
+
+def _has_word(model: ModelSnapshot, wanted: str) -> bool:
+    text = f"{model.name} {model.title} {model.description}".casefold()
+    return all(word in text for word in wanted.casefold().split())
+
+
+def _has_context(model: ModelSnapshot, wanted: str) -> bool:
+    least = _number(wanted)
+    return least is not None and (model.context_tokens or 0) >= least
+
+
+def _costs_at_most(model: ModelSnapshot, wanted: str) -> bool:
+    most, price = _number(wanted), _input_price(model)
+    return most is not None and price is not None and price <= most
+
+
+def _costs_at_least(model: ModelSnapshot, wanted: str) -> bool:
+    least, price = _number(wanted), _input_price(model)
+    return least is not None and price is not None and price >= least
+
+
+def _input_price(model: ModelSnapshot) -> Decimal | None:
+    """Return USD per million input tokens, None for what is not priced by them."""
+    price = price_book.at(model.prices, time.time())
+    rate = price.rates.input_microusd_per_mtok if price else None
+    return None if rate is None else Decimal(rate).scaleb(-6)
+
+
+def _number(text: str) -> Decimal | None:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+# The names are OpenRouter's, in the plural (lists with commas, all of which must hold) and in the singular. A value
+# that nothing can match gives an empty list.
+FILTERS: Mapping[str, Callable[[ModelSnapshot, str], bool]] = {
+    "kind": lambda model, wanted: model.kind == wanted,
+    "owned_by": lambda model, wanted: model.owned_by == wanted,
+    "input_modality": lambda model, wanted: _has_all(model.input_modalities, wanted),
+    "input_modalities": lambda model, wanted: _has_all(model.input_modalities, wanted),
+    "output_modality": lambda model, wanted: _has_all(model.output_modalities, wanted),
+    "output_modalities": lambda model, wanted: _has_all(model.output_modalities, wanted),
+    "supported_parameters": lambda model, wanted: _has_all(model.supported_parameters, wanted),
+    "features": lambda model, wanted: _has_all(model.features, wanted),
+    "q": _has_word,
+    "context": _has_context,
+    "max_price": _costs_at_most,
+    "min_price": _costs_at_least,
+}

@@ -11,6 +11,7 @@ from gateway.api.base import MeteredView, Relayed, parse_body
 from gateway.context import CallContext
 from gateway.dialects.base import Dialect
 from gateway.dialects.chat import ChatDialect
+from gateway.dialects.completions import CompletionsDialect
 from gateway.dialects.responses import ResponsesDialect
 from gateway.dispatch import BuildRequest, serve_as
 from gateway.open_call import OpenCall
@@ -96,6 +97,13 @@ class ChatCompletions(ChatView):
 
     endpoint = "chat.completions"
     dialect = ChatDialect
+
+
+class Completions(ChatView):
+    """POST /v1/completions, OpenAI's legacy endpoint of text completions."""
+
+    endpoint = "completions"
+    dialect = CompletionsDialect
 
 
 class Responses(ChatView):

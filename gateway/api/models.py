@@ -1,20 +1,23 @@
-"""GET /v1/models and one of them."""
+"""GET /v1/models, one of them, and who serves it."""
 
 from django.http import HttpResponseBase
 
-from gateway import model_list
+from gateway import model_list, model_routes
 from gateway.api.base import encode, json_response
+from gateway.api.reading import ReadingView
 from gateway.async_view import AsyncAPIView
 from gateway.context import CallContext
 from gateway.routing import ModelNotFound
+from gateway.snapshot import ModelSnapshot
 
 
 class ModelList(AsyncAPIView):
     """GET /v1/models."""
 
     async def get(self, context: CallContext) -> HttpResponseBase:
-        """List the models this key may use."""
-        return json_response(model_list.listing(context.engine.catalog, self.key))
+        """List the models this key may use, those that pass the filters of the address."""
+        filters = [(name, value) for name, values in self.request.GET.lists() for value in values]
+        return json_response(model_list.listing(context.engine.catalog, self.key, filters=filters))
 
 
 class ModelDetail(AsyncAPIView):
@@ -22,7 +25,20 @@ class ModelDetail(AsyncAPIView):
 
     async def get(self, context: CallContext, name: str) -> HttpResponseBase:
         """Describe one model."""
+        return json_response(encode(model_list.entry(self.find(context, name))))
+
+    def find(self, context: CallContext, name: str) -> ModelSnapshot:
+        """Return a model in the key's scope; raises ModelNotFound."""
         model = context.engine.catalog.models.get(name)
         if model is None or not model_list.is_listed(model, self.key):
             raise ModelNotFound(name)
-        return json_response(encode(model_list.entry(model)))
+        return model
+
+
+class ModelEndpoints(ModelDetail, ReadingView):
+    """GET /v1/models/{id}/endpoints."""
+
+    async def get(self, context: CallContext, name: str) -> HttpResponseBase:
+        """Tell who serves one model."""
+        model = self.find(context, name)
+        return json_response(encode(await self.read(context, model_routes.endpoints, model)))

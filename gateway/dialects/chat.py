@@ -1,20 +1,17 @@
 """OpenAI's chat completions: the format everything else is translated to, so there is next to nothing to do."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
 from billing.types import TokenUsage
-from exerati.lib.money import usd_text
 from gateway.errors import ApiError, stream_error
 from gateway.providers.base import ServeAs
 from gateway.providers.openai_usage import wire_usage
 from gateway.sse import DONE, frame
+from gateway.wire_money import usd_number
 
-
-def cost_number(nanousd: int) -> msgspec.Raw:
-    """Return an amount as a JSON number in USD with at most 9 decimals, exact."""
-    return msgspec.Raw(usd_text(nanousd).encode())
+cost_number = usd_number  # as dialects call it
 
 
 def with_cost(answer: dict[str, Any], *, cost_nanousd: int) -> dict[str, Any]:
@@ -47,6 +44,7 @@ class ChatWriter:
     """See `StreamWriter`. On the hot path: a chunk is framed and nothing else."""
 
     __slots__ = ("_serve_as",)
+    object: ClassVar[str] = "chat.completion.chunk"
 
     def __init__(self, serve_as: ServeAs) -> None:
         self._serve_as = serve_as
@@ -62,7 +60,7 @@ class ChatWriter:
         told = wire_usage(usage, extra=extra) if usage else {}
         chunk = {
             "id": self._serve_as.id,
-            "object": "chat.completion.chunk",
+            "object": self.object,
             "created": self._serve_as.created,
             "model": self._serve_as.model,
             "choices": [],

@@ -1,0 +1,156 @@
+"""
+What `/v1/generation` says of one call of an organization: how it ended, what it used, and how its price came about.
+
+The fields that OpenRouter has keep its names; money is USD, times are milliseconds.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from accounts.models import Organization
+from billing import price_book, price_formula, request_log
+from billing.models import Attempt, Reservation, UsageEvent
+from gateway.models import Provider
+from gateway.wire_money import usd_number
+
+MAX_ID_CHARACTERS: Final = 200
+
+
+class GenerationNotFound(Exception):
+    """The organization has made no such call."""
+
+
+def record(organization_id: int, *, id: str) -> dict[str, Any]:
+    """
+    Return the call that an id names: ours under any prefix, else its provider's.
+
+    Raises GenerationNotFound. Runs up to six queries, so it belongs in a thread.
+    """
+    if not id.isprintable() or not 0 < len(id) <= MAX_ID_CHARACTERS:
+        raise GenerationNotFound
+    organization = Organization.objects.get(pk=organization_id)
+    request_id = request_log.parse_id(id)
+    if request_id is not None:
+        running = request_log.find_open(organization, request_id)
+        if running is not None:
+            return {"data": _running(running)}
+    event = request_log.find(organization, request_id) if request_id is not None else None
+    event = event or request_log.find_upstream(organization, id)
+    if event is None:
+        raise GenerationNotFound
+    return {"data": _done(event)}
+
+
+def _running(reservation: Reservation) -> dict[str, Any]:
+    """Return what is known of a call before it is settled."""
+    return {
+        "id": request_log.public_id(reservation.request_id),
+        "status": "running",
+        "model": reservation.model,
+        "endpoint": _address(reservation.endpoint),
+        "mode": reservation.mode,
+        "created_at": reservation.created_at,
+        "streamed": reservation.streamed,
+        "held": usd_number(reservation.upper_nanousd),
+    }
+
+
+def _done(event: UsageEvent) -> dict[str, Any]:
+    tries = request_log.attempts(event)
+    titles = _provider_titles(event, tries)
+    return {
+        "id": request_log.public_id(event.request_id),
+        "upstream_id": event.upstream_id or None,
+        "client_request_id": event.client_request_id or None,
+        "status": "done",
+        "model": event.model,
+        "endpoint": _address(event.endpoint),
+        "mode": event.mode,
+        "key": event.key.public_id if event.key else None,
+        "project": event.project.public_id,
+        "created_at": event.occurred_at,
+        "settled_at": event.settled_at,
+        "streamed": event.streamed,
+        "cancelled": event.outcome == UsageEvent.Outcome.CLIENT_LEFT,
+        "outcome": event.outcome,
+        "http_status": event.status,
+        "error_code": event.error_code or None,
+        "finish_reason": event.finish_reason or None,
+        "provider_name": titles.get(event.provider),
+        **_money(event),
+        **_tokens(event),
+        **_times(event),
+        "attempts": [_attempt(attempt, titles) for attempt in tries],
+    }
+
+
+def _money(event: UsageEvent) -> dict[str, Any]:
+    """Return the charge, the price by the rates, and the sum that gives it."""
+    charge = usd_number(event.charge_nanousd)
+    return {
+        "total_cost": charge,
+        "usage": charge,
+        "price": usd_number(event.price_nanousd),
+        "basis": event.basis,
+        "price_formula": _formula(event),
+    }
+
+
+def _formula(event: UsageEvent) -> list[str] | None:
+    """Return one line for each class of tokens and each fee; None where the rates do not give the price."""
+    usage = price_formula.usage_of(request_log.token_counts(event), event.usage_details)
+    price = price_book.price_of(event.price_version)
+    formula = price_formula.explain(usage, price=price, price_nanousd=event.price_nanousd)
+    if formula is None:
+        return None
+    return [
+        f"{line.label}: {line.count:,} x {line.rate_text}{' / 1M' if line.per_million else ''} = {line.amount_text}"
+        for line in formula.lines
+    ]
+
+
+def _tokens(event: UsageEvent) -> dict[str, Any]:
+    """Return every class; cached tokens are inside the prompt, reasoning inside the completion."""
+    return {
+        "tokens_prompt": event.input_tokens,
+        "tokens_completion": event.output_tokens,
+        "tokens": {
+            **request_log.token_counts(event),
+            "cache_write_tokens": event.cache_write_tokens,
+            **event.usage_details,
+        },
+    }
+
+
+def _times(event: UsageEvent) -> dict[str, Any]:
+    """`latency` is the time to the first token of a stream, and of a whole answer that to all of it."""
+    first, total = event.first_token_ms, event.duration_ms
+    return {
+        "latency": total if first is None else first,
+        "first_token_ms": first,
+        "generation_time": None if total is None else total - (first or 0),
+        "duration_ms": total,
+    }
+
+
+def _attempt(attempt: Attempt, titles: dict[str, str]) -> dict[str, Any]:
+    return {
+        "number": attempt.number,
+        "provider_name": titles.get(attempt.provider),
+        "status": attempt.status,
+        "error_code": attempt.error_code or None,
+        "first_byte_ms": attempt.first_byte_ms,
+        "duration_ms": attempt.duration_ms,
+        "started_at": attempt.started_at,
+    }
+
+
+def _provider_titles(event: UsageEvent, tries: Sequence[Attempt]) -> dict[str, str]:
+    """Return the titles of the providers that were asked; one that is gone keeps its name."""
+    names = {event.provider, *(attempt.provider for attempt in tries)} - {""}
+    found = Provider.objects.filter(name__in=names).values_list("name", "title")
+    return {name: name for name in names} | dict(found)
+
+
+def _address(endpoint: str) -> str:
+    return f"/v1/{endpoint.replace('.', '/')}"

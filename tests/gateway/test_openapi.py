@@ -1,0 +1,143 @@
+"""The description of /v1: complete by the URL table, valid by its own standard, and true of what is answered."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from gateway import api_urls, model_list, serializers
+from gateway.api.openapi import DOCUMENT
+from gateway.dialects import completions
+from gateway.models import Model
+from tests import factories
+from tests.gateway import books
+
+DESCRIPTION: dict[str, Any] = json.loads(DOCUMENT.read_text())
+METHODS = {"get", "post", "put", "patch", "delete"}
+
+
+def properties(schema):
+    return set(DESCRIPTION["components"]["schemas"][schema]["properties"])
+
+
+def view_of(pattern: Any):
+    return pattern.callback.view_class
+
+
+def table():
+    """Return the methods of each address of the URL table, as the description writes it."""
+    return {
+        re.sub(r"<path:\w+>", "{id}", str(pattern.pattern)).removeprefix("v1"): {
+            method for method in METHODS if hasattr(view_of(pattern), method)
+        }
+        for pattern in api_urls.urlpatterns
+    }
+
+
+def check(answer, schema):
+    """Assert that an answer is what a schema of the description says."""
+    reference = {"$ref": f"#/components/schemas/{schema}", "components": DESCRIPTION["components"]}
+    Draft202012Validator(reference).validate(answer.json)
+
+
+def references(node):
+    if isinstance(node, dict):
+        if "$ref" in node:
+            yield node["$ref"]
+        for value in node.values():
+            yield from references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from references(value)
+
+
+# complete
+
+
+def test_every_address_is_described_with_its_methods_and_no_other():
+    described = {path: METHODS & set(item) for path, item in DESCRIPTION["paths"].items()}
+
+    assert described == table()
+
+
+def test_every_operation_has_a_name_of_its_own_and_says_how_it_fails():
+    operations = [
+        item[method] for item in DESCRIPTION["paths"].values() for method in METHODS & set(item)
+    ]
+
+    names = [operation["operationId"] for operation in operations]
+    assert len(set(names)) == len(names)
+    assert all({"200", "500"} <= set(operation["responses"]) for operation in operations)
+    for operation in operations:
+        assert ("401" in operation["responses"]) != (operation.get("security") == [])
+
+
+def test_every_reference_leads_somewhere():
+    for reference in set(references(DESCRIPTION)):
+        found: Any = DESCRIPTION
+        for part in reference.removeprefix("#/").split("/"):
+            found = found[part]
+
+
+@pytest.mark.parametrize("schema", sorted(DESCRIPTION["components"]["schemas"]))
+def test_every_schema_is_one(schema):
+    Draft202012Validator.check_schema(DESCRIPTION["components"]["schemas"][schema])
+
+
+def test_parameters_are_those_that_are_known():
+    assert properties("ChatRequest") == set(serializers._CHAT_CHECKS)
+    assert properties("EmbeddingRequest") == set(serializers._EMBEDDINGS_CHECKS)
+    chat = set(serializers._CHAT_CHECKS) - set(completions._CHAT_ONLY)
+    assert properties("CompletionRequest") <= chat | completions._OWN
+    assert completions._OWN <= properties("CompletionRequest")
+
+
+def test_filters_are_those_that_work():
+    parameters = DESCRIPTION["paths"]["/models"]["get"]["parameters"]
+
+    assert {parameter["name"] for parameter in parameters} == set(model_list.FILTERS)
+
+
+# served
+
+
+def test_it_is_open_to_everybody(gateway):
+    answer = gateway.request("GET", "/v1/openapi.json")
+
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
+    assert answer.json == DESCRIPTION
+    assert answer.headers["access-control-allow-origin"] == "*"
+
+
+def test_nothing_else_is_open_without_a_key():
+    public = [p.name for p in api_urls.urlpatterns if view_of(p).is_public]
+
+    assert public == ["openapi"]
+
+
+# true
+
+
+def test_answers_are_as_described(shop):
+    name = f"embed-{shop.model}"
+    factories.make_model(name, provider=shop.provider, kind=Model.Kind.EMBEDDING)
+    shop.relearn()
+
+    def call(path, body=None):
+        method = "GET" if body is None else "POST"
+        return shop.gateway.request(method, f"/v1{path}", key=shop.secret, body=body)
+
+    chat = shop.chat()
+    check(chat, "ChatCompletion")
+    check(call("/completions", {"model": shop.model, "prompt": "Hi"}), "Completion")
+    check(call("/embeddings", {"model": name, "input": "Hi"}), "EmbeddingList")
+    check(call("/models"), "ModelList")
+    check(call(f"/models/{shop.model}"), "Model")
+    check(call(f"/models/{shop.model}/endpoints"), "ModelEndpoints")
+    check(call("/key"), "Key")
+    books.settled(shop.organization, calls=3)
+    check(call(f"/generation?id={chat.json['id']}"), "Generation")
+    check(call("/generation?id=none"), "Error")
+    check(shop.chat(model="none"), "Error")
