@@ -12,13 +12,14 @@ from django.conf import settings
 from billing import page_words
 from billing.models import UsageEvent
 from gateway import docs_pages, docs_values, errors, serializers
+from gateway.dialects.responses import ResponsesDialect
 from gateway.docs_pages import SLUGS
 from gateway.open_call import CutReason
 from gateway.providers.base import ErrorKind
 
 ROOT = Path(__file__).resolve().parents[2]
 RAISED = re.compile(r'(?:code=|ApiError\(\s*)"([a-z_]+)"')
-CURL_BODY = re.compile(r"/(chat/completions|embeddings) [^`]*?-d '(.*?)'\n```", re.DOTALL)
+CURL_BODY = re.compile(r"/(chat/completions|responses|embeddings) [^`]*?-d '(.*?)'\n```", re.DOTALL)
 LANGUAGES = ("curl", "Python", "JavaScript")
 
 # What the public documentation says, word for word; each must stay true and present.
@@ -157,11 +158,14 @@ def test_every_body_of_a_curl_sample_is_accepted(slug):
     limits = serializers.ChatLimits(max_messages=10, max_tools=10)
     samples = CURL_BODY.findall(page(slug).markdown)
 
-    for endpoint, body in samples:
+    for endpoint, text in samples:
+        body = json.loads(text)
+        if endpoint == "responses":
+            body = ResponsesDialect().chat_body(body)
         call = (
-            serializers.parse_embeddings(json.loads(body))
+            serializers.parse_embeddings(body)
             if endpoint == "embeddings"
-            else serializers.parse_chat(json.loads(body), limits=limits)
+            else serializers.parse_chat(body, limits=limits)
         )
         assert call.ignored == ()
 
