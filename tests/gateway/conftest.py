@@ -111,6 +111,11 @@ def gateway_database_url(django_db_setup: None, django_db_blocker: Any) -> Itera
         connection.close()
         with connection._nodb_cursor() as cursor:
             cursor.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+            # A database in use cannot be copied; some thread of an earlier test may still be connected.
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+                [values["NAME"]],
+            )
             cursor.execute(f'CREATE DATABASE "{name}" TEMPLATE "{values["NAME"]}"')
         user, password = quote(values["USER"]), quote(values["PASSWORD"])
         yield f"postgresql://{user}:{password}@{values['HOST']}:{values['PORT']}/{name}"
