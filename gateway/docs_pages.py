@@ -25,7 +25,15 @@ FOLDER: Final = Path(__file__).resolve().parent.parent / "docs" / "site"
 HOME: Final = "introduction"  # the page at /docs/
 SECTIONS: Final[Mapping[str, Sequence[str]]] = {
     "Start": (HOME, "quickstart", "authentication", "test-keys"),
-    "API": ("chat-completions", "responses", "streaming", "models", "embeddings"),
+    "API": (
+        "chat-completions",
+        "responses",
+        "streaming",
+        "models",
+        "embeddings",
+        "completions",
+        "account",
+    ),
     "Reference": ("errors", "limits", "budgets"),
 }
 SLUGS: Final = tuple(slug for slugs in SECTIONS.values() for slug in slugs)

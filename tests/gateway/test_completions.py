@@ -1,12 +1,15 @@
 """Legacy text completions over chat models: with the official client, and what is refused."""
 
 import json
+import re
 
 import msgspec
 import pytest
 from openai import BadRequestError, OpenAI
 
+from gateway.api.openapi import DOCUMENT
 from gateway.dialects.completions import CompletionsDialect
+from gateway.docs_pages import FOLDER
 from gateway.providers.base import ServeAs
 from gateway.wire_checks import InvalidRequest
 from tests.gateway import books
@@ -257,3 +260,15 @@ def test_what_else_the_provider_says_stays():
         "system_fingerprint": "fp",
         "usage": {"prompt_tokens": 1, "cost": 5e-9},
     }
+
+
+# the documentation
+
+
+def test_every_parameter_is_documented_and_the_example_is_accepted():
+    page = (FOLDER / "completions.md").read_text()
+    schemas = json.loads(DOCUMENT.read_text())["components"]["schemas"]
+    [example] = re.findall(r"-d '(.*?)'\n```", page, re.DOTALL)
+
+    assert set(schemas["CompletionRequest"]["properties"]) <= set(re.findall(r"`(\w+)`", page))
+    assert CompletionsDialect().chat_body(json.loads(example))["max_tokens"] == 60
