@@ -16,7 +16,7 @@ from gateway.wire_checks import missing, unsupported_value, wrong_type, wrong_va
 Json = dict[str, Any]
 
 _ROLES: Final = wire_checks.choice("user", "assistant", "system", "developer")
-_TEXTS: Final = frozenset({"input_text", "output_text", "text"})
+_TEXTS: Final = ("input_text", "output_text", "text")
 
 
 def read_input(value: Any, *, instructions: str | None, model: str) -> list[Json]:
@@ -213,7 +213,7 @@ def _part(part: Any, param: str) -> Json:
     kind = part.get("type")
     if kind is None:
         missing(f"{param}.type")
-    if kind.__class__ is str and kind in _TEXTS:
+    if kind in _TEXTS:
         wire_checks.text(part.get("text"), f"{param}.text")
         return {"type": "text", "text": part["text"]}
     if kind == "input_image":

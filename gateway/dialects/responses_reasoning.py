@@ -19,7 +19,7 @@ from gateway.wire_checks import wrong_value
 
 Json = dict[str, Any]
 
-_MARK: Final = "exr1."  # what does not begin so is another service's reasoning
+MARK: Final = "exr1."  # what does not begin so is another service's reasoning
 _MAX_DEPTH: Final = 24
 _PIECES: Final = ("text", "summary", "signature", "data")
 PLAIN: Final = ("reasoning_content", "reasoning")
@@ -65,7 +65,7 @@ class Replay:
         if not fields:
             return ""
         data = msgspec.json.encode({"model": self._model, **fields})
-        return _MARK + base64.urlsafe_b64encode(data).decode()
+        return MARK + base64.urlsafe_b64encode(data).decode()
 
     def _clear(self) -> None:
         self._plain_name = ""
@@ -94,10 +94,10 @@ def unpack(text: str, *, model: str, param: str) -> Json:
     Nothing for another model's reasoning or another service's, which mean nothing here. Raises InvalidRequest
     for a text of ours that was changed.
     """
-    if not text.startswith(_MARK):
+    if not text.startswith(MARK):
         return {}
     try:
-        data = base64.b64decode(text[len(_MARK) :], altchars=b"-_", validate=True)
+        data = base64.b64decode(text[len(MARK) :], altchars=b"-_", validate=True)
         fields = json_body.parse(data, max_depth=_MAX_DEPTH)
     except (binascii.Error, ValueError, InvalidBody):
         wrong_value(param, "it is not as it came in the answer. Send it back unchanged.")

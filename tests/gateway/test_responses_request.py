@@ -5,9 +5,11 @@ import json
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway import serializers
-from gateway.dialects import responses_request
+from gateway.dialects import responses_input, responses_request
 from gateway.dialects.responses import ResponsesDialect
 from gateway.providers.anthropic import AnthropicAdapter
 from gateway.providers.base import Upstream
@@ -376,3 +378,49 @@ def test_reasoning_that_was_changed_is_refused(payload):
     item = {"type": "reasoning", "summary": [], "encrypted_content": kept}
 
     assert refused(input=[said("Hi"), item]) == ("input[1].encrypted_content", "invalid_value")
+
+
+odd = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from(["", "x", "function", "auto"]),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from("type role content text name tools call_id output format id".split()),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=6,
+)
+ITEM_FIELDS = "role content call_id name arguments output input namespace encrypted_content".split()
+odd_items = st.builds(
+    lambda kind, fields: {"type": kind, **fields},
+    st.sampled_from([*responses_input._READERS, "other"]),
+    st.dictionaries(st.sampled_from(ITEM_FIELDS), odd, max_size=5),
+)
+odd_parts = st.builds(
+    lambda kind, role, fields: {"role": role, "content": [{"type": kind, **fields}]},
+    odd | st.sampled_from(["input_text", "input_image", "input_file", "input_audio", "refusal"]),
+    st.sampled_from(["user", "assistant"]),
+    st.dictionaries(
+        st.sampled_from("text image_url file_data file_id input_audio detail refusal".split()), odd
+    ),
+)
+
+
+@given(
+    fields=st.dictionaries(
+        st.sampled_from(sorted(responses_request._OWN | {"model", "metadata", "x"})), odd
+    ),
+    items=st.lists(odd | odd_items | odd_parts, max_size=4),
+    with_items=st.booleans(),
+)
+def test_whatever_comes_is_a_chat_or_refused_by_name(fields, items, with_items):
+    body = {"model": "m", **fields, **({"input": items} if with_items else {})}
+    fault = None
+    try:
+        read = ResponsesDialect().chat_body(body)
+        serializers.parse_chat(read, limits=serializers.ChatLimits())
+    except InvalidRequest as error:
+        fault = error
+    assert fault is None or (fault.param and fault.code)
