@@ -256,7 +256,7 @@ def find_upstream(organization: Organization, upstream_id: str) -> UsageEvent | 
         UsageEvent.objects.filter(organization=organization, upstream_id=upstream_id)
         .exclude(upstream_id="")  # as the index says
         .select_related("key", "project", "price_version")
-        .order_by("-occurred_at")
+        .order_by("-settled_at")  # no index has it, so that of the ids is what is left to use
         .first()
     )
 
