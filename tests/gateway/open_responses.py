@@ -47,6 +47,20 @@ def assert_valid_events(events: list[dict[str, Any]]) -> None:
             _assert_valid(event, _event_schemas().get(event["type"], ""))
 
 
+def assert_told(events: list[dict[str, Any]]) -> None:
+    """Assert that the last response is what its own events say: items by index, texts by their deltas."""
+    output = events[-1]["response"]["output"]
+    done = [event for event in events if event["type"] == "response.output_item.done"]
+    assert [
+        event["item"] for event in sorted(done, key=lambda event: event["output_index"])
+    ] == output
+    said = "".join(
+        event["delta"] for event in events if event["type"] == "response.output_text.delta"
+    )
+    parts = [part for item in output for part in item.get("content", ())]
+    assert said == "".join(part.get("text", "") for part in parts)
+
+
 def _assert_valid(value: Any, schema: str) -> None:
     if not CONTRACT.exists():
         return

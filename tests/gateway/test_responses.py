@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 from billing.types import TokenUsage
 from gateway.dialects.responses import ResponsesDialect
 from gateway.errors import ApiError
-from gateway.providers.base import ProviderError, ServeAs
-from gateway.providers.openai import OpenAIAdapter
-from gateway.providers.openai_stream import OpenAIStream
+from gateway.providers.base import ServeAs
 from gateway.providers.openai_usage import wire_usage
-from gateway.sse import SseDecoder
-from tests.gateway import recorded
-from tests.gateway.open_responses import assert_valid_events, assert_valid_response, events_of
+from tests.gateway.open_responses import (
+    assert_told,
+    assert_valid_events,
+    assert_valid_response,
+    events_of,
+)
 
 CREATED = 1_700_000_000
 ID = "resp_1"
@@ -297,61 +298,3 @@ def test_stream_and_whole_answer_come_to_the_same(
 
     assert timeless(events[-1]["response"]) == timeless(response)
     assert_told(events)
-
-
-def assert_told(events):
-    """Assert that the last response is what its own events say: items by index, texts by their deltas."""
-    output = events[-1]["response"]["output"]
-    done = [event for event in events if event["type"] == "response.output_item.done"]
-    assert [
-        event["item"] for event in sorted(done, key=lambda event: event["output_index"])
-    ] == output
-    said = "".join(
-        event["delta"] for event in events if event["type"] == "response.output_text.delta"
-    )
-    parts = [part for item in output for part in item.get("content", ())]
-    assert said == "".join(part.get("text", "") for part in parts)
-
-
-def recorded_answers():
-    return [
-        exchange
-        for exchange in recorded.exchanges()
-        if exchange.api == "chat" and exchange.status == 200 and not exchange.streamed
-    ]
-
-
-@pytest.mark.parametrize("exchange", recorded.streams(), ids=lambda exchange: exchange.name)
-def test_recorded_streams_make_valid_responses(exchange):
-    translator = OpenAIStream(serve_as=SERVE_AS)
-    writer = dialect(**REPLAY).stream(SERVE_AS)
-    decoder = SseDecoder()
-    data = b""
-    try:
-        for event, line in decoder.feed(exchange.data) + decoder.flush():
-            data += writer.events(translator.feed(event, line))
-        data += writer.events(translator.finish())
-    except ProviderError:
-        events = events_of(data + writer.error(ApiError("provider_error", "x"), request_id="r"))
-        assert_valid_events(events)
-        return
-    events = events_of(
-        data + writer.end(translator.usage, extra=translator.usage_extra, cost_nanousd=1)
-    )
-
-    assert_valid_events(events)
-    assert_told(events)
-
-
-@pytest.mark.skipif(not recorded.SHARED.exists(), reason=recorded.MISSING)
-def test_recorded_answers_make_valid_responses():
-    seen = 0
-    for exchange in recorded_answers():
-        try:
-            answer = OpenAIAdapter().chat_answer(exchange.data, serve_as=SERVE_AS)
-        except ProviderError:
-            continue
-        response = dialect(**REPLAY).whole(answer.body, cost_nanousd=1)
-        assert_valid_response(as_read(response))
-        seen += 1
-    assert seen > 50
