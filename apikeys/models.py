@@ -36,6 +36,7 @@ class Endpoint(models.TextChoices):
     CHAT_COMPLETIONS = "chat.completions", "Chat completions"
     COMPLETIONS = "completions", "Completions (legacy)"
     RESPONSES = "responses", "Responses"
+    MESSAGES = "messages", "Messages (Anthropic)"
     EMBEDDINGS = "embeddings", "Embeddings"
 
 

@@ -2,12 +2,14 @@
 
 from django.urls import path
 
-from gateway.api import account, chat, embeddings, models, openapi
+from gateway.api import account, chat, embeddings, messages, models, openapi
 
 urlpatterns = [
     path("v1/chat/completions", chat.ChatCompletions.as_view(), name="chat_completions"),
     path("v1/completions", chat.Completions.as_view(), name="completions"),
     path("v1/responses", chat.Responses.as_view(), name="responses"),
+    path("v1/messages", messages.Messages.as_view(), name="messages"),
+    path("v1/messages/count_tokens", messages.CountTokens.as_view(), name="count_tokens"),
     path("v1/embeddings", embeddings.Embeddings.as_view(), name="embeddings"),
     path("v1/models", models.ModelList.as_view(), name="models"),
     path("v1/key", account.KeyDetail.as_view(), name="key"),
@@ -29,7 +31,7 @@ NOT_SUPPORTED = (
     "v1/files",
     "v1/fine_tuning",
     "v1/images",
-    "v1/messages",
+    "v1/messages/batches",
     "v1/moderations",
     "v1/realtime",
     "v1/rerank",

@@ -102,6 +102,7 @@ class Gateway:
                 client_request_id=_header(scope, b"x-request-id"),
             )
             match = _resolve(scope["method"], scope["path"])
+            context.error_body = match.func.cls.error_body  # type: ignore[attr-defined]  # by DRF's as_view
             context.body = await _read_body(scope, receive)
             response = await match.func(LeanRequest(scope, context), *match.args, **match.kwargs)
             if not isinstance(response, Relayed):

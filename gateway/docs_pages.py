@@ -28,6 +28,7 @@ SECTIONS: Final[Mapping[str, Sequence[str]]] = {
     "API": (
         "chat-completions",
         "responses",
+        "messages",
         "streaming",
         "models",
         "embeddings",

@@ -340,6 +340,7 @@ _CHAT_CHECKS: Final[Mapping[str, Check]] = {
     "web_search_options": wire_checks.unsupported("Searches have a fee that is not priced yet."),
     "moderation": wire_checks.unsupported("Moderate with a call of its own."),
 }
+CHAT_FIELDS: Final = frozenset(_CHAT_CHECKS)
 
 _EMBEDDINGS_CHECKS: Final[Mapping[str, Check]] = {
     "model": wire_checks.name,

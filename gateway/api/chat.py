@@ -38,10 +38,11 @@ class ChatView(MeteredView):
         self.note_ignored(context, chat.ignored)
         model = find_model(chat.model, kind="chat", key=self.key, catalog=context.engine.catalog)
         routes_for(model, key=self.key, catalog=context.engine.catalog)
+        chat = self.fitted(chat, model)
         call = await self.admit(context, self._admission(context, chat, model))
         build = _build(chat, call)
         if chat.stream:
-            return await self._relay(context, call, chat=chat, build=build, dialect=dialect)
+            return await self.relay(context, call, chat=chat, build=build, dialect=dialect)
         shown = serve_as(call, prefix=dialect.id_prefix)
         return await self.answer(
             context,
@@ -51,7 +52,11 @@ class ChatView(MeteredView):
             write=dialect.whole,
         )
 
-    async def _relay(
+    def fitted(self, chat: ChatCall, model: ModelSnapshot) -> ChatCall:
+        """Return the call as its model can take it; most formats leave that to the client."""
+        return chat
+
+    async def relay(
         self,
         context: CallContext,
         call: OpenCall,
@@ -60,6 +65,7 @@ class ChatView(MeteredView):
         build: BuildRequest,
         dialect: Dialect,
     ) -> HttpResponseBase:
+        """Answer as a stream."""
         shown = serve_as(call, prefix=dialect.id_prefix, include_usage=chat.include_usage)
         stream = EventStream(context.send, context.start_stream, call)
         writer = dialect.stream(shown)

@@ -1,0 +1,95 @@
+"""POST /v1/messages and /v1/messages/count_tokens: Anthropic's API for every chat model."""
+
+import asyncio
+from functools import partial
+from typing import Any
+
+from django.http import HttpResponseBase
+
+from gateway import serializers, tokens
+from gateway.admission import DEFAULT_RPM
+from gateway.api.base import encode, json_response, parse_body
+from gateway.api.chat import CHAT_LIMITS, ChatView
+from gateway.async_view import AsyncAPIView
+from gateway.context import CallContext
+from gateway.dialects.base import Dialect
+from gateway.dialects.messages import MessagesDialect, error_body
+from gateway.dialects.messages_request import fitted, read_prompt
+from gateway.dispatch import BuildRequest
+from gateway.limit_types import TakeSlot
+from gateway.open_call import OpenCall
+from gateway.routing import find_model
+from gateway.serializers import ChatCall
+from gateway.snapshot import ModelSnapshot
+
+_UNLIMITED = 1_000_000
+
+
+class AnthropicView(AsyncAPIView):
+    """What both have in common: the key scope, the envelope of errors, and the header that SDKs read ids from."""
+
+    endpoint = "messages"
+    error_body = staticmethod(error_body)
+
+    async def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]  # awaited
+        """Answer with the request id under Anthropic's name, too."""
+        context: CallContext = request.call_context
+        context.add_header("request-id", context.shown_id)
+        return await super().dispatch(request, *args, **kwargs)
+
+
+class Messages(AnthropicView, ChatView):
+    """POST /v1/messages."""
+
+    dialect = MessagesDialect
+
+    def fitted(self, chat: ChatCall, model: ModelSnapshot) -> ChatCall:
+        """Return the call without the reasoning that its model cannot be asked for."""
+        return fitted(chat, model=model)
+
+    async def relay(
+        self,
+        context: CallContext,
+        call: OpenCall,
+        *,
+        chat: ChatCall,
+        build: BuildRequest,
+        dialect: Dialect,
+    ) -> HttpResponseBase:
+        """
+        Relay, with the prompt's tokens counted in a thread while the provider is asked.
+
+        Clients show the count of a stream's start until the true one comes at its end.
+        """
+        assert isinstance(dialect, MessagesDialect)  # noqa: S101  made from the class above
+        counted = asyncio.get_running_loop().run_in_executor(None, call.count_input)
+        dialect.count_input = lambda: counted.result() if counted.done() else 0
+        return await super().relay(context, call, chat=chat, build=build, dialect=dialect)
+
+
+class CountTokens(AnthropicView):
+    """POST /v1/messages/count_tokens. Free of charge; it counts against the key's requests a minute."""
+
+    async def post(self, context: CallContext) -> HttpResponseBase:
+        """Count the tokens of a prompt by the model's vocabulary."""
+        chat = serializers.parse_chat(read_prompt(parse_body(context)), limits=CHAT_LIMITS)
+        model = find_model(chat.model, kind="chat", key=self.key, catalog=context.engine.catalog)
+        slot = self._slot(context)
+        await context.engine.limits.take(slot)
+        try:
+            count = partial(tokens.count_chat, chat, model=model.name)
+            counted = await asyncio.get_running_loop().run_in_executor(None, count)
+        finally:
+            context.engine.limits.free(slot, unused_tokens=0)
+        return json_response(encode({"input_tokens": counted}))
+
+    def _slot(self, context: CallContext) -> TakeSlot:
+        return TakeSlot(
+            organization_id=self.key.organization_id,
+            key_id=-self.key.id,  # counters of its own, as counting must not use up the key's calls
+            request=context.public_id,
+            requests_per_minute=self.key.requests_per_minute or DEFAULT_RPM,
+            tokens=0,
+            tokens_per_minute=_UNLIMITED,
+            concurrency=_UNLIMITED,
+        )
