@@ -26,9 +26,9 @@ SERVE_AS = ServeAs(id="resp_1", model="m", created=1_700_000_000)
 def streams():
     yield from ((OpenAIAdapter(), item.name, item.data) for item in recorded.streams())
     yield from ((AnthropicAdapter(), item.name, item.data) for item in recorded_anthropic.streams())
-    for item in recorded_gemini.exchanges():
-        if "embed" not in item.api.lower() and item.streamed and item.status == 200:
-            yield GeminiAdapter(), item.name, item.sse
+    for found in recorded_gemini.exchanges():
+        if found.api != "embeddings" and found.streamed and found.status == 200:
+            yield GeminiAdapter(), found.name, found.sse
 
 
 def wholes():
@@ -36,9 +36,9 @@ def wholes():
         if item.api == "chat" and item.status == 200 and not item.streamed:
             yield OpenAIAdapter(), item
     yield from ((AnthropicAdapter(), item) for item in recorded_anthropic.wholes())
-    for item in recorded_gemini.exchanges():
-        if "embed" not in item.api.lower() and not item.streamed and item.status == 200:
-            yield GeminiAdapter(), item
+    for found in recorded_gemini.exchanges():
+        if found.api != "embeddings" and not found.streamed and found.status == 200:
+            yield GeminiAdapter(), found
 
 
 def dialect():
