@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 
 from gateway import api_urls, model_list, serializers
 from gateway.api.openapi import DOCUMENT
-from gateway.dialects import completions
+from gateway.dialects import completions, messages_request, responses_request
 from gateway.models import Model
 from tests import factories
 from tests.gateway import books
@@ -92,6 +92,8 @@ def test_parameters_are_those_that_are_known():
     chat = set(serializers._CHAT_CHECKS) - set(completions._CHAT_ONLY)
     assert properties("CompletionRequest") <= chat | completions._OWN
     assert completions._OWN <= properties("CompletionRequest")
+    assert responses_request._OWN <= properties("ResponseRequest")
+    assert properties("MessageRequest") == messages_request._TRANSLATED
 
 
 def test_filters_are_those_that_work():
@@ -132,12 +134,17 @@ def test_answers_are_as_described(shop):
     chat = shop.chat()
     check(chat, "ChatCompletion")
     check(call("/completions", {"model": shop.model, "prompt": "Hi"}), "Completion")
+    check(call("/responses", {"model": shop.model, "input": "Hi"}), "Response")
+    message = {"model": shop.model, "messages": [{"role": "user", "content": "Hi"}]}
+    check(call("/messages", message | {"max_tokens": 50}), "MessageAnswer")
+    check(call("/messages", message), "MessageError")
+    check(call("/messages/count_tokens", message), "TokenCount")
     check(call("/embeddings", {"model": name, "input": "Hi"}), "EmbeddingList")
     check(call("/models"), "ModelList")
     check(call(f"/models/{shop.model}"), "Model")
     check(call(f"/models/{shop.model}/endpoints"), "ModelEndpoints")
     check(call("/key"), "Key")
-    books.settled(shop.organization, calls=3)
+    books.settled(shop.organization, calls=5)
     check(call(f"/generation?id={chat.json['id']}"), "Generation")
     check(call("/generation?id=none"), "Error")
     check(shop.chat(model="none"), "Error")
