@@ -1,6 +1,7 @@
 """Anthropic's Messages API as a dialect: requests in, answers and streams out, without a network."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -19,8 +20,8 @@ from tests.gateway import recorded_anthropic
 
 SERVED = ServeAs(id="msg_1", model="m", created=1)
 LIMITS = serializers.ChatLimits(max_messages=100, max_tools=50)
-ASKED = {"model": "m", "max_tokens": 100, "messages": [{"role": "user", "content": "Hi"}]}
-TOOL = {"name": "f", "input_schema": {"type": "object"}}
+ASKED: Any = {"model": "m", "max_tokens": 100, "messages": [{"role": "user", "content": "Hi"}]}
+TOOL: Any = {"name": "f", "input_schema": {"type": "object"}}
 
 
 def chat(**fields):
@@ -57,8 +58,8 @@ def read_input(text):
 
 def accumulated(events):
     """Return the message that a stream adds up to, as a client of Anthropic's reads it."""
-    message = {}
-    inputs = {}
+    message: Any = {}
+    inputs: dict[int, str] = {}
     for event in events:
         kind = event["type"]
         if kind == "message_start":
@@ -318,7 +319,7 @@ def test_claude_code_is_understood():
 
 # Answers
 
-CASES = {
+CASES: Any = {
     "text": [{"content": "Hel"}, {"content": "lo"}],
     "plain reasoning": [{"reasoning_content": "h"}, {"reasoning_content": "m"}, {"content": "A"}],
     "refusal": [{"refusal": "No"}],
@@ -360,7 +361,7 @@ CASES = {
 
 def joined(deltas):
     """Return the whole message of a stream's deltas."""
-    message = {"role": "assistant", "content": None}
+    message: Any = {"role": "assistant", "content": None}
     for delta in deltas:
         for name, value in delta.items():
             if name != "tool_calls":
@@ -565,7 +566,7 @@ def signatures(turns):
 
 def plain(blocks):
     """Return the blocks that chats can carry, texts joined, without what Anthropic adds for its own tools."""
-    found = []
+    found: list[Any] = []
     for block in blocks:
         if block["type"] not in SAME:
             continue

@@ -1,6 +1,7 @@
 """The official Anthropic client, with nothing changed but base URL and key, against a running gateway."""
 
 import json
+from typing import Any
 
 import anthropic
 import pytest
@@ -12,11 +13,11 @@ from tests import factories
 from tests.gateway import books
 from tests.gateway.test_anthropic_stream import end, sse, start
 
-ASK = {
+ASK: Any = {
     "max_tokens": 50,
     "messages": [{"role": "user", "content": "What is the capital of France?"}],
 }
-WEATHER = {
+WEATHER: Any = {
     "name": "get_weather",
     "description": "Weather of a city",
     "input_schema": {
@@ -30,6 +31,11 @@ WEATHER = {
 def base_url_of(shop):
     """What these clients take: they add /v1 themselves."""
     return shop.gateway.base_url.removesuffix("/v1")
+
+
+def body_of(caught) -> Any:
+    """What the gateway answered with, as the client's exception keeps it."""
+    return caught.value.body
 
 
 @pytest.fixture
@@ -85,7 +91,7 @@ async def test_async_client(shop):
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_tools_and_back(trying, shop, stream):
-    asked = {**ASK, "model": shop.model, "tools": [WEATHER], "tool_choice": {"type": "any"}}
+    asked: Any = {**ASK, "model": shop.model, "tools": [WEATHER], "tool_choice": {"type": "any"}}
     if stream:
         with trying.messages.stream(**asked) as events:
             message = events.get_final_message()
@@ -93,7 +99,7 @@ def test_tools_and_back(trying, shop, stream):
         message = trying.messages.create(**asked)
     [call] = [block for block in message.content if block.type == "tool_use"]
     result = {"type": "tool_result", "tool_use_id": call.id, "content": "sunny"}
-    turns = [
+    turns: Any = [
         {"role": "assistant", "content": message.content},
         {"role": "user", "content": [result]},
     ]
@@ -119,7 +125,7 @@ def test_thinking_of_claude_keeps_its_signature(shop, client):
     Provider.objects.filter(pk=shop.provider.pk).update(api="anthropic")
     shop.relearn()
     usage = {"input_tokens": 9, "cache_read_input_tokens": 5, "output_tokens": 4}
-    content = [
+    content: Any = [
         {"type": "thinking", "thinking": "hm", "signature": "c2ln+/=="},
         {"type": "text", "text": "Paris."},
     ]
@@ -127,7 +133,10 @@ def test_thinking_of_claude_keeps_its_signature(shop, client):
     shop.script(raw=json.dumps(answer).encode())
 
     first = client.messages.create(model=shop.model, **ASK)
-    turns = [{"role": "assistant", "content": first.content}, {"role": "user", "content": "Sure?"}]
+    turns: Any = [
+        {"role": "assistant", "content": first.content},
+        {"role": "user", "content": "Sure?"},
+    ]
     client.messages.create(model=shop.model, max_tokens=50, messages=[*ASK["messages"], *turns])
 
     assert [block.model_dump(exclude_none=True) for block in first.content] == content
@@ -137,32 +146,32 @@ def test_thinking_of_claude_keeps_its_signature(shop, client):
 
 def test_an_error_in_the_midst_of_a_stream_raises(shop, client):
     shop.script(abort_after=2)
-    pieces = []
+    pieces: list[str] = []
 
     with pytest.raises(anthropic.APIStatusError) as caught:
         with client.messages.stream(model=shop.model, **ASK) as stream:
             pieces += list(stream.text_stream)
 
-    assert caught.value.body["error"]["code"] == "provider_error"
+    assert body_of(caught)["error"]["code"] == "provider_error"
 
 
 def test_the_kinds_of_errors(shop, client):
     with Anthropic(base_url=base_url_of(shop), api_key="sk-wrong", max_retries=0) as stranger:
         with pytest.raises(anthropic.AuthenticationError) as caught:
             stranger.messages.create(model=shop.model, **ASK)
-    assert caught.value.body["error"]["type"] == "authentication_error"
-    assert caught.value.body["error"]["code"] == "invalid_api_key"
-    assert caught.value.body["request_id"].startswith("req_")
+    assert body_of(caught)["error"]["type"] == "authentication_error"
+    assert body_of(caught)["error"]["code"] == "invalid_api_key"
+    assert body_of(caught)["request_id"].startswith("req_")
     with pytest.raises(anthropic.NotFoundError) as missing:
         client.messages.create(model="no-such", **ASK)
-    assert missing.value.body["error"]["type"] == "not_found_error"
+    assert body_of(missing)["error"]["type"] == "not_found_error"
     with pytest.raises(anthropic.BadRequestError) as bad:
         client.messages.create(model=shop.model, **{**ASK, "max_tokens": 0})
-    assert bad.value.body["error"]["param"] == "max_tokens"
+    assert body_of(bad)["error"]["param"] == "max_tokens"
     shop.script(status=429)
     with pytest.raises(anthropic.InternalServerError) as busy:
         client.messages.create(model=shop.model, **ASK)
-    assert (busy.value.status_code, busy.value.body["error"]["type"]) == (503, "overloaded_error")
+    assert (busy.value.status_code, body_of(busy)["error"]["type"]) == (503, "overloaded_error")
 
 
 def test_out_of_money_is_a_rate_limit_error_that_is_not_retried(shop):
@@ -172,7 +181,7 @@ def test_out_of_money_is_a_rate_limit_error_that_is_not_retried(shop):
         with pytest.raises(anthropic.RateLimitError) as caught:
             client.messages.create(model=shop.model, **ASK)
 
-    assert caught.value.body["error"]["code"] == "insufficient_quota"
+    assert body_of(caught)["error"]["code"] == "insufficient_quota"
     assert caught.value.response.headers["x-should-retry"] == "false"
 
 
@@ -184,7 +193,7 @@ def test_counting_too_often_is_a_rate_limit_error(shop):
             for _ in range(3):
                 client.messages.count_tokens(model=shop.model, messages=ASK["messages"])
 
-    assert caught.value.body["error"]["type"] == "rate_limit_error"
+    assert body_of(caught)["error"]["type"] == "rate_limit_error"
 
 
 def test_a_key_may_be_kept_from_messages(shop):
