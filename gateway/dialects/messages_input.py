@@ -151,6 +151,8 @@ def _think(block: Json, path: str, thoughts: Json, *, model: Any, before: tuple[
     if not signed:
         return
     wire_checks.text(signed, param)
+    if block["type"] == "thinking":
+        wire_checks.text(block.get("thinking"), f"{path}.thinking")
     if signed.startswith(responses_reasoning.MARK):
         fields = responses_reasoning.unpack(signed, model=str(model), param=param)
         responses_reasoning.merge(thoughts, fields)

@@ -170,6 +170,17 @@ def test_what_chats_have_no_word_for_is_set_aside_and_named():
             {"messages": [{"role": "user", "content": [{"type": "container_upload"}]}]},
             "messages[0].content[0].type",
         ),
+        (
+            {
+                "messages": [
+                    {
+                        "role": "assistant",
+                        "content": [{"type": "thinking", "thinking": 1, "signature": "x"}],
+                    }
+                ]
+            },
+            "messages[0].content[0].thinking",
+        ),
         ({"temperature": 1.5}, "temperature"),
         ({"n": 3}, "n"),
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0].type"),
