@@ -64,9 +64,21 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """End what is still connected when the session is over: a database in use cannot be dropped."""
+    """
+    Copy the fresh database for gateway processes (tests/gateway), while nobody is connected to it; end what is
+    still connected when the session is over. A database in use can be neither copied nor dropped.
+    """
+    own = connections["default"]
+    copy = f"{own.settings_dict['NAME']}_gateway"
+    with django_db_blocker.unblock():
+        if own.settings_dict["NAME"].startswith("test_"):
+            own.close()
+            with own._nodb_cursor() as cursor:
+                cursor.execute(f'DROP DATABASE IF EXISTS "{copy}" WITH (FORCE)')
+                cursor.execute(f'CREATE DATABASE "{copy}" TEMPLATE "{own.settings_dict["NAME"]}"')
     yield
-    with django_db_blocker.unblock(), psycopg.connect(**conninfo()) as connection:
+    with django_db_blocker.unblock(), psycopg.connect(**conninfo(), autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE IF EXISTS "{copy}" WITH (FORCE)')
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"

@@ -102,27 +102,20 @@ def gateway_database_url(django_db_setup: None, django_db_blocker: Any) -> Itera
 
     Its rows stay, and each test has an organization of its own; so nothing is truncated below a running process.
     """
+    values = connection.settings_dict
+    address = (
+        f"{quote(values['USER'])}:{quote(values['PASSWORD'])}@{values['HOST']}:{values['PORT']}"
+    )
+    outside = values["NAME"]
+    if outside.startswith("test_"):
+        yield f"postgresql://{address}/{outside}_gateway"  # made by django_db_setup
+        return
+    # No test of this run is marked django_db, so that there is no test database to copy.
     with django_db_blocker.unblock():
-        values = connection.settings_dict
-        outside = values["NAME"]
-        if not outside.startswith("test_"):  # no test of this run is marked django_db
-            connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
-        name = f"{values['NAME']}_gateway"
+        name = connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
         connection.close()
-        with connection._nodb_cursor() as cursor:
-            cursor.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-            # A database in use cannot be copied; some thread of an earlier test may still be connected.
-            cursor.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
-                [values["NAME"]],
-            )
-            cursor.execute(f'CREATE DATABASE "{name}" TEMPLATE "{values["NAME"]}"')
-        user, password = quote(values["USER"]), quote(values["PASSWORD"])
-        yield f"postgresql://{user}:{password}@{values['HOST']}:{values['PORT']}/{name}"
-        with connection._nodb_cursor() as cursor:
-            cursor.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        if not outside.startswith("test_"):
-            connection.creation.destroy_test_db(outside, verbosity=0)
+        yield f"postgresql://{address}/{name}"
+        connection.creation.destroy_test_db(outside, verbosity=0)
 
 
 @pytest.fixture
