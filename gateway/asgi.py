@@ -89,21 +89,23 @@ class Gateway:
             await _send_whole(send, 204, PREFLIGHT_HEADERS, b"")
             return
         context: CallContext | None = None
+        by_name = dict(scope["headers"])
         try:
             context = CallContext(
                 engine=self._engine or await self._ready(),
                 request_id=request_id,
                 public_id=ids.encode(request_id),
                 headers=scope["headers"],
+                by_name=by_name,
                 body=b"",
                 client_address=scope["client"][0] if scope.get("client") else "",
                 receive=receive,
                 send=send,
-                client_request_id=_header(scope, b"x-request-id"),
+                client_request_id=by_name.get(b"x-request-id", b"").decode("latin-1"),
             )
             match = _resolve(scope["method"], scope["path"])
             context.error_body = match.func.cls.error_body  # type: ignore[attr-defined]  # by DRF's as_view
-            context.body = await _read_body(scope, receive)
+            context.body = await _read_body(by_name, receive)
             response = await match.func(LeanRequest(scope, context), *match.args, **match.kwargs)
             if not isinstance(response, Relayed):
                 await _send_response(send, response, context)
@@ -131,34 +133,49 @@ def _resolve(method: str, path: str) -> ResolverMatch:
         raise (errors.not_supported(path) if known else errors.unknown_url(method, path)) from None
 
 
-async def _read_body(scope: dict[str, Any], receive: Receive) -> bytes:
+async def _read_body(by_name: dict[bytes, bytes], receive: Receive) -> bytes:
     """Return the body; raises ApiError or ClientDisconnected."""
-    declared = _header(scope, b"content-length")
+    declared = by_name.get(b"content-length", b"")
     if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
         raise errors.request_too_large(MAX_BODY_BYTES)
-    message = await receive() if declared == "0" else await _in_time(receive)
+    with _BodyDeadline():
+        return await _read_parts(receive)
+
+
+async def _read_parts(receive: Receive) -> bytes:
+    message = await receive()
     if not message.get("more_body", False):
         return _body_part(message)
     parts, size = [_body_part(message)], len(message.get("body", b""))
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            while message.get("more_body", False):
-                message = await receive()
-                parts.append(_body_part(message))
-                size += len(parts[-1])
-                if size > MAX_BODY_BYTES:
-                    raise errors.request_too_large(MAX_BODY_BYTES)
-    except TimeoutError:
-        raise errors.request_timeout(BODY_SECONDS) from None
+    while message.get("more_body", False):
+        message = await receive()
+        parts.append(_body_part(message))
+        size += len(parts[-1])
+        if size > MAX_BODY_BYTES:
+            raise errors.request_too_large(MAX_BODY_BYTES)
     return b"".join(parts)
 
 
-async def _in_time(receive: Receive) -> Message:
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            return await receive()
-    except TimeoutError:
-        raise errors.request_timeout(BODY_SECONDS) from None
+class _BodyDeadline:
+    """Ends the reading of a body after its time: a bare timer, since hardly any call ever needs it."""
+
+    __slots__ = ("_passed", "_task", "_timer")
+
+    def __enter__(self) -> None:
+        self._passed = False
+        self._task = asyncio.current_task()
+        self._timer = asyncio.get_running_loop().call_later(BODY_SECONDS, self._pass)
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        self._timer.cancel()
+        if self._passed and self._task is not None and isinstance(error, asyncio.CancelledError):
+            self._task.uncancel()
+            raise errors.request_timeout(BODY_SECONDS) from None
+
+    def _pass(self) -> None:
+        if self._task is not None:
+            self._passed = True
+            self._task.cancel()
 
 
 def _body_part(message: Message) -> bytes:
@@ -205,11 +222,3 @@ async def _send_whole(
     headers = [*headers, (b"content-length", b"%d" % len(body)), (b"cache-control", b"no-store")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-def _header(scope: dict[str, Any], name: bytes) -> str:
-    for key, value in scope["headers"]:
-        if key == name:
-            text: str = value.decode("latin-1")
-            return text
-    return ""

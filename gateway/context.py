@@ -32,6 +32,7 @@ class CallContext:
     engine: Engine
     request_id: UUID
     headers: list[tuple[bytes, bytes]]
+    by_name: dict[bytes, bytes]  # of a header given twice, the last
     body: bytes
     client_address: str
     receive: Receive
@@ -50,7 +51,7 @@ class CallContext:
 
     def header(self, name: bytes) -> str:
         """Return a header of the request, "" when it has none; `name` in lower case."""
-        return next((value.decode("latin-1") for key, value in self.headers if key == name), "")
+        return self.by_name.get(name, b"").decode("latin-1")
 
     def start_stream(self) -> Message:
         """Return the message that starts a streamed answer."""

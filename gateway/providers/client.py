@@ -22,7 +22,8 @@ from gateway.providers.base import ProviderError, UpstreamRequest, UpstreamRespo
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 MAX_CONNECTIONS = 10_000
-SKIPPED_HEADERS = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
+# Named in every request, so that aiohttp has nothing to add: what a provider sends is what we read.
+IDENTITY = ("accept-encoding", "identity")
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +74,6 @@ class Client:
                     keepalive_timeout=60,
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                skip_auto_headers=SKIPPED_HEADERS,
                 trust_env=False,
                 read_bufsize=2**16,
             )
@@ -184,7 +184,7 @@ def _httpx_headers(headers: tuple[tuple[str, str], ...]) -> httpx.Headers:
 
 @lru_cache(maxsize=1024)
 def _aiohttp_headers(headers: tuple[tuple[str, str], ...]) -> CIMultiDict[str]:
-    return CIMultiDict(headers)
+    return CIMultiDict((*headers, IDENTITY))
 
 
 @lru_cache(maxsize=16)

@@ -313,7 +313,10 @@ def test_provider_that_stays_silent_is_given_up(shop, stream):
     answer = shop.chat(stream=stream)
 
     event = books.only(shop.organization)
-    assert (answer.status, answer.error["code"]) == (504, "provider_timeout")
+    if stream:  # it has begun with a comment by then
+        assert (answer.status, answer.body.count(b'"code":"provider_timeout"')) == (200, 1)
+    else:
+        assert (answer.status, answer.error["code"]) == (504, "provider_timeout")
     assert (event.outcome, event.basis, event.charge_nanousd) == ("failed", "waived", 0)
 
 
