@@ -25,6 +25,7 @@ Quirk = Literal[
     "api_key_header",
     "key_optional",
     "keepalive_comments",
+    "keeps_extensions",
     "max_tokens_only",
     "no_developer_role",
     "no_stream_options",

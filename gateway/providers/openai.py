@@ -34,6 +34,8 @@ class OpenAIAdapter:
         if stream:
             sent["stream"] = True
             sent["stream_options"] = {**options, "include_usage": True}
+        if "keeps_extensions" not in upstream.quirks:
+            quirks.write_without_extensions(sent)
         _apply(quirks.CHAT_QUIRKS, upstream, sent)
         return _request(upstream, path="/chat/completions", body=sent, events=stream)
 

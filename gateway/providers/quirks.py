@@ -54,6 +54,39 @@ def write_system_for_developer(body: Body) -> None:
         ]
 
 
+# Anthropic's, Google's and OpenRouter's extensions of messages, their parts, tools and tool calls.
+_EXTENSIONS: Final = frozenset(
+    {"cache_control", "reasoning_details", "extra_content", "provider_blocks"}
+)
+
+
+def write_without_extensions(body: Body) -> None:
+    """
+    OpenAI and others refuse fields they do not know with 400. Clients that also speak to Claude or Gemini send
+    `cache_control` with every request and give signatures back; only OpenRouter (quirk `keeps_extensions`) takes them.
+    """
+    body["messages"] = [_plain_message(message) for message in body["messages"]]
+    if "tools" in body:
+        body["tools"] = [_without_extensions(tool) for tool in body["tools"]]
+
+
+def _plain_message(message: Body) -> Body:
+    plain = _without_extensions(message)
+    for name in ("content", "tool_calls"):
+        entries = plain.get(name)
+        if isinstance(entries, list) and any(
+            not _EXTENSIONS.isdisjoint(entry) for entry in entries
+        ):
+            plain = {**plain, name: [_without_extensions(entry) for entry in entries]}
+    return plain
+
+
+def _without_extensions(entry: Body) -> Body:
+    if _EXTENSIONS.isdisjoint(entry):
+        return entry
+    return {name: value for name, value in entry.items() if name not in _EXTENSIONS}
+
+
 def write_no_stream_options(body: Body) -> None:
     """Mistral refuses unknown fields with 422 and sends usage unasked."""
     body.pop("stream_options", None)
