@@ -7,7 +7,8 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from django.db import connection
+from asgiref.sync import SyncToAsync
+from django.db import connection, connections
 
 from accounts.models import Organization
 from apikeys.services import CreatedKey
@@ -123,13 +124,19 @@ def committed(gateway_database_url: str, django_db_blocker: Any) -> Iterator[Non
     """Let the test read and write the gateway processes' database; what it writes is committed at once."""
     own = connection.settings_dict["NAME"]
     with django_db_blocker.unblock():
-        connection.close()
+        disconnect()
         connection.settings_dict["NAME"] = gateway_database_url.rpartition("/")[2]
         try:
             yield
         finally:
-            connection.close()
+            disconnect()
             connection.settings_dict["NAME"] = own
+
+
+def disconnect() -> None:
+    """Close Django's connection here and in the thread of `sync_to_async`, so that the next one goes by NAME."""
+    connection.close()
+    SyncToAsync.single_thread_executor.submit(connections.close_all).result()
 
 
 @pytest.fixture(scope="session")

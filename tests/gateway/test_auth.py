@@ -263,5 +263,7 @@ def test_nothing_of_the_client_reaches_the_provider(shop):
 
     assert answer.status == 200
     [call] = shop.upstream.calls
-    assert set(call.headers) <= {"host", "accept", "content-type", "content-length", "user-agent"}
+    ours = {"host", "accept", "accept-encoding", "content-type", "content-length", "user-agent"}
+    assert set(call.headers) <= ours
+    assert call.headers["accept-encoding"] == "identity"
     assert call.headers["user-agent"].startswith("exerati")

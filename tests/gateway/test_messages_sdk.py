@@ -235,10 +235,11 @@ def test_what_claude_code_sends_is_answered(shop, header):
 
     assert answer.status == 200
     assert answer.headers["x-exerati-ignored-params"] == "context_management"
-    events = [line for line in answer.body.decode().split("\n") if line.startswith("event: ")]
+    lines = answer.body.decode().split("\n")  # keep-alive comments may come before and between
+    events = [line for line in lines if line.startswith("event: ")]
     assert events[:2] == ["event: message_start", "event: ping"]
     assert events[-1] == "event: message_stop"
-    first = json.loads(answer.body.decode().split("\n")[1][6:])
+    first = json.loads(next(line for line in lines if line.startswith("data: "))[6:])
     assert first["message"]["usage"]["input_tokens"] > 1000
     assert "reasoning_effort" not in shop.upstream.calls[0].body
 
