@@ -7,6 +7,7 @@ and turns every exception into OpenAI's error envelope: the one place where that
 """
 
 import asyncio
+import gc
 import logging
 from functools import cached_property, lru_cache
 from typing import Any
@@ -33,6 +34,7 @@ PREFLIGHT_HEADERS = [
 ]
 MAX_BODY_BYTES: int = settings.MAX_BODY_BYTES
 BODY_SECONDS: int = settings.BODY_SECONDS
+GC_THRESHOLDS = (20_000, 20, 50)  # Python's own are (700, 10, 10)
 JSON_HEADER = (b"content-type", b"application/json")
 
 logger = logging.getLogger(__name__)
@@ -72,8 +74,13 @@ class Gateway:
         self._starting = asyncio.Lock()
 
     async def startup(self) -> None:
-        """Make the engine ready."""
+        """Make the engine ready, and the process fit for serving."""
         await self._ready()
+        # What is there now stays: the collector need not look at it again and again, nor so often at what
+        # calls leave behind, nearly all of which is freed without it. Worth a tenth of a call.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
 
     async def shutdown(self) -> None:
         """Let what is under way settle, then disconnect from everything."""
