@@ -7,22 +7,19 @@ from typing import Any
 from django.http import HttpResponseBase
 
 from gateway import serializers, tokens
-from gateway.admission import DEFAULT_RPM
 from gateway.api.base import encode, json_response, parse_body
 from gateway.api.chat import CHAT_LIMITS, ChatView
+from gateway.api.reading import counted_apart
 from gateway.async_view import AsyncAPIView
 from gateway.context import CallContext
 from gateway.dialects.base import Dialect
 from gateway.dialects.messages import MessagesDialect, error_body
 from gateway.dialects.messages_request import fitted, read_prompt
 from gateway.dispatch import BuildRequest
-from gateway.limit_types import TakeSlot
 from gateway.open_call import OpenCall
 from gateway.routing import find_model
 from gateway.serializers import ChatCall
 from gateway.snapshot import ModelSnapshot
-
-_UNLIMITED = 1_000_000
 
 
 class AnthropicView(AsyncAPIView):
@@ -74,22 +71,7 @@ class CountTokens(AnthropicView):
         """Count the tokens of a prompt by the model's vocabulary."""
         chat = serializers.parse_chat(read_prompt(parse_body(context)), limits=CHAT_LIMITS)
         model = find_model(chat.model, kind="chat", key=self.key, catalog=context.engine.catalog)
-        slot = self._slot(context)
-        await context.engine.limits.take(slot)
-        try:
-            count = partial(tokens.count_chat, chat, model=model.name)
+        count = partial(tokens.count_chat, chat, model=model.name)
+        async with counted_apart(context, self.key):
             counted = await asyncio.get_running_loop().run_in_executor(None, count)
-        finally:
-            context.engine.limits.free(slot, unused_tokens=0)
         return json_response(encode({"input_tokens": counted}))
-
-    def _slot(self, context: CallContext) -> TakeSlot:
-        return TakeSlot(
-            organization_id=self.key.organization_id,
-            key_id=-self.key.id,  # counters of its own, as counting must not use up the key's calls
-            request=context.public_id,
-            requests_per_minute=self.key.requests_per_minute or DEFAULT_RPM,
-            tokens=0,
-            tokens_per_minute=_UNLIMITED,
-            concurrency=_UNLIMITED,
-        )

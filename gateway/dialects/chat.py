@@ -11,14 +11,12 @@ from gateway.providers.openai_usage import wire_usage
 from gateway.sse import DONE, frame
 from gateway.wire_money import usd_number
 
-cost_number = usd_number  # as dialects call it
-
 
 def with_cost(answer: dict[str, Any], *, cost_nanousd: int) -> dict[str, Any]:
     """Return the answer with its cost beside its usage."""
     usage = answer.get("usage")
     if isinstance(usage, dict):
-        usage["cost"] = cost_number(cost_nanousd)
+        usage["cost"] = usd_number(cost_nanousd)
     return answer
 
 
@@ -64,7 +62,7 @@ class ChatWriter:
             "created": self._serve_as.created,
             "model": self._serve_as.model,
             "choices": [],
-            "usage": {**told, "cost": cost_number(cost_nanousd)},
+            "usage": {**told, "cost": usd_number(cost_nanousd)},
         }
         return frame(msgspec.json.encode(chunk)) + DONE
 

@@ -11,12 +11,12 @@ from typing import Any, Final
 import msgspec
 
 from billing.types import TokenUsage
-from gateway.dialects.chat import cost_number
 from gateway.dialects.responses_output import INCOMPLETE, Output, read_logprobs
 from gateway.dialects.responses_request import Asked, read_request
 from gateway.errors import ApiError
 from gateway.providers.base import ServeAs
 from gateway.providers.openai_usage import wire_usage
+from gateway.wire_money import usd_number
 
 Json = dict[str, Any]
 
@@ -172,5 +172,5 @@ def _usage(told: Json, *, cost_nanousd: int) -> Json:
             "reasoning_tokens": told["completion_tokens_details"]["reasoning_tokens"]
         },
         "total_tokens": told["total_tokens"],
-        "cost": cost_number(cost_nanousd),
+        "cost": usd_number(cost_nanousd),
     }
