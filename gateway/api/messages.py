@@ -21,6 +21,8 @@ from gateway.routing import find_model
 from gateway.serializers import ChatCall
 from gateway.snapshot import ModelSnapshot
 
+BYTES_PER_TOKEN = 4  # of English; the bound that is divided by it counts bytes
+
 
 class AnthropicView(AsyncAPIView):
     """What both have in common: the key scope, the envelope of errors, and the header that SDKs read ids from."""
@@ -56,11 +58,13 @@ class Messages(AnthropicView, ChatView):
         """
         Relay, with the prompt's tokens counted in a thread while the provider is asked.
 
-        Clients show the count of a stream's start until the true one comes at its end.
+        Clients show the count of a stream's start until the true one comes at its end. A prompt that is not
+        counted by then is told at four bytes a token.
         """
         assert isinstance(dialect, MessagesDialect)  # noqa: S101  made from the class above
         counted = asyncio.get_running_loop().run_in_executor(None, call.count_input)
-        dialect.count_input = lambda: counted.result() if counted.done() else 0
+        estimated = call.bound.input_tokens // BYTES_PER_TOKEN
+        dialect.count_input = lambda: counted.result() if counted.done() else estimated
         return await super().relay(context, call, chat=chat, build=build, dialect=dialect)
 
 
