@@ -7,6 +7,7 @@ import pytest
 
 from billing.types import TokenUsage
 from gateway import errors, serializers
+from gateway.api_error import CODES
 from gateway.dialects.messages import MessagesDialect, error_body
 from gateway.dialects.messages_request import fitted, read_prompt, read_request
 from gateway.errors import ApiError
@@ -497,7 +498,7 @@ def test_errors_have_anthropics_envelope_and_our_code():
     assert body["request_id"] == "req_1"
 
 
-@pytest.mark.parametrize("code", errors._CODES)
+@pytest.mark.parametrize("code", CODES)
 def test_every_error_has_a_type_of_anthropics(code):
     kind = error_body(ApiError(code, "x"), request_id="req_1")["error"]["type"]
 

@@ -1,0 +1,203 @@
+"""
+What a customer is told of each exception: a code, sentences that say what to do, and headers.
+
+No answer tells of our accounts with providers. `gateway.errors` has the table of which exception comes here.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Final
+
+from apikeys import authentication
+from apikeys.authentication import AuthenticationFailed
+from billing.budgets import BudgetExceeded, KeyInactive
+from exerati.lib import money
+from gateway import budget_refusal
+from gateway.admission import RequestTooDear
+from gateway.api_error import CODES, ApiError
+from gateway.limits import RateLimited
+from gateway.open_call import CallCut
+from gateway.providers.base import ProviderError
+from gateway.routing import ModelNotAllowed, ModelNotFound
+
+_KEY_SENTENCES: Final[Mapping[type[AuthenticationFailed], tuple[str, str]]] = {
+    authentication.KeyMissing: (
+        "missing_api_key",
+        "You did not provide an API key. Send it in the header 'Authorization: Bearer YOUR_KEY'; "
+        "keys are made on the API keys page of the dashboard.",
+    ),
+    authentication.KeyInvalid: (
+        "invalid_api_key",
+        "Incorrect API key provided{shown}. Copy it whole, or make a new one on the API keys page.",
+    ),
+    authentication.KeyRevoked: (
+        "key_revoked",
+        "This API key{shown} was revoked. Make a new one on the API keys page.",
+    ),
+    authentication.KeyExpired: (
+        "key_expired",
+        "This API key{shown} has expired. Make a new one on the API keys page.",
+    ),
+    authentication.KeyDisabled: (
+        "key_disabled",
+        "This API key{shown} is disabled. Its owner can enable it on the API keys page.",
+    ),
+    authentication.IpNotAllowed: (
+        "ip_not_allowed",
+        "This API key{shown} may not be used from your IP address. Its owner can change the allow-list.",
+    ),
+    authentication.OrganizationSuspended: (
+        "organization_suspended",
+        "The organization of this API key{shown} is suspended. Write to support to find out why.",
+    ),
+    authentication.TwoKeys: (
+        "conflicting_credentials",
+        "The request carries two different API keys. Send one, in 'Authorization' or in 'x-api-key'.",
+    ),
+}
+
+
+def authentication_failed(error: AuthenticationFailed) -> ApiError:
+    code, sentence = _KEY_SENTENCES.get(type(error), _KEY_SENTENCES[authentication.KeyInvalid])
+    shown = f" ({error.shown})" if error.shown else ""
+    return ApiError(code, sentence.format(shown=shown))
+
+
+def key_inactive(error: KeyInactive) -> ApiError:
+    return authentication_failed(authentication.INACTIVE[error.reason]())
+
+
+def rate_limited(error: RateLimited) -> ApiError:
+    seconds = error.retry_after_seconds
+    headers = {
+        "retry-after": str(max(1, math.ceil(seconds))),
+        "retry-after-ms": str(math.ceil(seconds * 1000)),
+    }
+    wait = f"Try again in {seconds:.3g} s, or raise the limit on the API keys page."
+    if error.kind == "concurrency":
+        message = f"This key has {error.limit:,} calls open, as many as it may. {wait}"
+        return ApiError("concurrency_limit_exceeded", message, headers=headers)
+    if error.kind == "requests":
+        message = f"This key is over its limit of {error.limit:,} requests a minute. {wait}"
+        return ApiError("rate_limit_exceeded", message, headers=headers)
+    if error.slot.tokens > error.limit:
+        return ApiError(
+            "rate_limit_exceeded",
+            f"This call may use {error.slot.tokens:,} tokens, more than this key's limit of {error.limit:,} a "
+            "minute. Send a shorter prompt or a smaller max_completion_tokens, or raise the limit.",
+            type="tokens",
+            headers={"x-should-retry": "false"},
+        )
+    message = f"This key is over its limit of {error.limit:,} tokens a minute. {wait}"
+    return ApiError("rate_limit_exceeded", message, type="tokens", headers=headers)
+
+
+def budget_exceeded(error: BudgetExceeded) -> ApiError:
+    """Tell the whole sum; SDKs must not retry, which they would at every other 429."""
+    return ApiError(
+        "insufficient_quota",
+        budget_refusal.sentences(error),
+        headers={"x-should-retry": "false"},
+        details=budget_refusal.details(error),
+    )
+
+
+# Kind of a provider's fault -> our code and sentence; None: the provider's own (scrubbed) words.
+_PROVIDER_KINDS: Final[Mapping[str, tuple[str, str | None]]] = {
+    "bad_request": ("invalid_request", None),
+    "context_length": ("context_length_exceeded", None),
+    "content_policy": ("content_policy_violation", None),
+    "not_found": (
+        "provider_unavailable",
+        "The provider of this model does not offer it right now.",
+    ),
+    "auth": ("provider_unavailable", "The provider of this model is not available right now."),
+    "quota": ("provider_unavailable", "The provider of this model is not available right now."),
+    "rate_limited": ("provider_overloaded", "The provider of this model has too many requests."),
+    "overloaded": ("provider_overloaded", "The provider of this model is overloaded."),
+    "server": ("provider_error", "The provider of this model failed."),
+    "timeout": ("provider_timeout", "The provider of this model did not answer in time."),
+    "connection": ("provider_error", "The connection to the provider of this model broke."),
+    "bad_answer": ("provider_bad_answer", "The provider of this model sent an unreadable answer."),
+}
+_PROVIDER_RETRY_SECONDS: Final = 2
+
+
+def provider_error(error: ProviderError) -> ApiError:
+    """Never a 401 or 429 for a fault of our account: the customer's key and limits are fine."""
+    code, sentence = _PROVIDER_KINDS[error.kind]
+    if error.kind == "bad_request" and error.code:
+        code = error.code if error.code not in CODES else code
+    headers = {}
+    if CODES.get(code, (400, ""))[0] == 503:
+        seconds = error.retry_after_seconds or _PROVIDER_RETRY_SECONDS
+        headers["retry-after"] = str(math.ceil(seconds))
+    message = (
+        error.message if sentence is None else f"{sentence} Try again, or choose another model."
+    )
+    return ApiError(code, message, param=error.param, headers=headers)
+
+
+def unavailable(error: Exception) -> ApiError:
+    seconds = getattr(error, "retry_after_seconds", 2)
+    return ApiError(
+        "service_unavailable",
+        "Exerati cannot take new calls for the moment. Nothing was charged. Try again shortly.",
+        headers={"retry-after": str(seconds)},
+    )
+
+
+def model_not_found(error: ModelNotFound) -> ApiError:
+    return ApiError(
+        "model_not_found",
+        f"The model '{error.model[:120]}' does not exist for this endpoint. GET /v1/models lists those that do.",
+        param="model",
+    )
+
+
+def model_not_allowed(error: ModelNotAllowed) -> ApiError:
+    return ApiError(
+        "model_not_allowed",
+        f"This API key may not use the model '{error.model[:120]}'. Its owner can change the key's models.",
+        param="model",
+    )
+
+
+def too_dear(error: RequestTooDear) -> ApiError:
+    return ApiError(
+        "request_too_dear",
+        f"This call may cost up to {money.display(error.needed_nanousd)}, more than this key allows for one request "
+        f"({money.display(error.cap_nanousd)}). Send a shorter prompt or a smaller max_completion_tokens.",
+    )
+
+
+_CUTS: Final[Mapping[str, tuple[str, str]]] = {
+    "key_inactive": (
+        "key_revoked",
+        "The API key was revoked, disabled or expired while this call was running.",
+    ),
+    "idle_upstream": (
+        "provider_timeout",
+        "The provider of this model stopped answering. Try again.",
+    ),
+    "slow_reader": ("request_timeout", "The answer was not read for too long, so it was stopped."),
+    "lease_lost": (
+        "service_unavailable",
+        "The call was stopped because its reservation could not be renewed.",
+    ),
+}
+
+
+def call_cut(error: CallCut) -> ApiError:
+    return ApiError(*_CUTS.get(error.reason, ("request_timeout", "The call was stopped.")))
+
+
+def no_provider(error: Exception) -> ApiError:
+    model = getattr(error, "model", "")
+    named = f"the model '{model[:120]}'" if model else "this model"
+    return ApiError(
+        "no_provider",
+        f"No provider for {named} is switched on at the moment. Choose another model, or ask whoever runs this "
+        "gateway to set one up.",
+        headers={"x-should-retry": "false"},
+    )
