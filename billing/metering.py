@@ -95,6 +95,8 @@ def _row(settlement: Settlement) -> dict[str, Any]:
     usage = settlement.usage
     return {
         "request_id": settlement.request_id,
+        "model": settlement.model,
+        "price_version_id": settlement.price_version_id,
         "outcome": settlement.outcome,
         "basis": settlement.basis,
         "price_nanousd": settlement.price_nanousd,

@@ -91,7 +91,11 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class ReserveRequest:
-    """What `budgets.reserve` asks for one call. `upper_nanousd` is 0 or more, and 0 for test keys."""
+    """
+    What `budgets.reserve` asks for one call. `upper_nanousd` is 0 or more, and 0 for test keys.
+
+    `fallback_models` are the other models that may serve it: the bound is held on their counters, too.
+    """
 
     request_id: UUID
     organization_id: int
@@ -103,6 +107,7 @@ class ReserveRequest:
     price_version_id: int
     upper_nanousd: int
     streamed: bool
+    fallback_models: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +149,9 @@ class Settlement:
     """
     How one call ended, for `metering.settle`. `charge_nanousd` is what is to be posted (never above the
     reservation), `price_nanousd` what the usage costs by the rates.
+
+    `model` and `price_version_id` are what served; left out, they are those of the reservation. A model that
+    the reservation does not name fails the settlement.
     """
 
     request_id: UUID
@@ -163,3 +171,5 @@ class Settlement:
     duration_ms: int | None = None
     client_request_id: str = ""
     attempts: tuple[AttemptRecord, ...] = ()
+    model: str = ""
+    price_version_id: int | None = None

@@ -51,17 +51,18 @@ INVARIANTS = (
     Invariant(
         "posted",
         "The counters of all time have posted what the events were charged.",
-        "SELECT count(*) FROM billing_budget WHERE period = 'total' AND scope IN ('wallet', 'project', 'key')",
+        "SELECT count(*) FROM billing_budget WHERE period = 'total'",
         """
         SELECT format('%s %s: %s posted, %s charged', b.scope, b.scope_id, b.posted_nanousd, coalesce(s.charged, 0))
         FROM billing_budget b LEFT JOIN (
-            SELECT 'wallet' AS scope, organization_id AS id, sum(charge_nanousd) AS charged
-            FROM billing_usageevent GROUP BY organization_id
-            UNION ALL SELECT 'project', project_id, sum(charge_nanousd) FROM billing_usageevent GROUP BY project_id
-            UNION ALL SELECT 'key', key_id, sum(charge_nanousd) FROM billing_usageevent GROUP BY key_id
-        ) s ON s.scope = b.scope AND s.id = b.scope_id
-        WHERE b.period = 'total' AND b.scope IN ('wallet', 'project', 'key')
-          AND b.posted_nanousd <> coalesce(s.charged, 0)
+            SELECT CASE WHEN grouping(organization_id) = 0 THEN 'wallet' WHEN grouping(project_id) = 0 THEN 'project'
+                        WHEN grouping(model) = 1 THEN 'key' ELSE 'key_model' END AS scope,
+                   coalesce(organization_id, project_id, key_id) AS id, coalesce(model, '') AS model,
+                   sum(charge_nanousd) AS charged
+            FROM billing_usageevent
+            GROUP BY GROUPING SETS ((organization_id), (project_id), (key_id), (key_id, model))
+        ) s ON s.scope = b.scope AND s.id = b.scope_id AND s.model = b.model
+        WHERE b.period = 'total' AND b.posted_nanousd <> coalesce(s.charged, 0)
         """,
     ),
     Invariant(

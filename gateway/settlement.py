@@ -56,6 +56,8 @@ def settlement(
         duration_ms=call.elapsed_ms,
         client_request_id=call.client_request_id[:200],
         attempts=tuple(call.attempts),
+        model=call.model.name,
+        price_version_id=call.price.version_id,
     )
 
 

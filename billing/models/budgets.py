@@ -122,6 +122,9 @@ class Reservation(models.Model):
     mode = models.CharField(max_length=4)
     endpoint = models.CharField(max_length=40)
     model = models.CharField(max_length=120)
+    fallback_models = ArrayField(
+        models.CharField(max_length=120), default=list, db_default=[], blank=True
+    )
     price_version = models.ForeignKey(
         PriceVersion,
         on_delete=models.PROTECT,

@@ -132,7 +132,8 @@ BEGIN
         UPDATE billing_reservation r SET budget_ids = r.budget_ids || budget_id
         WHERE r.organization_id = organization AND r.state = 'open' AND r.mode = 'live'
           AND r.created_at >= since AND r.created_at < until
-          AND billing_in_scope(wanted_scope, wanted_id, wanted_model, r.organization_id, r.project_id, r.key_id, r.model)
+          AND (billing_in_scope(wanted_scope, wanted_id, wanted_model, r.organization_id, r.project_id, r.key_id, r.model)
+               OR (wanted_scope = 'key_model' AND wanted_id = r.key_id AND wanted_model = ANY (r.fallback_models)))
         RETURNING r.upper_nanousd
     )
     UPDATE billing_budget b SET

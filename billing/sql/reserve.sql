@@ -17,6 +17,8 @@ DECLARE
     counters record;         -- arrays over the counters that bind the batch
     used bigint[];           -- posted + held of each, as calls of this batch are admitted
     call record;
+    slots int[];             -- of the counters that bind the call, and their ids
+    ids bigint[];
     slot int;
     tightest int;
     budget_ids text[] := '{}';  -- of each admitted call; null where none was admitted (arrays do not nest unequally)
@@ -62,8 +64,9 @@ BEGIN
                org.ids || project.ids || key.ids || model.ids AS ids
         FROM ROWS FROM (jsonb_to_recordset(calls) AS (
             request_id uuid, organization_id bigint, project_id bigint, key_id bigint, mode text, model text,
-            upper_nanousd bigint
-        )) WITH ORDINALITY AS c (request_id, organization_id, project_id, key_id, mode, model, upper_nanousd, n)
+            fallback_models text[], upper_nanousd bigint
+        )) WITH ORDINALITY AS c (
+            request_id, organization_id, project_id, key_id, mode, model, fallback_models, upper_nanousd, n)
         LEFT JOIN (SELECT * FROM apikeys_apikey WHERE id = ANY (all_keys)) k
             ON k.id = c.key_id AND k.organization_id = c.organization_id AND k.project_id = c.project_id AND k.mode = c.mode
         LEFT JOIN (SELECT * FROM accounts_organization WHERE id = ANY (all_organizations)) o ON o.id = c.organization_id
@@ -84,8 +87,17 @@ BEGIN
             WHEN call.suspended_at IS NOT NULL THEN '{"verdict": "suspended"}'
         END;
         IF verdict IS NULL AND call.mode = 'live' THEN
+            slots := call.slots;
+            ids := call.ids;
+            IF call.fallback_models <> '{}' THEN
+                SELECT slots || array_agg(s.slot::int), ids || array_agg(s.id) INTO slots, ids
+                FROM unnest(counters.scopes, counters.scope_ids, counters.models, counters.ids)
+                    WITH ORDINALITY s (scope, scope_id, model, id, slot)
+                WHERE s.scope = 'key_model' AND s.scope_id = call.key_id AND s.model <> call.model
+                  AND s.model = ANY (call.fallback_models);
+            END IF;
             tightest := NULL;
-            FOREACH slot IN ARRAY call.slots LOOP
+            FOREACH slot IN ARRAY slots LOOP
                 IF counters.caps[slot] IS NOT NULL AND (
                     tightest IS NULL OR counters.caps[slot] - used[slot] < counters.caps[tightest] - used[tightest]
                 ) THEN
@@ -100,30 +112,30 @@ BEGIN
                     'held', used[tightest] - counters.posted[tightest], 'needed', call.upper_nanousd,
                     'frees_at', CASE WHEN counters.periods[tightest] <> 'total' THEN counters.ends[tightest] END);
             ELSE
-                FOREACH slot IN ARRAY call.slots LOOP
+                FOREACH slot IN ARRAY slots LOOP
                     used[slot] := used[slot] + call.upper_nanousd;
                 END LOOP;
             END IF;
         END IF;
         IF verdict IS NULL THEN
             verdict := admitted;
-            budget_ids[call.n] := CASE call.mode WHEN 'live' THEN call.ids::text ELSE '{}' END;
+            budget_ids[call.n] := CASE call.mode WHEN 'live' THEN ids::text ELSE '{}' END;
         END IF;
         verdicts := verdicts || verdict;
     END LOOP;
 
     INSERT INTO billing_reservation (
-        request_id, organization_id, project_id, key_id, mode, endpoint, model, price_version_id, upper_nanousd,
-        budget_ids, state, owner, lease_until, progress_input_tokens, progress_output_tokens, progress_nanousd,
+        request_id, organization_id, project_id, key_id, mode, endpoint, model, fallback_models, price_version_id,
+        upper_nanousd, budget_ids, state, owner, lease_until, progress_input_tokens, progress_output_tokens, progress_nanousd,
         streamed, created_at)
-    SELECT c.request_id, c.organization_id, c.project_id, c.key_id, c.mode, c.endpoint, c.model, c.price_version_id,
-        CASE c.mode WHEN 'live' THEN c.upper_nanousd ELSE 0 END, budget_ids[c.n]::bigint[], 'open', owner,
+    SELECT c.request_id, c.organization_id, c.project_id, c.key_id, c.mode, c.endpoint, c.model,
+        coalesce(c.fallback_models, '{}'), c.price_version_id, CASE c.mode WHEN 'live' THEN c.upper_nanousd ELSE 0 END, budget_ids[c.n]::bigint[], 'open', owner,
         moment + make_interval(secs => lease_seconds), 0, 0, 0, c.streamed, moment
     FROM ROWS FROM (jsonb_to_recordset(calls) AS (
         request_id uuid, organization_id bigint, project_id bigint, key_id bigint, mode text, endpoint text, model text,
-        price_version_id bigint, upper_nanousd bigint, streamed boolean
-    )) WITH ORDINALITY AS c (request_id, organization_id, project_id, key_id, mode, endpoint, model, price_version_id,
-                             upper_nanousd, streamed, n)
+        fallback_models text[], price_version_id bigint, upper_nanousd bigint, streamed boolean
+    )) WITH ORDINALITY AS c (request_id, organization_id, project_id, key_id, mode, endpoint, model, fallback_models,
+                             price_version_id, upper_nanousd, streamed, n)
     WHERE budget_ids[c.n] IS NOT NULL;
     UPDATE billing_budget b SET held_nanousd = b.held_nanousd + u.after - u.before
     FROM unnest(counters.ids, used, counters.used) u (id, after, before)

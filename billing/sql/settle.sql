@@ -1,6 +1,8 @@
 -- End a batch of calls: reservation closed, holds released, charge posted, usage event, attempts, ledger transfer
 -- and outbox row written, all in one statement. The answer is an array of {"request_id", "settled": bool,
 -- "charge": nano-USD}: settled is false where the reservation was ended before, and `charge` is then the first one.
+--
+-- The event names the model that served, and of the counters of a key on a model only that model's gets the charge.
 CREATE OR REPLACE FUNCTION billing_settle(calls jsonb, swept boolean DEFAULT false) RETURNS jsonb
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_nestloop = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
@@ -27,12 +29,14 @@ BEGIN
             provider_cost_nanousd bigint, provider text, upstream_model text, upstream_id text, status int,
             error_code text, finish_reason text, first_token_ms int, duration_ms int, client_request_id text,
             input_tokens bigint, output_tokens bigint, cache_read_tokens bigint, cache_write_tokens bigint,
-            reasoning_tokens bigint, usage_details jsonb, attempts jsonb
+            reasoning_tokens bigint, usage_details jsonb, attempts jsonb, model text, price_version_id bigint
         )) WITH ORDINALITY AS c (
             request_id, outcome, basis, price_nanousd, charge_nanousd, provider_cost_nanousd, provider, upstream_model,
             upstream_id, status, error_code, finish_reason, first_token_ms, duration_ms, client_request_id, input_tokens,
-            output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, usage_details, attempts, n)
+            output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, usage_details, attempts, model, price_version_id, n)
         ORDER BY c.request_id, c.n
+    ), counter AS MATERIALIZED (
+        SELECT b.id, b.model FROM billing_budget b WHERE b.id = ANY (counters)
     ), closed AS (
         UPDATE billing_reservation r SET
             state = 'settled', settled_at = moment, swept_at = CASE WHEN swept THEN moment END,
@@ -41,12 +45,15 @@ BEGIN
         -- Not `state = 'open'`: the planner would walk a partial index of all open calls instead of the key.
         WHERE r.request_id = ANY (ids) AND r.request_id = call.request_id AND r.settled_at IS NULL
           AND (NOT swept OR r.lease_until < moment)
-        RETURNING r.*
+        -- A model that holds nothing here has no name, so that the event is refused rather than posted beside a cap.
+        RETURNING r.*, CASE WHEN coalesce(call.model, '') IN ('', r.model) THEN r.model
+                            WHEN call.model = ANY (r.fallback_models) THEN call.model END AS served
     ), moved AS (
         UPDATE billing_budget b SET held_nanousd = b.held_nanousd - s.held, posted_nanousd = b.posted_nanousd + s.posted
         FROM (
-            SELECT u.id, sum(c.upper_nanousd)::bigint AS held, sum(c.charge_nanousd)::bigint AS posted
-            FROM closed c CROSS JOIN LATERAL unnest(c.budget_ids) u (id) GROUP BY u.id
+            SELECT u.id, sum(c.upper_nanousd)::bigint AS held,
+                   coalesce(sum(c.charge_nanousd) FILTER (WHERE counter.model IN ('', c.served)), 0)::bigint AS posted
+            FROM closed c CROSS JOIN LATERAL unnest(c.budget_ids) u (id) JOIN counter USING (id) GROUP BY u.id
         ) s WHERE b.id = ANY (counters) AND b.id = s.id
     ), event AS (
         INSERT INTO billing_usageevent (
@@ -55,10 +62,10 @@ BEGIN
             output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, usage_details, price_version_id,
             upper_nanousd, price_nanousd, charge_nanousd, provider_cost_nanousd, attempts, first_token_ms, duration_ms,
             client_request_id)
-        SELECT r.request_id, r.created_at, moment, r.organization_id, r.project_id, r.key_id, r.mode, r.endpoint, r.model,
+        SELECT r.request_id, r.created_at, moment, r.organization_id, r.project_id, r.key_id, r.mode, r.endpoint, r.served,
             c.provider, c.upstream_model, c.upstream_id, r.streamed, c.outcome, c.basis, c.status, c.error_code,
             c.finish_reason, c.input_tokens, c.output_tokens, c.cache_read_tokens, c.cache_write_tokens,
-            c.reasoning_tokens, c.usage_details, r.price_version_id, r.upper_nanousd, c.price_nanousd,
+            c.reasoning_tokens, c.usage_details, coalesce(c.price_version_id, r.price_version_id), r.upper_nanousd, c.price_nanousd,
             r.charge_nanousd, c.provider_cost_nanousd, greatest(jsonb_array_length(c.attempts), 1), c.first_token_ms,
             coalesce(c.duration_ms, least(extract(epoch FROM moment - r.created_at) * 1000, 2147483647)::int), c.client_request_id
         FROM closed r JOIN call c USING (request_id)

@@ -12,6 +12,7 @@ class Call:
     charge: int | None = None
     progress: int = 0
     sent: bool = False
+    fallbacks: tuple[str, ...] = ()  # of the scopes, those of models named to stand in
 
     @property
     def weight(self) -> int:
@@ -34,23 +35,32 @@ class Reference:
             if scope in scopes
         )
 
-    def reserve(self, number: int, scopes: tuple[str, ...], upper: int) -> str:
+    def reserve(
+        self, number: int, scopes: tuple[str, ...], upper: int, *, fallbacks: tuple[str, ...] = ()
+    ) -> str:
         """Admit the call or not."""
         if number in self.calls:
             return "ok" if self.calls[number].charge is None else "settled"
-        if self.room(scopes) < upper:
+        if self.room(scopes + fallbacks) < upper:
             return "over"
-        self.calls[number] = Call(scopes, upper)
+        self.calls[number] = Call(scopes + fallbacks, upper, fallbacks=fallbacks)
         return "ok"
 
-    def settle(self, number: int, charge: int) -> tuple[bool, int | None]:
-        """End the call; return whether this ended it, and the charge that stands."""
+    def settle(
+        self, number: int, charge: int, *, unserved: tuple[str, ...] = ()
+    ) -> tuple[bool, int | None]:
+        """
+        End the call; return whether this ended it, and the charge that stands.
+
+        `unserved` are the scopes of models that might have served and did not.
+        """
         call = self.calls.get(number)
         if call is None:
             return False, None
         if call.charge is not None:
             return False, call.charge
         call.charge = min(max(charge, 0), call.upper)
+        call.scopes = tuple(scope for scope in call.scopes if scope not in unserved)
         return True, call.charge
 
     def renew(self, number: int, progress: int, *, sent: bool) -> bool:
@@ -65,5 +75,7 @@ class Reference:
         """End every open call at its progress, as if all leases had ended; return how many."""
         swept = [number for number, call in self.calls.items() if call.charge is None]
         for number in swept:
-            self.settle(number, self.calls[number].progress if self.calls[number].sent else 0)
+            call = self.calls[number]
+            # Nobody knows which model served; the one asked for is taken.
+            self.settle(number, call.progress if call.sent else 0, unserved=call.fallbacks)
         return len(swept)

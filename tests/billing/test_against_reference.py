@@ -22,6 +22,7 @@ CREDIT = 20_000
 NUMBERS = st.integers(0, 30)
 AMOUNTS = st.integers(0, 3_000)
 CAPS = st.sampled_from([None, 0, 500, 2_000, 4_000, 6_000, 8_000, 12_000])
+MODELS = ("sandbox/echo", "b", "c")
 PERIODS = st.sampled_from(["week", "month", "week", "month", "total"])
 RESERVE = st.tuples(
     st.just("reserve"),
@@ -41,7 +42,7 @@ SWEEP = st.tuples(st.just("sweep"))
 CAP = st.tuples(
     st.just("cap"),
     st.integers(0, 2),
-    st.sampled_from(["key", "project", "organization"]),
+    st.sampled_from(["key", "project", "organization", "key_model", "key_model"]),
     PERIODS,
     CAPS,
 )
@@ -77,31 +78,60 @@ class World:
             f"organization {organization}",
             f"project {payer.key.project_id}",
             f"key {payer.key.pk}",
+            f"key_model {payer.key.pk} {self.models(number)[0]}",
         )
+
+    def models(self, number: int) -> tuple[str, ...]:
+        """Return what call number n asks for, then what may stand in: nothing, or one or two others."""
+        turn = number // 3
+        return tuple(MODELS[(turn + step) % len(MODELS)] for step in range(1 + turn % 3))
+
+    def fallbacks(self, number: int) -> tuple[str, ...]:
+        key = self.payers[number % 3].key.pk
+        return tuple(f"key_model {key} {model}" for model in self.models(number)[1:])
 
     def reserve(self, wanted: list[tuple[int, int]]) -> None:
         calls = [
-            asdict(self.payers[number % 3].call(upper, request_id=str(self.id_of(number))))
+            asdict(
+                self.payers[number % 3].call(
+                    upper,
+                    request_id=str(self.id_of(number)),
+                    model=self.models(number)[0],
+                    fallback_models=self.models(number)[1:],
+                )
+            )
             for number, upper in wanted
         ]
         answer = self.ask(
             "SELECT billing_reserve(%s::text::jsonb, %s, 20)", json.dumps(calls), self.owner
         )
         for (number, upper), verdict in zip(wanted, answer, strict=True):
-            room = self.model.room(self.scopes(number))
-            assert verdict["verdict"] == self.model.reserve(number, self.scopes(number), upper)
+            scopes, fallbacks = self.scopes(number), self.fallbacks(number)
+            room = self.model.room(scopes + fallbacks)
+            assert verdict["verdict"] == self.model.reserve(
+                number, scopes, upper, fallbacks=fallbacks
+            )
             if verdict["verdict"] == "over":
                 assert verdict["cap"] - verdict["posted"] - verdict["held"] == room
 
     def settle(self, ended: list[tuple[int, int]]) -> None:
+        served = {
+            number: self.models(number)[charge % len(self.models(number))]
+            for number, charge in ended
+        }
         calls = [
-            _encode(_row(settlement(self.id_of(number), charge))).decode()
+            _encode(_row(settlement(self.id_of(number), charge, model=served[number]))).decode()
             for number, charge in ended
         ]
         answer = self.ask("SELECT billing_settle(%s::text::jsonb)", f"[{','.join(calls)}]")
         given = {UUID(a["request_id"]): (a["settled"], a["charge"]) for a in answer}
         for number, charge in ended:
-            assert given[self.id_of(number)] == self.model.settle(number, charge)
+            key = self.payers[number % 3].key.pk
+            unserved = {f"key_model {key} {model}" for model in self.models(number)}
+            unserved.discard(f"key_model {key} {served[number]}")
+            assert given[self.id_of(number)] == self.model.settle(
+                number, charge, unserved=tuple(unserved)
+            )
 
     def renew(self, number: int, progress: int, sent: bool) -> None:
         call = {"request_id": str(self.id_of(number)), "input_tokens": 1, "output_tokens": 1}
@@ -120,6 +150,9 @@ class World:
 
     def cap(self, which: int, scope: str, period: str, cap: int | None) -> None:
         payer = self.payers[which]
+        if scope == "key_model":
+            self.cap_of_model(payer, MODELS[(cap or 0) % len(MODELS)], period, cap)
+            return
         table, row_id = {
             "key": ("apikeys_apikey", payer.key.pk),
             "project": ("accounts_project", payer.key.project_id),
@@ -132,6 +165,19 @@ class World:
         self.model.caps.pop((f"{scope} {row_id}", period), None)
         if cap is not None:
             self.model.caps[f"{scope} {row_id}", period] = cap
+
+    def cap_of_model(self, payer: Payer, model: str, period: str, cap: int | None) -> None:
+        self.connection.execute(
+            "DELETE FROM apikeys_keymodelbudget WHERE key_id = %s AND model = %s AND period = %s",
+            [payer.key.pk, model, period],
+        )
+        self.model.caps.pop((f"key_model {payer.key.pk} {model}", period), None)
+        if cap is not None:
+            self.connection.execute(
+                "INSERT INTO apikeys_keymodelbudget (key_id, model, period, cap_nanousd) VALUES (%s, %s, %s, %s)",
+                [payer.key.pk, model, period, cap],
+            )
+            self.model.caps[f"key_model {payer.key.pk} {model}", period] = cap
 
 
 def make_world(connection: "psycopg.Connection[Any]") -> World:
