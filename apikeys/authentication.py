@@ -16,11 +16,16 @@ KEY_HEADERS = (b"x-api-key", b"api-key", b"x-goog-api-key")
 
 
 class AuthenticationFailed(Exception):
-    """The request carries no usable key; `shown` is what may be repeated of it (prefix and last 4)."""
+    """
+    The request carries no usable key; `shown` is what may be repeated of it (prefix and last 4).
 
-    def __init__(self, shown: str = "") -> None:
+    `key` is the key where it is a known one that may not be used now, or not from there.
+    """
+
+    def __init__(self, shown: str = "", *, key: KeySnapshot | None = None) -> None:
         super().__init__(shown)
         self.shown = shown
+        self.key = key
 
 
 class KeyMissing(AuthenticationFailed):
@@ -82,9 +87,9 @@ async def authenticate(
         raise KeyInvalid(shown(secret))
     reason = snapshot.inactive_reason(time.time())
     if reason:
-        raise INACTIVE[reason](shown(secret))
+        raise INACTIVE[reason](shown(secret), key=snapshot)
     if not snapshot.allows_address(client_address):
-        raise IpNotAllowed(shown(secret))
+        raise IpNotAllowed(shown(secret), key=snapshot)
     return snapshot
 
 

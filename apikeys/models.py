@@ -49,6 +49,12 @@ class KeyStatus(StrEnum):
     REVOKED = "revoked"
 
 
+class DisabledReason(models.TextChoices):
+    """Why a key is disabled, where that is more than that somebody wanted it."""
+
+    SPIKE = "spike", "It spent far more than usual"
+
+
 def validate_network(text: str) -> None:
     """Accept an IP address or a network such as `10.0.0.0/8`."""
     try:
@@ -155,6 +161,9 @@ class ApiKey(models.Model):
     metadata = models.JSONField(default=dict, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     disabled_at = models.DateTimeField(null=True, blank=True)
+    disabled_reason = models.CharField(
+        max_length=10, choices=DisabledReason.choices, default="", blank=True, db_default=""
+    )
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)

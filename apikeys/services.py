@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import Organization, Project, User
 from apikeys import keys
-from apikeys.models import ApiKey
+from apikeys.models import ApiKey, DisabledReason
 from exerati.lib import broadcast
 
 
@@ -111,9 +111,25 @@ def disable_key(key: ApiKey, *, actor: User | None) -> None:
     _mark(key, "key.disabled", actor=actor, disabled_at=timezone.now())
 
 
+def freeze_key(key: ApiKey, *, reason: DisabledReason, details: Mapping[str, object]) -> bool:
+    """
+    Disable a key by itself, with the reason and the figures in the audit trail; return whether this did it.
+
+    A key that is disabled already, or revoked, stays as it is.
+    """
+    return _mark(
+        key,
+        "key.frozen",
+        actor=None,
+        details={"reason": str(reason), **details},
+        also={"disabled_reason": str(reason)},
+        disabled_at=timezone.now(),
+    )
+
+
 def enable_key(key: ApiKey, *, actor: User | None) -> None:
-    """Let a disabled key call again."""
-    _mark(key, "key.enabled", actor=actor, disabled_at=None)
+    """Let a disabled or frozen key call again."""
+    _mark(key, "key.enabled", actor=actor, also={"disabled_reason": ""}, disabled_at=None)
 
 
 def revoke_key(key: ApiKey, *, actor: User | None) -> None:
@@ -122,15 +138,28 @@ def revoke_key(key: ApiKey, *, actor: User | None) -> None:
 
 
 @transaction.atomic
-def _mark(key: ApiKey, action: str, *, actor: User | None, **change: datetime | None) -> None:
-    """Set one moment of a key that is not revoked, if that changes anything; the row count says who won."""
+def _mark(
+    key: ApiKey,
+    action: str,
+    *,
+    actor: User | None,
+    details: Mapping[str, object] | None = None,
+    also: Mapping[str, str] | None = None,
+    **change: datetime | None,
+) -> bool:
+    """
+    Set one moment of a key that is not revoked, if that changes anything; the row count says who won.
+
+    Returns whether this call did; `also` are fields that change along, `details` go into the audit trail.
+    """
     [(attribute, value)] = change.items()
     changed = ApiKey.objects.filter(
         pk=key.pk, revoked_at=None, **{f"{attribute}__isnull": value is not None}
-    ).update(**change)
+    ).update(**change, **(also or {}))
     if changed:
-        _record(key, action, actor=actor, details={})
+        _record(key, action, actor=actor, details=details or {})
     _broadcast(key)
+    return bool(changed)
 
 
 def _record(key: ApiKey, action: str, *, actor: User | None, details: Mapping[str, object]) -> None:

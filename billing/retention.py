@@ -1,4 +1,4 @@
-"""What may be forgotten: reservations that ended long ago. Their events stay."""
+"""What may be forgotten: reservations that ended long ago, whose events stay, and old refusals."""
 
 from datetime import datetime, timedelta
 
@@ -16,6 +16,13 @@ DELETE FROM billing_reservation WHERE request_id IN (
 )
 """
 
+REFUSALS = """
+DELETE FROM billing_refusedrequest WHERE request_id IN (
+    SELECT request_id FROM billing_refusedrequest WHERE request_id < %(oldest_kept)s::uuid
+    ORDER BY request_id LIMIT %(batch)s FOR UPDATE SKIP LOCKED
+)
+"""
+
 
 def prune_reservations(now: datetime, *, batch: int = BATCH) -> int:
     """
@@ -26,10 +33,12 @@ def prune_reservations(now: datetime, *, batch: int = BATCH) -> int:
     """
     before = now - KEEP
     parameters = {"oldest_kept": smallest_id(before), "before": before, "batch": batch}
-    total = 0
-    while deleted := _delete(parameters):
-        total += deleted
-    return total
+    return _delete_all(STATEMENT, parameters)
+
+
+def prune_refusals(now: datetime, *, batch: int = BATCH) -> int:
+    """Delete refusals that are more than 35 days old; return how many."""
+    return _delete_all(REFUSALS, {"oldest_kept": smallest_id(now - KEEP), "batch": batch})
 
 
 def smallest_id(moment: datetime) -> str:
@@ -38,7 +47,15 @@ def smallest_id(moment: datetime) -> str:
     return f"{millis[:8]}-{millis[8:]}-7000-8000-000000000000"
 
 
-def _delete(parameters: dict[str, object]) -> int:
+def _delete_all(statement: str, parameters: dict[str, object]) -> int:
+    """Run the statement, which deletes a batch, until it finds nothing more."""
+    total = 0
+    while deleted := _delete(statement, parameters):
+        total += deleted
+    return total
+
+
+def _delete(statement: str, parameters: dict[str, object]) -> int:
     with connection.cursor() as cursor:
-        cursor.execute(STATEMENT, parameters)  # type: ignore[arg-type]  # plain values
+        cursor.execute(statement, parameters)  # type: ignore[arg-type]  # plain values
         return int(cursor.rowcount)

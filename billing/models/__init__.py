@@ -1,23 +1,37 @@
-"""Prices, budget counters, reservations, usage events, roll-ups, ledger and credit lots."""
+"""Prices, budget counters, reservations, usage events, refusals, alerts, roll-ups, ledger and credit lots."""
 
+from billing.models.alerts import (
+    AlertSettings,
+    ChangedSpend,
+    Notification,
+    NotificationRead,
+    WalletWatch,
+)
 from billing.models.budgets import BillingAccount, Budget, Reservation
 from billing.models.ledger import CreditLot, LedgerAccount, LedgerTransfer
 from billing.models.prices import PriceVersion, ProviderCostVersion, RateCard
+from billing.models.refusals import RefusedRequest
 from billing.models.usage import Attempt, OutboxMessage, TokenCounts, UsageEvent, UsageRollup
 
 __all__ = [
+    "AlertSettings",
     "Attempt",
     "BillingAccount",
     "Budget",
+    "ChangedSpend",
     "CreditLot",
     "LedgerAccount",
     "LedgerTransfer",
+    "Notification",
+    "NotificationRead",
     "OutboxMessage",
     "PriceVersion",
     "ProviderCostVersion",
     "RateCard",
+    "RefusedRequest",
     "Reservation",
     "TokenCounts",
     "UsageEvent",
     "UsageRollup",
+    "WalletWatch",
 ]

@@ -1,5 +1,6 @@
 -- Take settled events from the outbox into the hourly sums, each exactly once: the outbox row is deleted in the same
--- statement. Keys learn here when they were last used. Returns how many were taken.
+-- statement. Keys learn here when they were last used, and the alerts which organizations to look at. Returns how many
+-- were taken.
 CREATE OR REPLACE FUNCTION billing_roll_up(at_most int) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE
     taken int;
@@ -32,6 +33,11 @@ BEGIN
             charge_nanousd = u.charge_nanousd + excluded.charge_nanousd,
             provider_cost_nanousd = u.provider_cost_nanousd + excluded.provider_cost_nanousd,
             duration_ms = u.duration_ms + excluded.duration_ms
+    ), changed AS (
+        -- An update of what is there already, so that a check under way cannot take the row before our sums are seen.
+        INSERT INTO billing_changedspend AS c (organization_id)
+        SELECT DISTINCT e.organization_id FROM event e WHERE e.charge_nanousd > 0 ORDER BY 1
+        ON CONFLICT (organization_id) DO UPDATE SET organization_id = c.organization_id
     ), called AS (
         SELECT k.id, e.last_at FROM apikeys_apikey k
         JOIN (SELECT key_id, max(occurred_at) AS last_at FROM event GROUP BY key_id) e ON e.key_id = k.id
