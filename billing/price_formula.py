@@ -1,7 +1,7 @@
 """Spells out how a price came about, line by line and exact to the pico-dollar; pure, for the page of a request."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from billing.pricing import PriceMissing, charge_nanousd, rates_for
@@ -82,7 +82,7 @@ def explain(usage: TokenUsage, *, price: Price, price_nanousd: int) -> Formula |
     """
     try:
         for tier in ("", *price.service_tiers):
-            if charge_nanousd(usage, price=price, service_tier=tier) == price_nanousd:
+            if charge_nanousd(replace(usage, service_tier=tier), price=price) == price_nanousd:
                 rates = rates_for(usage.input_tokens, price=price, service_tier=tier)
                 return Formula(tuple(_lines(usage, rates)), price_nanousd, tier)
     except PriceMissing:

@@ -5,6 +5,8 @@ Rates are micro-USD per million tokens, which is the same number as pico-USD per
 pico-USD and rounded once to nano-USD: half even for a charge, up for a bound.
 """
 
+from dataclasses import replace
+
 from billing.types import Price, Rates, TokenBound, TokenUsage
 from exerati.lib.money import div_half_even
 
@@ -19,15 +21,16 @@ class PriceMissing(Exception):
         self.rate = rate
 
 
-def charge_nanousd(usage: TokenUsage, *, price: Price, service_tier: str = "") -> int:
+def charge_nanousd(usage: TokenUsage, *, price: Price) -> int:
     """
     Return the charge for one call in nano-USD, rounded half even.
 
     Cached, audio and image tokens are taken out of the plain input (or output) they are counted in. A class
-    without a rate of its own costs the plain rate; a unit without a fee costs nothing beyond its tokens.
+    without a rate of its own costs the plain rate; a unit without a fee costs nothing beyond its tokens. A
+    service tier that the price does not name costs the base rates.
     Raises PriceMissing when tokens were used that have no rate at all.
     """
-    rates = rates_for(usage.input_tokens, price=price, service_tier=service_tier)
+    rates = rates_for(usage.input_tokens, price=price, service_tier=usage.service_tier)
     picousd = _input_picousd(usage, rates) + _output_picousd(usage, rates)
     return div_half_even(picousd, PICO_PER_NANO) + _fees_nanousd(usage, rates)
 
@@ -36,10 +39,17 @@ def upper_bound_nanousd(bound: TokenBound, *, price: Price) -> int:
     """
     Return the most that a call within the bound may cost, in nano-USD, rounded up.
 
-    It takes the dearest rate an input (output) token may get, over every tier the input bound can reach and
-    every service tier. Raises PriceMissing when the bound allows tokens that have no rate.
+    Each token gets the dearest rate it may get: of the classes it may belong to, over every tier the input
+    bound can reach and every service tier of the price (`asked` leaves those that were asked for).
+    Raises PriceMissing when the bound allows tokens that have no rate.
     """
     return max(_upper(bound, rates) for rates in _possible_rates(bound.input_tokens, price))
+
+
+def asked(price: Price, *, service_tier: str) -> Price:
+    """Return the price for a request of a service tier: its rates, and the base rates it may be served at."""
+    tiers = {name: tier for name, tier in price.service_tiers.items() if name == service_tier}
+    return replace(price, service_tiers=tiers) if tiers != price.service_tiers else price
 
 
 def rates_for(input_tokens: int, *, price: Price, service_tier: str = "") -> Rates:
@@ -110,35 +120,44 @@ def _possible_rates(input_tokens: int, price: Price) -> list[Rates]:
 
 
 def _upper(bound: TokenBound, rates: Rates) -> int:
-    picousd = bound.input_tokens * _dearest_input(
-        rates, bound
-    ) + bound.output_tokens * _dearest_output(rates, bound)
+    picousd = _most_picousd(
+        bound.input_tokens,
+        (
+            (bound.input_tokens, rates.cache_read_microusd_per_mtok),
+            (bound.cache_write_5m_tokens, rates.cache_write_5m_microusd_per_mtok),
+            (bound.cache_write_1h_tokens, rates.cache_write_1h_microusd_per_mtok),
+            (bound.audio_input_tokens, rates.audio_input_microusd_per_mtok),
+            (bound.image_input_tokens, rates.image_input_microusd_per_mtok),
+        ),
+        rates.input_microusd_per_mtok,
+        "input",
+    ) + _most_picousd(
+        bound.output_tokens,
+        (
+            (bound.output_tokens, rates.reasoning_microusd_per_mtok),
+            (bound.audio_output_tokens, rates.audio_output_microusd_per_mtok),
+            (bound.image_output_tokens, rates.image_output_microusd_per_mtok),
+        ),
+        rates.output_microusd_per_mtok,
+        "output",
+    )
     return -(-picousd // PICO_PER_NANO) + _fees_nanousd(bound, rates)
 
 
-def _dearest_input(rates: Rates, bound: TokenBound) -> int:
-    return _dearest(
-        "input" if bound.input_tokens else "",
-        rates.input_microusd_per_mtok,
-        rates.cache_read_microusd_per_mtok,
-        rates.cache_write_5m_microusd_per_mtok,
-        rates.cache_write_1h_microusd_per_mtok,
-        rates.audio_input_microusd_per_mtok,
-        rates.image_input_microusd_per_mtok,
+def _most_picousd(
+    total: int, parts: tuple[tuple[int | None, int | None], ...], plain_rate: int | None, name: str
+) -> int:
+    """Price the dearest classes first, each as far as it may go, and what remains at the plain rate."""
+    if not total:
+        return 0
+    if plain_rate is None:
+        raise PriceMissing(name)
+    dearer = sorted(
+        (
+            (rate, total if most is None else most)
+            for most, rate in parts
+            if rate is not None and rate > plain_rate
+        ),
+        reverse=True,
     )
-
-
-def _dearest_output(rates: Rates, bound: TokenBound) -> int:
-    return _dearest(
-        "output" if bound.output_tokens else "",
-        rates.output_microusd_per_mtok,
-        rates.reasoning_microusd_per_mtok,
-        rates.audio_output_microusd_per_mtok,
-        rates.image_output_microusd_per_mtok,
-    )
-
-
-def _dearest(needed: str, plain: int | None, *others: int | None) -> int:
-    if needed and plain is None:
-        raise PriceMissing(needed)
-    return max(rate for rate in (plain, 0, *others) if rate is not None)
+    return _split_picousd(total, tuple((most, rate) for rate, most in dearer), plain_rate, name)

@@ -14,7 +14,8 @@ Mode = Literal["live", "test"]
 class TokenUsage:
     """
     What one call used. Cached, audio and image input are inside `input_tokens`; reasoning, audio and image
-    output are inside `output_tokens`. All counts are 0 or more.
+    output are inside `output_tokens`. All counts are 0 or more. `service_tier` is the provider's own word for the
+    tier that served the call, empty for the ordinary one.
     """
 
     input_tokens: int = 0
@@ -32,11 +33,17 @@ class TokenUsage:
     characters: int = 0
     searches: int = 0
     calls: int = 0
+    service_tier: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenBound:
-    """The most a call may use: input tokens, output tokens in all (every choice, reasoning included), units."""
+    """
+    The most a call may use: input tokens, output tokens in all (every choice, reasoning included), units.
+
+    The classes say how many of the input (output) tokens may be of a class that has a rate of its own; None is
+    any number, up to all of them.
+    """
 
     input_tokens: int
     output_tokens: int = 0
@@ -45,6 +52,12 @@ class TokenBound:
     characters: int = 0
     searches: int = 0
     calls: int = 1
+    cache_write_5m_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
+    audio_input_tokens: int | None = None
+    image_input_tokens: int | None = None
+    audio_output_tokens: int | None = None
+    image_output_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +79,11 @@ class Rates:
     character_nanousd: int | None = None
     search_nanousd: int | None = None
     call_nanousd: int | None = None
+
+    def given(self) -> dict[str, int]:
+        """Return the rates that are priced, by name."""
+        pairs = ((name, getattr(self, name)) for name in RATE_NAMES)
+        return {name: rate for name, rate in pairs if rate is not None}
 
 
 RATE_NAMES = tuple(rate.name for rate in fields(Rates))

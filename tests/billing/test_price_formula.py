@@ -1,5 +1,7 @@
 """The formula of a request: its lines add up to the price that was charged."""
 
+from dataclasses import replace
+
 import pytest
 
 from billing import price_formula, pricing
@@ -26,7 +28,7 @@ PRICE = Price(
 
 
 def explained(usage, *, service_tier=""):
-    nanousd = pricing.charge_nanousd(usage, price=PRICE, service_tier=service_tier)
+    nanousd = pricing.charge_nanousd(replace(usage, service_tier=service_tier), price=PRICE)
     return nanousd, price_formula.explain(usage, price=PRICE, price_nanousd=nanousd)
 
 

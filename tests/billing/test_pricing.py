@@ -6,6 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from billing import pricing
 from billing.pricing import PriceMissing, charge_nanousd, rates_for, upper_bound_nanousd
 from billing.types import RATE_NAMES, Price, Rates, Tier, TokenBound, TokenUsage
 
@@ -104,7 +105,7 @@ def test_service_tier_has_rates_and_prompt_tiers_of_its_own():
     price = Price(1, PLAIN, service_tiers={"priority": fast})
 
     def cost(tokens: int, tier: str) -> int:
-        return charge_nanousd(TokenUsage(input_tokens=tokens), price=price, service_tier=tier)
+        return charge_nanousd(TokenUsage(input_tokens=tokens, service_tier=tier), price=price)
 
     assert [cost(100, tier) for tier in ("", "priority", "unheard of")] == [
         250_000,
@@ -188,6 +189,37 @@ def test_bound_takes_the_dearest_class_tier_and_service_tier():
     assert upper_bound_nanousd(TokenBound(0, 10), price=price) == 200_000
 
 
+def test_bound_gives_the_dearest_rate_only_to_as_many_tokens_as_may_be_of_the_class():
+    rates = replace(
+        PLAIN, audio_input_microusd_per_mtok=40_000_000, cache_write_1h_microusd_per_mtok=5_000_000
+    )
+    price = Price(1, rates)
+
+    def upper(**classes: int) -> int:
+        return upper_bound_nanousd(TokenBound(100, **classes), price=price)
+
+    assert upper() == 4_000_000
+    assert upper(audio_input_tokens=0) == 500_000
+    assert upper(audio_input_tokens=0, cache_write_1h_tokens=0) == 250_000
+    # 30 x $40/M + 50 x $5/M + 20 x $2.50/M
+    assert upper(audio_input_tokens=30, cache_write_1h_tokens=50) == 1_200_000 + 250_000 + 50_000
+    assert upper(audio_input_tokens=300, cache_write_1h_tokens=50) == 4_000_000
+
+
+def test_only_the_service_tier_that_was_asked_for_is_priced():
+    price = Price(1, PLAIN, service_tiers={"priority": Price(1, Rates(4_000_000, 20_000_000))})
+
+    plain, fast = (pricing.asked(price, service_tier=tier) for tier in ("", "priority"))
+
+    assert upper_bound_nanousd(TokenBound(100), price=plain) == 250_000
+    assert upper_bound_nanousd(TokenBound(100), price=fast) == 400_000
+    # What the provider says served is paid, but never a tier that nobody asked for.
+    usage = TokenUsage(input_tokens=100, service_tier="priority")
+    assert charge_nanousd(usage, price=plain) == 250_000
+    assert charge_nanousd(usage, price=fast) == 400_000
+    assert charge_nanousd(replace(usage, service_tier="default"), price=fast) == 250_000
+
+
 def test_rate_names_are_the_fields_of_rates():
     assert set(RATE_NAMES) == {rate.name for rate in fields(Rates)}
 
@@ -214,7 +246,9 @@ PRICES = st.builds(
         max_size=2,
     ),
 )
-BOUNDS = st.builds(TokenBound, *[COUNTS] * 2, *[st.integers(0, 50)] * 5)
+BOUNDS = st.builds(
+    TokenBound, *[COUNTS] * 2, *[st.integers(0, 50)] * 5, *[st.none() | COUNTS] * 6
+)
 INPUT_PARTS = (
     "cache_read_tokens",
     "cache_write_5m_tokens",
@@ -232,7 +266,9 @@ def usage_within(draw: st.DrawFn, bound: TokenBound) -> TokenUsage:
     used = {name: draw(st.integers(0, getattr(bound, name))) for name in UNITS}
     for total, parts in (("input_tokens", INPUT_PARTS), ("output_tokens", OUTPUT_PARTS)):
         used[total] = draw(st.integers(0, getattr(bound, total)))
-        used |= {part: draw(st.integers(0, used[total] + 5)) for part in parts}
+        for part in parts:
+            most = getattr(bound, part, None)
+            used[part] = draw(st.integers(0, used[total] + 5 if most is None else most))
     return TokenUsage(**used)
 
 
@@ -240,15 +276,20 @@ def usage_within(draw: st.DrawFn, bound: TokenBound) -> TokenUsage:
 def test_no_usage_within_the_bound_costs_more_than_the_bound(data, price, bound, tier):
     usage = data.draw(usage_within(bound))
 
-    cost = charge_nanousd(usage, price=price, service_tier=tier)
+    cost = charge_nanousd(replace(usage, service_tier=tier), price=price)
 
     assert 0 <= cost <= upper_bound_nanousd(bound, price=price)
+
+
+def _more(bound: int | None, more: int | None) -> int | None:
+    """None is any number, which is more than every other."""
+    return None if bound is None or more is None else bound + more
 
 
 @given(price=PRICES, bound=BOUNDS, more=BOUNDS)
 def test_larger_bound_never_costs_less(price, bound, more):
     larger = TokenBound(
-        *(getattr(bound, f.name) + getattr(more, f.name) for f in fields(TokenBound))
+        *(_more(getattr(bound, f.name), getattr(more, f.name)) for f in fields(TokenBound))
     )
 
     assert upper_bound_nanousd(larger, price=price) >= upper_bound_nanousd(bound, price=price)
