@@ -24,12 +24,89 @@ class Provider(models.Model):
         max_length=60, blank=True, help_text="Environment variable with our key."
     )
     quirks = ArrayField(models.CharField(max_length=60), default=list, blank=True)
-    max_connections = models.PositiveIntegerField(default=1000)
+    max_connections = models.PositiveIntegerField(
+        default=1000, help_text="Open calls at once, for each gateway process."
+    )
+    no_training = models.BooleanField(
+        default=False, help_text="By contract, it does not train on what it is sent."
+    )
+    zero_retention = models.BooleanField(
+        default=False, help_text="By contract, it keeps nothing of what it is sent."
+    )
     disabled_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     def __str__(self) -> str:
         return self.title
+
+
+class ProviderAccount(models.Model):
+    """
+    One more account of ours with a provider, used beside the one on the provider itself.
+
+    Calls are spread by weight over those that are not over their quota; quotas are shared out evenly over the
+    gateway processes.
+    """
+
+    provider = models.ForeignKey(Provider, on_delete=models.CASCADE, related_name="accounts")
+    name = models.SlugField(max_length=60)
+    base_url = models.CharField(
+        max_length=300, blank=True, help_text="Where it differs from the provider's."
+    )
+    sealed_credential = models.BinaryField(null=True, blank=True, editable=False)
+    credential_last4 = models.CharField(max_length=4, blank=True, editable=False)
+    weight = models.PositiveSmallIntegerField(default=1)
+    requests_per_minute = models.PositiveIntegerField(
+        null=True, blank=True, help_text="The account's quota; empty: none known."
+    )
+    disabled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["provider", "name"], name="one_account_each")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider} {self.name}"
+
+
+class AccountNotice(models.Model):
+    """An account of ours that a provider refuses, for staff to act on; one open notice for each reason."""
+
+    class Reason(models.TextChoices):
+        AUTH = "auth", "credential refused"
+        QUOTA = "quota", "out of credit or quota"
+
+    provider = models.ForeignKey(Provider, on_delete=models.CASCADE, related_name="notices")
+    account = models.CharField(max_length=60, blank=True)
+    reason = models.CharField(max_length=5, choices=Reason.choices)
+    message = models.CharField(max_length=300, blank=True)
+    count = models.PositiveIntegerField(default=1)
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    resolved_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["provider", "account", "reason"],
+                condition=models.Q(resolved_at=None),
+                name="one_open_notice",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider} {self.account}: {self.get_reason_display()}"
+
+
+class Strategy(models.TextChoices):
+    """How a model's routes are put in order; `gateway.strategies` says what each means."""
+
+    PRIORITY = "priority"
+    WEIGHTED = "weighted"
+    CHEAPEST = "cheapest"
+    FASTEST = "fastest"
+    STICKY = "sticky"
 
 
 class Model(models.Model):
@@ -60,6 +137,7 @@ class Model(models.Model):
     deprecated_on = models.DateField(null=True, blank=True)
     shutdown_on = models.DateField(null=True, blank=True)
     sources = models.JSONField(default=dict, blank=True)
+    strategy = models.CharField(max_length=8, choices=Strategy.choices, default=Strategy.PRIORITY)
     hidden_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -68,12 +146,22 @@ class Model(models.Model):
 
 
 class Route(models.Model):
-    """One way to serve a model: a provider and its name for the model; lower priority is tried first."""
+    """
+    One way to serve a model: a provider and its name for the model.
+
+    Lower priority is tried first; routes of the same priority share the calls by weight.
+    """
 
     model = models.ForeignKey(Model, on_delete=models.CASCADE, related_name="routes")
     provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="routes")
     upstream_model = models.CharField(max_length=200)
     priority = models.PositiveSmallIntegerField(default=0)
+    weight = models.PositiveSmallIntegerField(
+        default=1, help_text="Share among routes; 0: only when no other can serve."
+    )
+    region = models.SlugField(
+        max_length=30, blank=True, help_text="Where it computes, such as eu or us-east-1."
+    )
     disabled_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -85,3 +173,30 @@ class Route(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model} at {self.provider}"
+
+
+class IdempotentCall(models.Model):
+    """
+    A call made under an `Idempotency-Key`: who runs it, and its answer once it is there.
+
+    A row is made before the call is admitted, so that a second call under the same key cannot be. It is
+    deleted when the call cost nothing, and after it has expired.
+    """
+
+    key = models.ForeignKey("apikeys.ApiKey", on_delete=models.CASCADE, related_name="+")
+    name_hash = models.BinaryField(max_length=32)
+    body_hash = models.BinaryField(max_length=32)
+    request_id = models.UUIDField(unique=True)
+    status = models.PositiveSmallIntegerField(null=True)
+    headers = models.JSONField(default=list)
+    body = models.BinaryField(null=True)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)  # the pruning task's
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["key", "name_hash"], name="one_call_each_name")
+        ]
+
+    def __str__(self) -> str:
+        return str(self.request_id)
