@@ -63,7 +63,7 @@ class EmbeddingsCall:
 
 def parse_chat(body: dict[str, Any], *, limits: ChatLimits) -> ChatCall:
     """Return the checked call of POST /v1/chat/completions. Raises InvalidRequest."""
-    known, ignored = _checked(body, _CHAT_CHECKS)
+    known, ignored = checked_fields(body, _CHAT_CHECKS)
     for name in ("model", "messages"):
         if name not in known:
             missing(name)
@@ -91,7 +91,7 @@ def parse_chat(body: dict[str, Any], *, limits: ChatLimits) -> ChatCall:
 
 def parse_embeddings(body: dict[str, Any]) -> EmbeddingsCall:
     """Return the checked call of POST /v1/embeddings. Raises InvalidRequest."""
-    known, ignored = _checked(body, _EMBEDDINGS_CHECKS)
+    known, ignored = checked_fields(body, _EMBEDDINGS_CHECKS)
     for name in ("model", "input"):
         if name not in known:
             missing(name)
@@ -105,7 +105,7 @@ def parse_embeddings(body: dict[str, Any]) -> EmbeddingsCall:
     )
 
 
-def _checked(
+def checked_fields(
     body: dict[str, Any], checks: Mapping[str, Check]
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return the known fields that were given (null means not given) and the names of the others."""
