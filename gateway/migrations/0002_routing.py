@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('apikeys', '0002_key_disabled_reason'),
+        ('apikeys', '0001_initial'),
         ('gateway', '0001_initial'),
     ]
 
