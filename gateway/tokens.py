@@ -13,7 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from billing.types import TokenBound
-from gateway import vocabulary
+from gateway import media_bounds, vocabulary
+from gateway.media_bounds import MediaBound
 from gateway.serializers import ChatCall, EmbeddingsCall
 
 # Templates add a preamble (gpt-oss about 70 tokens, some Mistral models about 130), role marks to each message,
@@ -29,22 +30,18 @@ _PER_INPUT: Final = 8
 _TIGHT_MARGIN: Final = 32
 _TIGHT_FOR_TOOLS: Final = 256
 
-# The most tokens of one image. gpt-4o-mini: 2,833 + 8 tiles x 5,667; gpt-4o and 4.1: 85 + 8 x 170
-# (https://platform.openai.com/docs/guides/images-vision, read 2026-10). Elsewhere: Qwen-VL takes up to 16,384
-# patches, more than Claude (about 4,800), Gemini (2,240) and Mistral (about 9,200) by their own references.
-_IMAGE_TOKENS: Final = (("gpt-4o-mini", 48_169), ("gpt-4o", 1_445), ("gpt-4.1", 1_445))
-_IMAGE_TOKENS_MAX: Final = 16_384
-# Gemini counts 32 tokens a second of audio, the most of all; speech codecs need at least 500 bytes a second,
-# of which base64 makes 667 characters.
-_AUDIO_CHARACTERS_PER_TOKEN: Final = 20
-_MEDIA_MIN: Final = 64
-# A document becomes text and page images, however small it is: it may fill the context.
-_FILE_TOKENS: Final = 1_000_000
-
 _CONTEXT_MARGIN: Final = 128  # for the preamble that a template adds to the counted prompt
 # Asked for even where the prompt seems to fill the context: the provider decides.
 _OUTPUT_MIN: Final = 16
 _OUTPUT_DEFAULT: Final = 4_096  # where neither the model's maximum nor its context is known
+
+_SYSTEM_TEXTS: Final = (
+    ("tools", _FOR_TOOLS),
+    ("functions", _FOR_TOOLS),
+    ("response_format", _FOR_FORMAT),
+)
+_NO_MEDIA: Final = MediaBound()
+_MARK: Final = b'"cache_control"'
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -62,7 +59,8 @@ def chat_bound(
     `context_tokens` and `max_output_tokens` are the model's, None where unknown. The output bound holds only
     if the request is sent as `bounded_body` writes it.
     """
-    input_bytes = _input_bound(call)
+    prompt = _prompt_bound(call)
+    input_bytes = prompt.input_tokens
     limits = (call.max_output_tokens, key_max_output_tokens, max_output_tokens or context_tokens)
     wanted = min((limit for limit in limits if limit is not None), default=_OUTPUT_DEFAULT)
     if context_tokens is not None:
@@ -72,7 +70,7 @@ def chat_bound(
     if prediction is not None:
         # OpenAI refuses an output limit beside a prediction, and bills its rejected tokens as output.
         wanted = (max_output_tokens or context_tokens or wanted) + _json_bound(prediction)
-    return TokenBound(input_tokens=input_bytes, output_tokens=call.n * wanted)
+    return replace(prompt, input_tokens=input_bytes, output_tokens=call.n * wanted)
 
 
 def bounded_body(call: ChatCall, bound: TokenBound) -> dict[str, Any]:
@@ -117,8 +115,8 @@ def count_text(text: str, *, model: str) -> int:
 
 def count_chat(call: ChatCall, *, model: str) -> int:
     """Return about how many input tokens the call is, where its provider reported no usage."""
-    media = sum(_part_bound(part, model=call.model) for part in _media_parts(call.body["messages"]))
-    return _counted_input(call, model=model) + media
+    media = media_bounds.bound(_media_parts(call.body["messages"]), model=call.model)
+    return _counted_input(call, model=model) + media.tokens
 
 
 def count_inputs(call: EmbeddingsCall, *, model: str) -> int:
@@ -161,21 +159,46 @@ def _has_tools(call: ChatCall) -> bool:
     return "tools" in call.body or "functions" in call.body
 
 
-def _input_bound(call: ChatCall) -> int:
+def _prompt_bound(call: ChatCall) -> TokenBound:
+    """Return the bound of the prompt, before the model's context limits it; its output is 0."""
     body = call.body
     messages = body["messages"]
     total = _PER_CALL + _PER_MESSAGE * len(messages)
-    media = _media_parts(messages)
-    if media:
-        total += sum(_part_bound(part, model=call.model) for part in media)
+    parts = _media_parts(messages)
+    media = media_bounds.bound(parts, model=call.model) if parts else _NO_MEDIA
+    if parts:
         messages = [_without_media(message) for message in messages]
-    total += _json_bound(messages)
-    for name in ("tools", "functions"):
+    texts = [_encode(messages)]
+    for name, extra in _SYSTEM_TEXTS:
         if name in body:
-            total += _FOR_TOOLS + _json_bound(body[name])
-    if "response_format" in body:
-        total += _FOR_FORMAT + _json_bound(body["response_format"])
-    return total
+            total += extra
+            texts.append(_encode(body[name]))
+    marks = [mark for part in parts if (mark := part.get("cache_control"))]
+    written, for_an_hour = _cache_writes(call.model, texts, marks)
+    return TokenBound(
+        input_tokens=total + media.tokens + sum(_bytes_bound(text) for text in texts),
+        seconds=media.seconds,
+        cache_write_5m_tokens=None if written else 0,
+        cache_write_1h_tokens=None if for_an_hour else 0,
+        audio_input_tokens=media.audio_tokens,
+        image_input_tokens=media.image_tokens,
+        audio_output_tokens=0,
+        image_output_tokens=0,
+    )
+
+
+def _cache_writes(model: str, texts: list[bytes], marks: list[Any]) -> tuple[bool, bool]:
+    """
+    Return whether the prompt may be written to a cache, and whether for an hour.
+
+    Claude writes only what is marked, and for an hour only what says so
+    (https://platform.claude.com/docs/en/build-with-claude/prompt-caching, read 2026-11); others write unasked,
+    and have one life. A text that only speaks of marks makes the bound larger than need be, no more.
+    """
+    named = [*texts, _encode(marks)] if marks else texts
+    for_an_hour = any(b'"ttl"' in text for text in named)
+    unasked = not model.rpartition("/")[2].startswith("claude")
+    return unasked or bool(marks) or any(_MARK in text for text in texts), for_an_hour
 
 
 def _json_bound(value: object) -> int:
@@ -200,29 +223,18 @@ def _media_parts(messages: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         for message in messages
         if (content := message.get("content")).__class__ is list
         for part in content
-        if part.get("type") in _MEDIA
+        if part.get("type") in media_bounds.KINDS
     ]
-
-
-_MEDIA: Final = frozenset({"image_url", "input_audio", "file"})
 
 
 def _without_media(message: Mapping[str, Any]) -> Mapping[str, Any]:
     content = message.get("content")
     if content.__class__ is not list:
         return message
-    return {**message, "content": [part for part in content if part.get("type") not in _MEDIA]}
-
-
-def _part_bound(part: Mapping[str, Any], *, model: str) -> int:
-    if part["type"] == "file":
-        return _FILE_TOKENS
-    if part["type"] == "input_audio":
-        return _MEDIA_MIN + len(part["input_audio"]["data"]) // _AUDIO_CHARACTERS_PER_TOKEN
-    family = model.rpartition("/")[2]
-    return next(
-        (tokens for prefix, tokens in _IMAGE_TOKENS if family.startswith(prefix)), _IMAGE_TOKENS_MAX
-    )
+    return {
+        **message,
+        "content": [part for part in content if part.get("type") not in media_bounds.KINDS],
+    }
 
 
 def _counted_input(call: ChatCall, *, model: str) -> int:

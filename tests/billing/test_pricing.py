@@ -246,9 +246,7 @@ PRICES = st.builds(
         max_size=2,
     ),
 )
-BOUNDS = st.builds(
-    TokenBound, *[COUNTS] * 2, *[st.integers(0, 50)] * 5, *[st.none() | COUNTS] * 6
-)
+BOUNDS = st.builds(TokenBound, *[COUNTS] * 2, *[st.integers(0, 50)] * 5, *[st.none() | COUNTS] * 6)
 INPUT_PARTS = (
     "cache_read_tokens",
     "cache_write_5m_tokens",

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from billing.types import TokenBound
 from gateway import tokens, vocabulary
 from gateway.serializers import ChatLimits, parse_chat, parse_embeddings
 from gateway.wire_checks import InvalidRequest
@@ -136,9 +135,9 @@ def test_what_the_customer_asked_for_is_not_shrunk_while_it_fits_by_count():
 def test_a_prompt_that_fills_the_context_still_asks_for_some_tokens():
     call = chat(messages=[{"role": "user", "content": "word " * 5_000}])
 
-    assert bound(call, context=4_096, most=4_096) == TokenBound(
-        input_tokens=4_096, output_tokens=16
-    )
+    limited = bound(call, context=4_096, most=4_096)
+
+    assert (limited.input_tokens, limited.output_tokens) == (4_096, 16)
 
 
 def test_a_prediction_counts_as_output_too():
@@ -149,24 +148,45 @@ def test_a_prediction_counts_as_output_too():
 
 
 @pytest.mark.parametrize(
-    ("model", "part", "least", "most"),
+    ("model", "fields", "written", "for_an_hour"),
     [
-        ("gpt-4o-mini", {"type": "image_url", "image_url": {"url": "https://a/b"}}, 48_169, 49_000),
-        ("gpt-4o", {"type": "image_url", "image_url": {"url": "https://a/b"}}, 1_445, 2_000),
-        ("qwen-vl", {"type": "image_url", "image_url": {"url": "https://a/b"}}, 16_384, 17_000),
-        (
-            "m",
-            {"type": "input_audio", "input_audio": {"data": "A" * 40_000, "format": "mp3"}},
-            2_000,
-            3_000,
-        ),
-        ("m", {"type": "file", "file": {"file_data": "data:"}}, 1_000_000, 1_001_000),
+        ("gpt-5.6-sol", {}, None, 0),
+        ("claude-opus-5", {}, 0, 0),
+        ("claude-opus-5", {"cache_control": {"type": "ephemeral"}}, None, 0),
+        ("claude-opus-5", {"cache_control": {"type": "ephemeral", "ttl": "1h"}}, None, None),
     ],
 )
-def test_media_have_the_bound_of_their_kind_whatever_their_bytes(model, part, least, most):
-    call = chat(model=model, messages=[{"role": "user", "content": [part]}])
+@pytest.mark.parametrize("place", ["text", "image", "message", "tool"])
+def test_only_a_prompt_with_marks_is_written_to_claudes_cache(
+    model, fields, written, for_an_hour, place
+):
+    image = {"type": "image_url", "image_url": {"url": "https://a/b.png"}}
+    marked = {
+        name: fields if name == place else {} for name in ("text", "image", "message", "tool")
+    }
+    parts = [{"type": "text", "text": "Hi", **marked["text"]}, {**image, **marked["image"]}]
+    call = chat(
+        model=model,
+        messages=[{"role": "user", "content": parts, **marked["message"]}],
+        tools=[{"type": "function", "function": {"name": "f"}, **marked["tool"]}],
+    )
 
-    assert least <= bound(call).input_tokens <= most
+    found = bound(call)
+
+    assert (found.cache_write_5m_tokens, found.cache_write_1h_tokens) == (written, for_an_hour)
+
+
+def test_tokens_with_a_rate_of_their_own_are_bound_by_their_media():
+    image = {"type": "image_url", "image_url": {"url": "https://a/b.png", "detail": "low"}}
+
+    plain, seen = (
+        bound(chat(messages=[{"role": "user", "content": content}]))
+        for content in ("Hi", [{"type": "text", "text": "Hi"}, image, image])
+    )
+
+    assert (plain.image_input_tokens, plain.audio_input_tokens, plain.seconds) == (0, 0, 0)
+    assert (seen.image_input_tokens, seen.audio_input_tokens) == (170, 0)
+    assert plain.audio_output_tokens == 0
 
 
 def test_a_document_may_fill_the_context_but_not_more():
