@@ -173,9 +173,7 @@ def stop_server(home: Path, *, name: str) -> None:
     """Stop the server `name` of `home`, whoever started it; do nothing if it does not run."""
     server = recorded(home, name=name)
     if server is not None:
-        stop(server.process, signals=STOP_SIGNALS)
-        if child := _children.pop(server.pid, None):
-            child.wait()
+        _end(server.process)
     _clear_pid_file(home / name / "data")
 
 
@@ -189,8 +187,14 @@ def _clear_pid_file(data: Path) -> None:
     if pid_file.exists():
         pid = int(pid_file.read_text().split("\n", 1)[0] or 0)
         if str(data) in arguments(pid).split():
-            stop(identify(pid), signals=STOP_SIGNALS)
+            _end(identify(pid))
         pid_file.unlink(missing_ok=True)
+
+
+def _end(process: Process) -> None:
+    stop(process, signals=STOP_SIGNALS)
+    if child := _children.pop(process.pid, None):
+        child.wait()
 
 
 def recorded(home: Path, *, name: str) -> Server | None:

@@ -75,9 +75,10 @@ def run(
         )
         try:
             bring_up(supervisor, listener=listener, site_url=site_url)
+            # The greeting comes before the record: `up --detach` shows what was said until the record says ready.
+            each_round = when_ready()
             supervisor.changed = lambda: _record(supervisor, site_url=site_url, ready=True)
             supervisor.changed()
-            each_round = when_ready()
             while True:
                 supervisor.watch()
                 each_round()

@@ -52,7 +52,7 @@ class Checkout:
 
     def run(self, *arguments):
         process = self.start(*arguments)
-        printed = process.communicate(timeout=120)[0]
+        printed = process.communicate(timeout=600)[0]
         return process.returncode, printed
 
     def up(self, *arguments):

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
+import hypothesis
 import psycopg
 import pytest
 import redis
@@ -20,6 +21,12 @@ from django.db import connections
 from exerati.lib.database import conninfo
 
 pytest_plugins = ("tests.cast",)
+
+# A property holds or not; how long one example takes says only how busy the machine is.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 
 class NetworkUsed(Exception):

@@ -21,16 +21,16 @@ from exerati.lib import broadcast
 from tests.upstream import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
-READY_SECONDS = 30
-END_SECONDS = 10
+READY_SECONDS = 120
+END_SECONDS = 60
 
 # Quick enough for tests, and slow enough for a busy machine.
 SETTINGS: Mapping[str, Any] = {
     "KEEPALIVE_SECONDS": 0.5,
-    "UPSTREAM_IDLE_SECONDS": 2,
-    "UPSTREAM_FIRST_BYTE_SECONDS": 3,
-    "SLOW_READER_SECONDS": 2,
-    "BODY_SECONDS": 1,
+    "UPSTREAM_IDLE_SECONDS": 4,
+    "UPSTREAM_FIRST_BYTE_SECONDS": 6,
+    "SLOW_READER_SECONDS": 4,
+    "BODY_SECONDS": 3,
     "MAX_BODY_BYTES": 2**20,
     "GATEWAY_PROCESSES": 2,
 }
@@ -82,7 +82,7 @@ class Gateway:
         key: str = "",
         body: Any = None,
         headers: Mapping[str, str] | None = None,
-        seconds: float = 20,
+        seconds: float = 60,
     ) -> Answer:
         """Return the answer to one request; a body that is no bytes is sent as JSON."""
         sent = dict(headers or {})
@@ -108,9 +108,7 @@ class Gateway:
     def learn(self, model: str, *, key: str) -> None:
         """Return once the process knows a model that has just been stored."""
         broadcast.publish(broadcast.CATALOG_CHANGED, "")
-        wait_until(
-            lambda: self.request("GET", f"/v1/models/{model}", key=key).status == 200, seconds=10
-        )
+        wait_until(lambda: self.request("GET", f"/v1/models/{model}", key=key).status == 200)
 
     def kill(self) -> None:
         """End it as a power cut would."""

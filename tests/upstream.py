@@ -19,7 +19,8 @@ from aiohttp import web
 USAGE = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
 PIECES = ("Hel", "lo ", "wor", "ld")
 UPSTREAM_ID = "upstream-77"
-START_SECONDS = 10
+START_SECONDS = 60
+WAIT_SECONDS = 60.0  # long enough for a busy machine: who waits so long has found a fault
 
 
 @dataclass(slots=True)
@@ -113,7 +114,7 @@ class Upstream:
         """Return the calls for a model, in order."""
         return [call for call in self.calls if call.model == model]
 
-    def wait_for(self, model: str, *, seconds: float = 5.0) -> Received:
+    def wait_for(self, model: str, *, seconds: float = WAIT_SECONDS) -> Received:
         """Return the first call for a model once it is there."""
         wait_until(lambda: bool(self.calls_of(model)), seconds=seconds)
         return self.calls_of(model)[0]
@@ -202,7 +203,7 @@ class Upstream:
         return web.json_response({**body, **script.extra})
 
 
-def wait_until(condition: Any, *, seconds: float = 5.0) -> None:
+def wait_until(condition: Any, *, seconds: float = WAIT_SECONDS) -> None:
     """Return once the condition holds; raises TimeoutError after so many seconds."""
     until = time.monotonic() + seconds
     while not condition():
@@ -276,7 +277,7 @@ async def _moment(request: web.Request, script: Script, number: int) -> None:
         _abort(request)
     if script.stall_after == number:
         with suppress(TimeoutError):
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(600):
                 await asyncio.Event().wait()
     if script.piece_seconds:
         await asyncio.sleep(script.piece_seconds)

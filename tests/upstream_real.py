@@ -35,5 +35,5 @@ def metrics(server: ModelServer) -> dict[str, float]:
         server.base_url.removesuffix("/v1") + "/metrics",
         headers={"authorization": f"Bearer {API_KEY}"},
     )
-    with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310  as above
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310  as above
         return {name: float(value) for name, value in METRIC.findall(answer.read().decode())}

@@ -246,4 +246,4 @@ def test_process_is_known_by_id_and_start_time_together():
 
         child.kill()
 
-        assert wait_until_gone(known, seconds=5)  # though nobody has asked yet how it ended
+        assert wait_until_gone(known, seconds=60)  # though nobody has asked yet how it ended

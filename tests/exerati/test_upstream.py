@@ -38,7 +38,7 @@ def test_run_serves_both_models_until_told_to_stop():
         printed = "".join(iter(process.stdout.readline, "Ctrl-C stops both.\n"))
         statuses = [status_of(chat_port, "/health"), status_of(embeddings_port, "/v1/models")]
         process.send_signal(signal.SIGTERM)
-        code = process.wait(20)
+        code = process.wait(120)
 
     assert statuses == [200, 200]
     assert f"provider add smollm2 --base-url http://127.0.0.1:{chat_port}/v1" in printed
@@ -49,7 +49,7 @@ def test_run_serves_both_models_until_told_to_stop():
 
 def status_of(port, path):
     """Return the status of one page."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("GET", path)
         return connection.getresponse().status

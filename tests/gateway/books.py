@@ -4,11 +4,15 @@ from django.db import connection
 
 from accounts.models import Organization
 from billing.models import Attempt, Budget, LedgerTransfer, Reservation, UsageEvent
-from tests.upstream import wait_until
+from tests.upstream import WAIT_SECONDS, wait_until
 
 
 def settled(
-    organization: Organization, *, calls: int = 1, at_least: bool = False, seconds: float = 8.0
+    organization: Organization,
+    *,
+    calls: int = 1,
+    at_least: bool = False,
+    seconds: float = WAIT_SECONDS,
 ) -> list[UsageEvent]:
     """Return the events of so many calls (or more) once all are settled, having checked that the books balance."""
     wait_until(lambda: _all_closed(organization, calls), seconds=seconds)
@@ -18,7 +22,7 @@ def settled(
     return events
 
 
-def only(organization: Organization, *, seconds: float = 8.0) -> UsageEvent:
+def only(organization: Organization, *, seconds: float = WAIT_SECONDS) -> UsageEvent:
     """Return the event of the organization's one call."""
     [event] = settled(organization, seconds=seconds)
     return event

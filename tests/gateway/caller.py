@@ -27,7 +27,7 @@ class Caller:
             f"content-length: {len(data)}\r\n\r\n"
         )
         self.socket = socket.create_connection(
-            ("127.0.0.1", (gateway or shop.gateway).port), timeout=10
+            ("127.0.0.1", (gateway or shop.gateway).port), timeout=60
         )
         self.socket.sendall(head.encode() + data)
         self.read = b""

@@ -298,7 +298,7 @@ def test_call_that_is_still_open_is_running_and_then_done(shop):
     )
     assert running["held"] > 0
     caller.hang_up()
-    wait_until(lambda: about_call(shop, id).json["data"]["status"] == "done", seconds=8)
+    wait_until(lambda: about_call(shop, id).json["data"]["status"] == "done")
     assert about_call(shop, id).json["data"]["cancelled"] is True
 
 

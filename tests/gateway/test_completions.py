@@ -19,7 +19,7 @@ SHOWN = ServeAs(id="cmpl-1", model="m", created=1, include_usage=True)
 
 @pytest.fixture
 def client(shop):
-    with OpenAI(base_url=shop.gateway.base_url, api_key=shop.secret, timeout=20) as client:
+    with OpenAI(base_url=shop.gateway.base_url, api_key=shop.secret, timeout=60) as client:
         yield client
 
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-import time
+import timeit
 
 import pytest
 from hypothesis import given, settings
@@ -136,7 +136,7 @@ def test_random_bytes_are_read_or_refused_but_nothing_else(data):
 def test_a_large_body_costs_about_what_its_parsing_costs():
     body = json.dumps({"messages": [{"role": "user", "content": "x" * 200}] * 20_000}).encode()
 
-    started = time.perf_counter()
-    parse(body)
+    ours = min(timeit.repeat(lambda: parse(body), number=1))
+    plain = min(timeit.repeat(lambda: json.loads(body), number=1))
 
-    assert time.perf_counter() - started < 2
+    assert ours < 50 * plain

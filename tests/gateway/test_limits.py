@@ -1,6 +1,5 @@
 """Requests, tokens and open calls a key may have: exact over several processes, given back, and without Redis."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -59,18 +58,18 @@ def test_requests_over_the_limit_are_refused_and_told_when_to_come_again(shop):
 
 def test_requests_are_exact_over_two_processes(shop, second_gateway):
     second_gateway.learn(shop.model, key=shop.secret)
-    secret = shop.make_key(requests_per_minute=5)  # one more every 12 s
+    secret = shop.make_key(requests_per_minute=2)  # one more every 30 s
 
     answers = all_at_once([shop.gateway, second_gateway], secret, shop.model)
 
-    assert sorted(answer.status for answer in answers) == [200] * 5 + [429] * (CALLS - 5)
-    books.settled(shop.organization, calls=5)
+    assert sorted(answer.status for answer in answers) == [200] * 2 + [429] * (CALLS - 2)
+    books.settled(shop.organization, calls=2)
 
 
 def test_open_calls_are_exact_over_two_processes_and_free_again_at_once(shop, second_gateway):
     second_gateway.learn(shop.model, key=shop.secret)
     secret = shop.make_key(concurrency=7)
-    shop.script(pieces=["x "] * 300, piece_seconds=0.1)
+    shop.script(pieces=["x "] * 3000, piece_seconds=0.1)
 
     gateways = [shop.gateway, second_gateway]
     callers = [Caller(shop, gateway=gateways[n % 2], key=secret) for n in range(CALLS)]
@@ -92,17 +91,17 @@ def test_tokens_are_exact_over_two_processes(shop, second_gateway):
     fields = {"max_completion_tokens": 1000}
     first = shop.chat(**fields).headers
     bound = 1_000_000 - int(first["x-ratelimit-remaining-tokens"])
-    secret = shop.make_key(tokens_per_minute=5 * bound + bound // 2, concurrency=1000)
-    shop.script(pieces=["x "] * 300, piece_seconds=0.1)
+    secret = shop.make_key(tokens_per_minute=2 * bound + 1, concurrency=1000)  # one more after 30 s
+    shop.script(pieces=["x "] * 3000, piece_seconds=0.1)
 
     gateways = [shop.gateway, second_gateway]
     callers = [Caller(shop, gateway=gateways[n % 2], key=secret, **fields) for n in range(CALLS)]
     statuses = [caller.status for caller in callers]
 
-    assert sorted(statuses) == [200] * 5 + [429] * (CALLS - 5)
+    assert sorted(statuses) == [200] * 2 + [429] * (CALLS - 2)
     for caller in callers:
         caller.hang_up()
-    books.settled(shop.organization, calls=6)
+    books.settled(shop.organization, calls=3)
 
 
 def test_tokens_are_given_back_when_the_call_is_over(shop):
@@ -161,7 +160,7 @@ def test_refused_for_money_gives_back_place_and_tokens(shop):
 
 def test_client_that_hangs_up_leaves_its_place(shop):
     secret = shop.make_key(concurrency=1)
-    shop.script(delay_seconds=20)
+    shop.script(delay_seconds=600)
     caller = Caller(shop, key=secret)
     shop.upstream.wait_for(shop.model)
     assert shop.gateway.chat(secret, model=shop.model).error["code"] == "concurrency_limit_exceeded"
@@ -169,7 +168,7 @@ def test_client_that_hangs_up_leaves_its_place(shop):
     caller.hang_up()
 
     shop.script()
-    wait_until(lambda: shop.gateway.chat(secret, model=shop.model).status == 200, seconds=2)
+    wait_until(lambda: shop.gateway.chat(secret, model=shop.model).status == 200)
 
 
 @pytest.mark.slow
@@ -177,9 +176,9 @@ def test_places_of_a_killed_process_come_back_with_their_lease(
     shop, gateway_database_url, redis_url
 ):
     secret = shop.make_key(concurrency=2)
-    shop.script(pieces=["x "] * 300, piece_seconds=0.1)
+    shop.script(pieces=["x "] * 3000, piece_seconds=0.1)
     with gateway_server.running(
-        database_url=gateway_database_url, redis_url=redis_url, LEASE_SECONDS=2
+        database_url=gateway_database_url, redis_url=redis_url, LEASE_SECONDS=8
     ) as doomed:
         callers = [Caller(shop, gateway=doomed, key=secret) for _ in range(2)]
         assert [caller.status for caller in callers] == [200, 200]
@@ -189,23 +188,21 @@ def test_places_of_a_killed_process_come_back_with_their_lease(
         caller.hang_up()
     shop.script()
 
-    wait_until(lambda: shop.gateway.chat(secret, model=shop.model).status == 200, seconds=8)
+    wait_until(lambda: shop.gateway.chat(secret, model=shop.model).status == 200)
 
-    wait_until(lambda: not Reservation.objects.filter(state="open").exists(), seconds=15)
-    lost = [e for e in books.settled(shop.organization, calls=3, seconds=15) if e.outcome == "lost"]
+    wait_until(lambda: not Reservation.objects.filter(state="open").exists())
+    lost = [e for e in books.settled(shop.organization, calls=3) if e.outcome == "lost"]
     assert len(lost) == 2
 
 
 def test_without_redis_each_process_goes_on_with_its_share_and_money_is_exact(shop, lonely_gateway):
     lonely_gateway.learn(shop.model, key=shop.secret)
-    secret = shop.make_key(requests_per_minute=10)
+    secret = shop.make_key(requests_per_minute=4)  # a share of 2: one more every 30 s
 
-    started = time.monotonic()
     answers = all_at_once([lonely_gateway], secret, shop.model)
 
-    assert sorted(answer.status for answer in answers) == [200] * 5 + [429] * (CALLS - 5)
-    assert time.monotonic() - started < 10
-    events = books.settled(shop.organization, calls=5)
+    assert sorted(answer.status for answer in answers) == [200] * 2 + [429] * (CALLS - 2)
+    events = books.settled(shop.organization, calls=2)
     assert {event.charge_nanousd for event in events} == {2500}
 
 

@@ -87,8 +87,7 @@ def test_new_price_holds_for_the_next_call_without_a_restart(shop):
         output_microusd_per_mtok=1_000_000,
     )
 
-    wait_until(
-        lambda: listed(shop)[shop.model]["pricing"]["prompt"] == "0.000001", seconds=8
-    )  # by the look every 5 s: nobody told
+    # By the look every 5 s: nobody told.
+    wait_until(lambda: listed(shop)[shop.model]["pricing"]["prompt"] == "0.000001")
 
     assert shop.chat().headers["x-exerati-cost-usd"] == "0.000013"

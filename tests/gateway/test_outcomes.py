@@ -2,7 +2,6 @@
 
 import json
 import socket
-import time
 
 import pytest
 
@@ -322,12 +321,10 @@ def test_provider_that_stays_silent_is_given_up(shop, stream):
 
 def test_stream_that_goes_silent_is_cut_and_charged_as_far_as_it_came(shop):
     shop.script(pieces=["one "] * 10, stall_after=3)
-    started = time.monotonic()
 
     answer = shop.chat(stream=True)
 
     event = books.only(shop.organization)
-    assert time.monotonic() - started < 8
     assert b'"code":"provider_timeout"' in answer.body
     assert (event.outcome, event.basis, event.error_code) == ("failed", "counted", "idle_upstream")
     assert 3 <= event.output_tokens <= 4
@@ -339,7 +336,7 @@ def test_reader_that_stops_reading_is_cut_and_charged_for_what_it_got(shop):
     caller = Caller(shop)
     caller.read_until(b"one ")
 
-    event = books.only(shop.organization, seconds=15)
+    event = books.only(shop.organization)
 
     caller.hang_up()
     assert (event.outcome, event.error_code) == ("failed", "slow_reader")

@@ -36,14 +36,14 @@ class City(BaseModel):
 
 @pytest.fixture
 def client(shop):
-    with OpenAI(base_url=shop.gateway.base_url, api_key=shop.secret, timeout=20) as client:
+    with OpenAI(base_url=shop.gateway.base_url, api_key=shop.secret, timeout=60) as client:
         yield client
 
 
 @pytest.fixture
 def trying(shop):
     secret = shop.make_key(mode="test")
-    with OpenAI(base_url=shop.gateway.base_url, api_key=secret, timeout=20) as client:
+    with OpenAI(base_url=shop.gateway.base_url, api_key=secret, timeout=60) as client:
         yield client
 
 

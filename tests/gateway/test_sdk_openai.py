@@ -43,14 +43,14 @@ class City(BaseModel):
 
 @pytest.fixture
 def client(shop):
-    with OpenAI(base_url=shop.gateway.base_url, api_key=shop.secret, timeout=20) as client:
+    with OpenAI(base_url=shop.gateway.base_url, api_key=shop.secret, timeout=60) as client:
         yield client
 
 
 @pytest.fixture
 def trying(shop):
     secret = shop.make_key(mode="test")
-    with OpenAI(base_url=shop.gateway.base_url, api_key=secret, timeout=20) as client:
+    with OpenAI(base_url=shop.gateway.base_url, api_key=secret, timeout=60) as client:
         yield client
 
 
@@ -291,7 +291,7 @@ def test_out_of_money_is_a_429_that_the_client_does_not_retry(shop):
 
 
 def test_rate_limit_is_a_429_that_the_client_waits_out(shop):
-    secret = shop.make_key(requests_per_minute=60)  # one more each second
+    secret = shop.make_key(requests_per_minute=12)  # one more every 5 s
     times = []
     while (refused := shop.gateway.chat(secret, model=shop.model)).status == 200:
         continue
@@ -305,7 +305,7 @@ def test_rate_limit_is_a_429_that_the_client_waits_out(shop):
         answer = client.chat.completions.create(model=shop.model, messages=MESSAGES)
 
     assert refused.error["code"] == caught.value.code == "rate_limit_exceeded"
-    assert int(caught.value.response.headers["retry-after-ms"]) <= 1000
+    assert int(caught.value.response.headers["retry-after-ms"]) <= 5000
     assert answer.choices[0].message.content == "Hello world"
     assert len(times) <= 3
 

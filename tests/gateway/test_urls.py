@@ -36,7 +36,7 @@ ALL_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PURGE"
 REFUSED = [(p, m) for p in paths() for m in ALL_METHODS if m not in methods_of(p)]
 
 
-def raw(port: int, head: str, body: bytes = b"", *, seconds: float = 10) -> bytes:
+def raw(port: int, head: str, body: bytes = b"", *, seconds: float = 60) -> bytes:
     """Return all that the gateway says to bytes as they are."""
     with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
         connection.sendall(head.replace("\n", "\r\n").encode("latin-1") + body)

@@ -71,6 +71,11 @@ class Books:
         )
         return int(self.rows(statement, organization_id)[0][0])
 
+    def calls(self, organization_id: int) -> int:
+        """Return how many reservations there are, open or not."""
+        statement = "SELECT count(*) FROM billing_reservation WHERE organization_id = %s"
+        return int(self.rows(statement, organization_id)[0][0])
+
     def calls_with_progress(self, organization_id: int) -> int:
         """Return of how many open reservations some output is stored."""
         statement = """
@@ -86,7 +91,7 @@ class Books:
         )
         return self.rows(statement, organization_id)
 
-    def wait_until_closed(self, organization_id: int, *, seconds: float) -> float:
+    def wait_until_closed(self, organization_id: int, *, seconds: float = 120) -> float:
         """Return after how many seconds no reservation was open any more; fails when it takes longer."""
         started = time.monotonic()
         while open_calls := self.open_calls(organization_id):

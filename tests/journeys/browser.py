@@ -22,7 +22,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-SECONDS = 15
+SECONDS = 60
 CODE = re.compile(r"^(\d{6})$", re.MULTILINE)
 
 

@@ -11,14 +11,14 @@ from openai import OpenAI
 from tests.checkout import copied
 from tests.journeys import browser
 from tests.journeys.browser import Visitor
+from tests.upstream import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 PASSWORD = "correct horse battery staple"
 SECRET = re.compile(r"sk-exr-live-\w{49}")
-REVOKED_WITHIN_SECONDS = 1.0
-LOGGED_WITHIN_SECONDS = 10  # an answer waits 250 ms for its settlement, then goes out before it
-GRANTED_WITHIN_SECONDS = 30  # a worker that has just been started takes its time
+LOGGED_WITHIN_SECONDS = 60  # an answer waits 250 ms for its settlement, then goes out before it
+GRANTED_WITHIN_SECONDS = 120  # a worker that has just been started takes its time
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +102,17 @@ def call(visitor, secret):
         return raw.parse(), raw.headers["x-request-id"]
 
 
+def refusals(visitor, secret, *, calls):
+    """Call with a new connection each time, so that both processes are asked; return the codes of the refusals."""
+    codes = []
+    for _ in range(calls):
+        try:
+            call(visitor, secret)
+        except openai.AuthenticationError as refused:
+            codes.append(refused.code)
+    return codes
+
+
 def test_stranger_signs_up_calls_with_a_live_key_sees_the_call_and_revokes_the_key(meet):
     alice = meet()
     page = alice.page
@@ -139,11 +150,7 @@ def test_stranger_signs_up_calls_with_a_live_key_sees_the_call_and_revokes_the_k
     page.get_by_role("link", name="Revoke").click()
     page.get_by_role("button", name="Revoke key").click()
     page.get_by_text("first key is revoked.").wait_for()
-    time.sleep(REVOKED_WITHIN_SECONDS)
-    for _ in range(10):  # a new connection each time, so that both processes are asked
-        with pytest.raises(openai.AuthenticationError) as refused:
-            call(alice, secret)
-        assert refused.value.code == "key_revoked"
+    wait_until(lambda: refusals(alice, secret, calls=10) == ["key_revoked"] * 10)
 
 
 def test_sign_up_and_a_key_need_no_mouse(meet):

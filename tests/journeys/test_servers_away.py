@@ -11,11 +11,11 @@ import pytest
 import redis
 
 from tests.journeys.private_site import private_site
+from tests.upstream import wait_until
 
 logger = logging.getLogger(__name__)
 
 AWAY_SECONDS = 4
-UNTIL_CLOSED_SECONDS = 30
 MODEL = "sandbox/slow"
 
 
@@ -79,12 +79,16 @@ def test_without_postgresql_new_calls_are_told_to_wait_and_running_streams_go_on
                 for server in servers
                 for tokens in [15] * 10 + [50] * 10
             ]
-            await asyncio.sleep(1.5)
+            await asyncio.to_thread(wait_until, all_are_admitted)
             await asyncio.to_thread(site.stop, "postgres")
             refusals = await call_while_away(session, servers)
             await asyncio.to_thread(site.start_postgres)
             back_after = await wait_for_service(session, servers)
         return [stream.result() for stream in streams], refusals, back_after
+
+    def all_are_admitted():
+        with site.books() as books:
+            return books.calls(books.organization(acme)) == 40
 
     async def call_while_away(session, servers):
         refusals: Counter[tuple[int, str, bool]] = Counter()
@@ -104,7 +108,7 @@ def test_without_postgresql_new_calls_are_told_to_wait_and_running_streams_go_on
         for server in servers:
             status = 0
             while status != 200:
-                assert time.monotonic() - started < 10, status
+                assert time.monotonic() - started < 60, status
                 async with chat(session, server, never_seen, delay_ms=0, tokens=1) as response:
                     status = response.status
                 assert status in (200, 503)
@@ -114,7 +118,7 @@ def test_without_postgresql_new_calls_are_told_to_wait_and_running_streams_go_on
         whole, refusals, back_after = asyncio.run(take_postgres_away(servers))
         with site.books() as books:
             organization = books.organization(acme)
-            closed_after = books.wait_until_closed(organization, seconds=UNTIL_CLOSED_SECONDS)
+            closed_after = books.wait_until_closed(organization)
             spent = books.check(organization)
             bases = Counter(event.basis for event in books.events(organization))
 
@@ -170,7 +174,7 @@ def test_valkey_wiped_and_stopped_under_load_costs_no_call_and_no_cent(site, acm
         statuses = asyncio.run(shake_valkey(servers))
         with site.books() as books:
             organization = books.organization(acme)
-            books.wait_until_closed(organization, seconds=UNTIL_CLOSED_SECONDS)
+            books.wait_until_closed(organization)
             spent = books.check(organization)
             charges = {event.charge_nanousd for event in books.events(organization)}
 
