@@ -23,6 +23,7 @@ ERROR_WORDS = {
     "bad_answer": "The provider's answer was unreadable.",
     "client_left": "The client closed the connection before the answer was complete.",
     "key_inactive": "The key was revoked, disabled or expired while the call was running.",
+    "deadline": "The call took longer than its deadline.",
     "slow_reader": "The client stopped reading, so the answer was stopped.",
     "idle_upstream": "The provider stopped sending.",
     "lease_lost": "The reservation could not be renewed, so the call was stopped.",

@@ -2,27 +2,29 @@
 Read models of the request log: pages by keyset, one request in full, recent errors and latency.
 
 Every function takes the organization and sees nothing outside it. Only admitted calls are here: what was
-refused before a reservation has no usage event.
+refused before a reservation has no usage event and is in `billing.refusal_log`, which also joins the two.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Literal, TypeVar
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 
 from accounts.models import Organization
+from billing.basis import BASIS_WORDS
 from billing.models import Attempt, Reservation, UsageEvent
 from exerati.lib import ids
 
 PAGE_ROWS = 50
 RECENT_ROWS = 10_000  # how far back errors and latency look: an index scan of bounded length
+REFUSED = "refused"  # the outcome, and the status to filter by, of what has no event
 ID_PREFIXES = ("req_", "chatcmpl-", "cmpl-", "resp_", "msg_", "embd-")
-STATUSES = ("ok", "error", "4xx", "5xx")
 Direction = Literal["older", "newer"]
+Row = TypeVar("Row", bound=Model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,11 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class LogRow:
-    """One request as the table shows it."""
+    """
+    One request as the table shows it.
+
+    Of a refused one nothing was used and nothing charged; `count` is how many it stands for.
+    """
 
     id: str
     occurred_at: datetime
@@ -65,17 +71,30 @@ class LogRow:
     outcome_label: str
     error_code: str
     streamed: bool
-    input_tokens: int
-    output_tokens: int
-    price_nanousd: int
-    charge_nanousd: int
-    first_token_ms: int | None
-    duration_ms: int | None
+    basis: str = ""
+    basis_label: str = ""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    price_nanousd: int = 0
+    charge_nanousd: int = 0
+    first_token_ms: int | None = None
+    duration_ms: int | None = None
+    count: int = 1
+
+    @property
+    def is_refused(self) -> bool:
+        """Say whether the request was refused before anything was reserved."""
+        return self.outcome == REFUSED
 
     @property
     def is_test(self) -> bool:
         """Say whether a test key made it, so that nothing was charged."""
         return self.mode == "test"
+
+    @property
+    def basis_words(self) -> str:
+        """Return why the charge rests on what it rests on."""
+        return BASIS_WORDS.get(self.basis, "")
 
     @property
     def note(self) -> str:
@@ -137,8 +156,11 @@ def parse_id(text: str) -> UUID | None:
 
 def cursor_text(occurred_at: datetime, request_id: UUID) -> str:
     """Return a cursor for an address: microseconds since 1970 and the id."""
-    micros = (occurred_at - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1)
-    return f"{micros}-{ids.encode(request_id)}"
+    return f"{_micros(occurred_at)}-{ids.encode(request_id)}"
+
+
+def _micros(moment: datetime) -> int:
+    return (moment - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1)
 
 
 def parse_cursor(text: str, *, direction: Direction) -> Cursor | None:
@@ -154,22 +176,39 @@ def parse_cursor(text: str, *, direction: Direction) -> Cursor | None:
 def page(
     organization: Organization, *, filters: LogFilters, cursor: Cursor | None = None
 ) -> LogPage:
-    """Return one page of the log; runs one query, whatever the depth."""
+    """Return one page of admitted calls; runs one query, whatever the depth."""
+    return page_of(rows(organization, filters=filters, cursor=cursor), cursor=cursor)
+
+
+def rows(
+    organization: Organization, *, filters: LogFilters, cursor: Cursor | None = None
+) -> list[LogRow]:
+    """Return the admitted calls next to a place, nearest first: one more than a page, if there are. One query."""
     found = _filtered(organization, filters).select_related("key")
-    newer = cursor is not None and cursor.direction == "newer"
+    return [_log_row(event) for event in next_to(cursor, found)]
+
+
+def next_to(cursor: Cursor | None, found: QuerySet[Row]) -> QuerySet[Row]:
+    """Return the rows beyond a place, nearest first, one more than a page; they have `occurred_at`, `request_id`."""
     if cursor is not None:
         found = found.filter(_beyond(cursor))
+    newer = cursor is not None and cursor.direction == "newer"
     order = ("occurred_at", "request_id") if newer else ("-occurred_at", "-request_id")
-    events = list(found.order_by(*order)[: PAGE_ROWS + 1])
-    more, events = len(events) > PAGE_ROWS, events[:PAGE_ROWS]
+    return found.order_by(*order)[: PAGE_ROWS + 1]
+
+
+def page_of(found: Sequence[LogRow], *, cursor: Cursor | None) -> LogPage:
+    """Return the page that rows in the order of `rows` make."""
+    newer = cursor is not None and cursor.direction == "newer"
+    more, kept = len(found) > PAGE_ROWS, list(found[:PAGE_ROWS])
     if newer:
-        events.reverse()
-    if not events:
+        kept.reverse()
+    if not kept:
         return LogPage(())
     return LogPage(
-        rows=tuple(_log_row(event) for event in events),
-        newer=_at(events[0]) if (more if newer else cursor is not None) else "",
-        older=_at(events[-1]) if (newer or more) else "",
+        rows=tuple(kept),
+        newer=_at(kept[0]) if (more if newer else cursor is not None) else "",
+        older=_at(kept[-1]) if (newer or more) else "",
     )
 
 
@@ -185,11 +224,11 @@ def _filtered(organization: Organization, filters: LogFilters) -> QuerySet[Usage
         "occurred_at__gte": filters.since,
         "occurred_at__lt": filters.until,
     }
-    rows = UsageEvent.objects.filter(organization=organization)
-    return rows.filter(_status(filters.status), **{k: v for k, v in given.items() if v})
+    events = UsageEvent.objects.filter(organization=organization)
+    return events.filter(status(filters.status), **{k: v for k, v in given.items() if v})
 
 
-def _status(wanted: str) -> Q:
+def status(wanted: str) -> Q:
     """Return the condition for `ok`, `error`, `4xx`, `5xx` or an exact status; all for anything else."""
     if wanted.isdecimal() and len(wanted) == 3:
         return Q(status=int(wanted))
@@ -210,8 +249,8 @@ def _beyond(cursor: Cursor) -> Q:
     return edge & (Q(occurred_at__gt=cursor.occurred_at) | Q(request_id__gt=cursor.request_id))
 
 
-def _at(event: UsageEvent) -> str:
-    return cursor_text(event.occurred_at, event.request_id)
+def _at(row: LogRow) -> str:
+    return f"{_micros(row.occurred_at)}-{row.id.removeprefix('req_')}"
 
 
 def _log_row(event: UsageEvent) -> LogRow:
@@ -227,6 +266,8 @@ def _log_row(event: UsageEvent) -> LogRow:
         outcome_label=str(event.get_outcome_display()).capitalize(),
         error_code=event.error_code,
         streamed=event.streamed,
+        basis=event.basis,
+        basis_label=str(event.get_basis_display()),
         input_tokens=event.input_tokens,
         output_tokens=event.output_tokens,
         price_nanousd=event.price_nanousd,

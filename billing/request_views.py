@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from uuid import UUID
 
 from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
@@ -11,15 +12,25 @@ from django.views.decorators.http import require_safe
 
 from accounts.middleware import OrganizationRequest
 from accounts.permissions import Action, organization_page
-from billing import page_query, page_words, periods, price_book, price_formula, reports, request_log
-from billing.models import Attempt, UsageEvent
-from billing.request_log import LogFilters
+from billing import (
+    page_query,
+    page_words,
+    periods,
+    price_book,
+    price_formula,
+    refusal_log,
+    refusal_words,
+    reports,
+    request_log,
+)
+from billing.basis import BASIS_WORDS
+from billing.models import Attempt, RefusedRequest, UsageEvent
+from billing.request_log import REFUSED, LogFilters
 from exerati import formats
 from exerati.charts import Chart
 from exerati.small_charts import Phase, waterfall
 
 Outcome = UsageEvent.Outcome
-Basis = UsageEvent.Basis
 
 OUTCOME_WORDS = {
     Outcome.FINISHED: "The provider answered to the end.",
@@ -28,19 +39,13 @@ OUTCOME_WORDS = {
     Outcome.EMPTY: "The answer held nothing.",
     Outcome.LOST: "The process that served the call ended; its lease was settled at the last known progress.",
 }
-BASIS_WORDS = {
-    Basis.REPORTED: "The token counts are the provider's own.",
-    Basis.COUNTED: "The provider reported no usage, so Exerati counted the tokens that were delivered.",
-    Basis.ESTIMATED: "The exact usage was lost in a fault; this is the last progress known, never more than the amount "
-    "reserved.",
-    Basis.WAIVED: "Nothing is charged: the call ended in an error, was empty, or was never sent.",
-}
 STATUS_CHOICES = (
     ("", "Any status"),
     ("ok", "Successful"),
     ("error", "All errors"),
     ("4xx", "4xx"),
     ("5xx", "5xx"),
+    (REFUSED, "Refused"),
 )
 MODE_CHOICES = (("", "Live and test"), ("live", "Live"), ("test", "Test"))
 EXAMPLE_MODEL = "gpt-4"
@@ -58,12 +63,14 @@ def request_list(request: OrganizationRequest) -> HttpResponse:
     """Show a page of the log; a search for one of our ids leads straight to its request."""
     organization, query = request.organization, request.GET
     searched = request_log.parse_id(query.get("q", ""))
-    if searched is not None and request_log.find(organization, searched) is not None:
+    if searched is not None and (
+        request_log.find(organization, searched) or refusal_log.find(organization, searched)
+    ):
         found_id = request_log.public_id(searched)
         return redirect("dashboard:request", slug=organization.slug, public_id=found_id)
     zone = page_query.zone(request)
     filters = _filters(request)
-    page = request_log.page(organization, filters=filters, cursor=_cursor(query))
+    page = refusal_log.page(organization, filters=filters, cursor=_cursor(query))
     scope = page_query.scope(organization)
     context = {
         "page": page,
@@ -101,7 +108,7 @@ def request_detail(request: OrganizationRequest, *, public_id: str) -> HttpRespo
     request_id = request_log.parse_id(public_id)
     event = request_log.find(request.organization, request_id) if request_id else None
     if event is None:
-        raise Http404
+        return _refused(request, request_id=request_id)
     tries = request_log.attempts(event)
     usage = price_formula.usage_of(request_log.token_counts(event), event.usage_details)
     price = price_book.price_of(event.price_version)
@@ -115,7 +122,7 @@ def request_detail(request: OrganizationRequest, *, public_id: str) -> HttpRespo
         "details": [(name.replace("_", " "), count) for name, count in event.usage_details.items()],
         "formula": formula,
         "outcome_words": OUTCOME_WORDS[Outcome(event.outcome)],
-        "basis_words": BASIS_WORDS[Basis(event.basis)],
+        "basis_words": BASIS_WORDS[event.basis],
         "is_test": event.mode == "test",
         **page_words.request_words(event, formula=formula),
         "requests_url": reverse("dashboard:requests", args=[request.organization.slug]),
@@ -123,6 +130,37 @@ def request_detail(request: OrganizationRequest, *, public_id: str) -> HttpRespo
     }
     with timezone.override(page_query.zone(request)):
         return render(request, "billing/request.html", context)
+
+
+def _refused(request: OrganizationRequest, *, request_id: UUID | None) -> HttpResponse:
+    """Show why a request was refused, how full the limit was, and where to change it; raises Http404."""
+    refusal = refusal_log.find(request.organization, request_id) if request_id else None
+    if refusal is None:
+        raise Http404
+    change_label, change_url = _change(refusal, slug=request.organization.slug)
+    context = {
+        "refusal": refusal,
+        "id": request_log.public_id(refusal.request_id),
+        "heading": refusal.model or "Refused request",
+        "endpoint": f"/v1/{refusal.endpoint.replace('.', '/')}",
+        "limit": refusal_words.limit(refusal),
+        "level": refusal_words.level(refusal),
+        "change_label": change_label,
+        "change_url": change_url,
+        "docs_url": reverse("docs_page", args=["budgets" if refusal.limit_kind else "errors"]),
+        "requests_url": reverse("dashboard:requests", args=[request.organization.slug]),
+        "nav_active": "requests",
+    }
+    with timezone.override(page_query.zone(request)):
+        return render(request, "billing/refused.html", context)
+
+
+def _change(refusal: RefusedRequest, *, slug: str) -> tuple[str, str]:
+    """Return what to press to change what refused, and where that is."""
+    if refusal.scope in ("wallet", "organization", "project"):
+        return "See credit and budgets", reverse("dashboard:overview", args=[slug])
+    label = "Change the key's limits" if refusal.limit_kind else "Open the key"
+    return label, reverse("dashboard:key", args=[slug, refusal.key.public_id])
 
 
 def _page_note(page: request_log.LogPage, *, is_first: bool) -> str:

@@ -1,4 +1,4 @@
-"""Charts of one line or one row: sparkline, meter, and the waterfall of a request; pure."""
+"""Charts of one line or one row: sparkline, meter, room in a budget, and the waterfall of a request; pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -91,6 +91,23 @@ def meter(used: int, *, limit: int, label: str) -> str:
     bars = rect(0, 0, WIDTH, 6) + rect(0, 0, filled, 6)
     attributes = {"role": "img", "aria-label": label}
     return stretched_svg(f"meter{tone}", width=WIDTH, height=6, inner=bars, attributes=attributes)
+
+
+def room_bar(*, used: int, held: int, needed: int, limit: int, label: str) -> str:
+    """
+    Return a bar of what is used, held and wanted on top, with a mark where the limit is.
+
+    It is as long as the limit, or as all three together where they pass it.
+    """
+    whole = max(limit, used + held + needed, 1)
+    at, parts = 0.0, rect(0, 0, WIDTH, 12)
+    for amount, css_class in ((used, "room-used"), (held, "room-held"), (needed, "room-needed")):
+        width = max(0, amount) * WIDTH / whole
+        parts += rect(at, 0, width, 12, css_class)
+        at += width
+    parts += rect(min(limit * WIDTH / whole, WIDTH - 3), 0, 3, 12, "room-limit")
+    attributes = {"role": "img", "aria-label": label}
+    return stretched_svg("room", width=WIDTH, height=12, inner=parts, attributes=attributes)
 
 
 def _phase_row(phase: Phase, total: int) -> str:

@@ -18,7 +18,7 @@ from django.http import HttpRequest, HttpResponseBase, QueryDict
 from django.urls import Resolver404, ResolverMatch, get_resolver
 
 from exerati.lib import ids
-from gateway import errors
+from gateway import errors, refusal_record
 from gateway.api.base import Relayed
 from gateway.api_urls import NOT_SUPPORTED
 from gateway.context import CORS_HEADERS, CallContext, Message, Receive, Send
@@ -220,7 +220,10 @@ async def _send_error(
     )
     body = (context and context.error_body) or errors.body
     answer = msgspec.json.encode(body(known, request_id=shown_id))
-    await _send_whole(send, known.status, headers, answer)
+    try:
+        await _send_whole(send, known.status, headers, answer)
+    finally:
+        refusal_record.note(context, known, error)
 
 
 async def _send_whole(

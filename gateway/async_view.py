@@ -37,8 +37,9 @@ class AsyncAPIView(APIView):
         self.request = request
         context: CallContext = request.call_context
         context.error_body = self.error_body
+        context.endpoint, context.path = self.endpoint, request.path
         if not self.is_public:
-            self.key = await self.authenticate(context)
+            self.key = context.key = await self.authenticate(context)
             if self.endpoint and not self.key.allows_endpoint(self.endpoint):
                 raise endpoint_not_allowed(request.path)
         method = request.method.lower()

@@ -16,7 +16,7 @@ _OWNERS: Final = {
 
 def sentences(error: BudgetExceeded) -> str:
     """Return whose money it is, the cap and its counters, and what to do."""
-    return " ".join((_state(error), _advice(error)))
+    return " ".join((_state(error), advice(error)))
 
 
 def details(error: BudgetExceeded) -> dict[str, Any]:
@@ -53,18 +53,19 @@ def _state(error: BudgetExceeded) -> str:
     )
 
 
-def _advice(error: BudgetExceeded) -> str:
+def advice(error: BudgetExceeded) -> str:
+    """Return what helps: fewer tokens, waiting, or more money."""
     refusal = error.refusal
-    advice = []
+    words = []
     if error.affordable_tokens:
-        advice.append(f"It fits with max_completion_tokens of at most {error.affordable_tokens:,}.")
+        words.append(f"It fits with max_completion_tokens of at most {error.affordable_tokens:,}.")
     if refusal.posted_nanousd + refusal.needed_nanousd <= refusal.cap_nanousd:
-        advice.append("It fits again when calls in progress have ended.")
+        words.append("It fits again when calls in progress have ended.")
     if refusal.frees_at is not None:
-        advice.append(f"The budget renews at {refusal.frees_at:%Y-%m-%d %H:%M} UTC.")
+        words.append(f"The budget renews at {refusal.frees_at:%Y-%m-%d %H:%M} UTC.")
     what = (
         "Add credit in the dashboard."
         if refusal.scope == "wallet"
         else "Its owner can raise the budget."
     )
-    return " ".join((*advice, what))
+    return " ".join((*words, what))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from apikeys.snapshots import KeySnapshot
 from gateway.engine import Engine
 from gateway.open_call import OpenCall
 
@@ -26,7 +27,8 @@ class CallContext:
     """
     One HTTP request: its id (ours, minted here), raw headers and body, and the engine of this process.
 
-    `response_headers` are added to whatever is answered, errors included.
+    `response_headers` are added to whatever is answered, errors included. `key`, `endpoint` and `model` are known as
+    far as the request has come; `admitted` says that the call has a reservation, and so an event of its own.
     """
 
     engine: Engine
@@ -39,6 +41,11 @@ class CallContext:
     send: Send
     client_request_id: str = ""
     public_id: str = ""
+    path: str = ""
+    key: KeySnapshot | None = None
+    endpoint: str = ""
+    model: str = ""
+    admitted: bool = False
     error_body: "ErrorBody | None" = (
         None  # of an endpoint whose errors have another envelope than OpenAI's
     )

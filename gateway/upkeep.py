@@ -40,6 +40,7 @@ class Upkeep:
             (settings.KEY_SNAPSHOT_SECONDS, self._engine.keys.refresh),
             (settings.CATALOG_SNAPSHOT_SECONDS, self._engine.refresh_catalog),
             (TICK_SECONDS, self._watch_streams),
+            (TICK_SECONDS, self._engine.refusals.flush),
         )
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(_every(seconds, work)) for seconds, work in rounds]

@@ -13,7 +13,13 @@ from apikeys import services as key_services
 from apikeys.models import ApiKey
 from apikeys.services import CreatedKey, KeyRules
 from billing import wallet
-from billing.models import CreditLot, PriceVersion, ProviderCostVersion, UsageEvent
+from billing.models import (
+    CreditLot,
+    PriceVersion,
+    ProviderCostVersion,
+    RefusedRequest,
+    UsageEvent,
+)
 from exerati.lib import ids, money
 from gateway.models import Model, Provider, Route
 
@@ -150,3 +156,23 @@ def make_usage_event(
         **fields,
     }
     return UsageEvent.objects.create(**values)
+
+
+def make_refusal(key: ApiKey, **fields: Any) -> RefusedRequest:
+    """Store a request of a key that was refused, by default as invalid."""
+    values = {
+        "request_id": ids.new_uuid(),
+        "occurred_at": timezone.now(),
+        "organization": key.organization,
+        "project": key.project,
+        "key": key,
+        "mode": key.mode,
+        "endpoint": "chat.completions",
+        "model": "sandbox/echo",
+        "status": 400,
+        "code": "invalid_value",
+        "message": "A field has a value that means nothing.",
+        "advice": "Correct the field in param.",
+        **fields,
+    }
+    return RefusedRequest.objects.create(**values)

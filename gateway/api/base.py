@@ -48,6 +48,7 @@ class MeteredView(AsyncAPIView):
         except RateLimited as error:
             context.response_headers += rate_headers(error.slot, error.allowance)
             raise
+        context.admitted = True
         context.response_headers += rate_headers(call.slot, call.allowance)
         context.watch_client(call)
         return call
@@ -75,7 +76,10 @@ def parse_body(context: CallContext) -> dict[str, Any]:
     content_type = context.header(b"content-type")
     if content_type and "json" not in content_type.lower():
         raise unsupported_media_type(content_type)
-    return json_body.parse(context.body, max_depth=MAX_JSON_DEPTH)
+    body = json_body.parse(context.body, max_depth=MAX_JSON_DEPTH)
+    model = body.get("model")
+    context.model = model if isinstance(model, str) else ""
+    return body
 
 
 def json_response(data: bytes) -> HttpResponse:
