@@ -20,6 +20,7 @@ from django.db import close_old_connections
 from apikeys.snapshots import KeyDirectory
 from billing.budgets import Budgets
 from billing.metering import Metering, Settled
+from billing.refusals import Refusals
 from billing.types import Settlement
 from exerati.lib import ids
 from exerati.lib.database import Connection
@@ -46,6 +47,7 @@ class Engine:
         self.pepper: bytes = settings.KEY_PEPPER
         self.budgets = Budgets(self.owner, lease_seconds=settings.LEASE_SECONDS)
         self.metering = Metering()
+        self.refusals = Refusals()
         self.limits = Limits(processes=processes_sharing())
         self.keys = KeyDirectory(self._key_inactive)
         self.client = Client(
@@ -68,6 +70,7 @@ class Engine:
         await self.metering.close()
         await asyncio.gather(*self._background, return_exceptions=True)
         await self.budgets.close()
+        await self.refusals.close()
         await self.limits.close()
         await self.keys.close()
         await self.client.close()
