@@ -28,6 +28,7 @@ from gateway import vocabulary
 from gateway.limits import Limits, processes_sharing
 from gateway.open_call import OpenCall
 from gateway.providers import sandbox
+from gateway.providers.authorize import Authorizer
 from gateway.providers.base import Upstream, UpstreamRequest, UpstreamResponse
 from gateway.providers.client import Client
 from gateway.snapshot import SANDBOX, SIGNATURE_QUERY, Catalog, load_catalog
@@ -54,6 +55,7 @@ class Engine:
             connect_seconds=settings.UPSTREAM_CONNECT_SECONDS,
             read_seconds=settings.UPSTREAM_FIRST_BYTE_SECONDS,
         )
+        self.authorizer = Authorizer(self.client.send)
         self.open_calls: dict[UUID, OpenCall] = {}
         self._settle_wait_seconds: float = settings.SETTLE_WAIT_SECONDS
         self._background: set[asyncio.Task[Any]] = set()
@@ -73,6 +75,7 @@ class Engine:
         await self.refusals.close()
         await self.limits.close()
         await self.keys.close()
+        await self.authorizer.close()
         await self.client.close()
         await self._catalog_connection.close()
 
@@ -87,7 +90,7 @@ class Engine:
         """Send a request to a provider, or to the sandbox in this process. Raises ProviderError."""
         if upstream.api == SANDBOX:
             return await sandbox.respond(request, now=int(time.time()))
-        return await self.client.send(request)
+        return await self.client.send(await self.authorizer.authorized(request, upstream))
 
     def opened(self, call: OpenCall) -> None:
         """Take charge of a call that has been admitted."""

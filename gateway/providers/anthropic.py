@@ -19,11 +19,13 @@ from gateway.providers.anthropic_stream import AnthropicStream
 from gateway.providers.base import (
     ProviderError,
     ServeAs,
+    StreamDecoder,
     StreamTranslator,
     Upstream,
     UpstreamRequest,
     WholeAnswer,
 )
+from gateway.sse import SseDecoder
 
 # All that a provider learns of us: nothing of the customer's headers goes out.
 _HEADERS: Final = (
@@ -92,6 +94,10 @@ class AnthropicAdapter:
     def chat_stream(self, *, serve_as: ServeAs, quirks: frozenset[str]) -> StreamTranslator:
         """Return a translator for one stream."""
         return AnthropicStream(serve_as=serve_as)
+
+    def stream_decoder(self) -> StreamDecoder:
+        """Return what cuts a stream into events."""
+        return SseDecoder()
 
     def embeddings_request(
         self, upstream: Upstream, *, upstream_model: str, body: dict[str, Any]

@@ -23,6 +23,10 @@ _REASONS: Final[Mapping[str, str]] = {
     "model_context_window_exceeded": "length",
     "tool_use": "tool_calls",
     "refusal": "content_filter",
+    # Bedrock's own
+    # (https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html, read 2026-11).
+    "guardrail_intervened": "content_filter",
+    "content_filtered": "content_filter",
 }
 _KINDS: Final[Mapping[str, str]] = {
     "text": "text",

@@ -5,28 +5,35 @@ Whatever has no counterpart is refused with its path; `cache_control` on parts, 
 (https://platform.claude.com/docs/en/api/messages, read 2026-11).
 """
 
-import base64
-import binascii
 import itertools
 import math
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, NoReturn
-from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from gateway.providers import anthropic_reasoning
+from gateway.providers import anthropic_media, anthropic_reasoning
 from gateway.providers.anthropic_errors import invalid, unsupported
 
 Json = dict[str, Any]
 
 _SYSTEM: Final = frozenset({"system", "developer"})
-_IMAGE_TYPES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
-_DATA_URL: Final = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w.=+-]+)*),(.*)", re.DOTALL)
+PartWriter = Callable[[Json, str], Json]
 
 
-def translate(messages: list[Json]) -> tuple[list[Json], list[Json]]:
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Who gets the blocks: how parts of each kind are written, and whose redacted thinking is understood."""
+
+    parts: Mapping[str, PartWriter]
+    redacted_format: str
+
+
+ANTHROPIC: Final = Target(anthropic_media.PARTS, anthropic_reasoning.FORMAT)
+
+
+def translate(messages: list[Json], *, target: Target = ANTHROPIC) -> tuple[list[Json], list[Json]]:
     """
     Return Anthropic's `system` blocks and `messages`. Raises ProviderError.
 
@@ -40,7 +47,7 @@ def translate(messages: list[Json]) -> tuple[list[Json], list[Json]]:
         role = message["role"]
         if role == "function":
             unsupported(f"{path}.role", "Send results of tools in messages of role 'tool'.")
-        blocks = _marked(_spoken(_BLOCKS[role](message, path)), message)
+        blocks = _marked(_spoken(_BLOCKS[role](message, path, target)), message)
         if role in _SYSTEM:
             system += blocks
         elif blocks:
@@ -72,26 +79,26 @@ def _marked(blocks: list[Json], message: Json) -> list[Json]:
     return blocks
 
 
-def _system_blocks(message: Json, path: str) -> list[Json]:
+def _system_blocks(message: Json, path: str, target: Target) -> list[Json]:
     return list(_text_blocks(message.get("content"), f"{path}.content"))
 
 
-def _user_blocks(message: Json, path: str) -> list[Json]:
-    return _content_blocks(message.get("content"), f"{path}.content")
+def _user_blocks(message: Json, path: str, target: Target) -> list[Json]:
+    return _content_blocks(message.get("content"), f"{path}.content", target)
 
 
-def _tool_blocks(message: Json, path: str) -> list[Json]:
+def _tool_blocks(message: Json, path: str, target: Target) -> list[Json]:
     """Anthropic knows no role `tool`: a result is a block of the user's turn."""
     block = {"type": "tool_result", "tool_use_id": message["tool_call_id"]}
     content = message.get("content")
     if isinstance(content, list):
-        block["content"] = _content_blocks(content, f"{path}.content")
+        block["content"] = _content_blocks(content, f"{path}.content", target)
     elif content:
         block["content"] = content
     return [block]
 
 
-def _assistant_blocks(message: Json, path: str) -> list[Json]:
+def _assistant_blocks(message: Json, path: str, target: Target) -> list[Json]:
     """
     Return thinking, text and tool calls in the order in which the model said them.
 
@@ -104,7 +111,9 @@ def _assistant_blocks(message: Json, path: str) -> list[Json]:
     placed: list[tuple[int, float, int, Json]] = [
         (tools, characters, 0, block)
         for tools, characters, block in anthropic_reasoning.blocks(
-            details, param=f"{path}.reasoning_details"
+            details,
+            param=f"{path}.reasoning_details",
+            redacted_format=target.redacted_format,
         )
     ]
     cuts = sorted({int(characters) for tools, characters, _, _ in placed if tools == 0})
@@ -167,15 +176,15 @@ def _text_blocks(content: Any, path: str) -> Iterable[Json]:
         yield {"type": "text", "text": part.get(kind) or "", **_mark(part)}
 
 
-def _content_blocks(content: Any, path: str) -> list[Json]:
+def _content_blocks(content: Any, path: str, target: Target) -> list[Json]:
     if not isinstance(content, list):
         return [{"type": "text", "text": content or ""}]
     blocks = []
     for position, part in enumerate(content):
         kind, place = part["type"], f"{path}[{position}]"
-        if kind not in _PARTS:
+        if kind not in target.parts:
             _refuse_kind(kind, place)
-        blocks.append({**_PARTS[kind](part, f"{place}.{kind}"), **_mark(part)})
+        blocks.append({**target.parts[kind](part, f"{place}.{kind}"), **_mark(part)})
     return _spoken(blocks)
 
 
@@ -188,59 +197,6 @@ def _mark(part: Mapping[str, Any]) -> Json:
     return {"cache_control": mark} if mark else {}
 
 
-def _text(part: Json, path: str) -> Json:
-    return {"type": "text", "text": part["text"]}
-
-
-def _image(part: Json, path: str) -> Json:
-    """An address is fetched by Anthropic, never by us."""
-    url = part["image_url"]["url"]
-    if not url.startswith("data:"):
-        return {"type": "image", "source": {"type": "url", "url": url}}
-    media_type, data = _inline(url, path=f"{path}.url")
-    if media_type not in _IMAGE_TYPES:
-        known = ", ".join(sorted(_IMAGE_TYPES))
-        unsupported(f"{path}.url", f"This model takes images of the types {known} only.")
-    source = {"type": "base64", "media_type": media_type, "data": data}
-    return {"type": "image", "source": source}
-
-
-def _file(part: Json, path: str) -> Json:
-    """PDF and plain text are what Anthropic reads."""
-    file = part["file"]
-    url = file["file_data"]
-    if url.startswith(("https://", "http://")):
-        source = {"type": "url", "url": url}
-    else:
-        media_type, data = _inline(url, path=f"{path}.file_data")
-        source = {"type": "base64", "media_type": media_type, "data": data}
-        if media_type == "text/plain":
-            source |= {"type": "text", "data": _plain(data, path=f"{path}.file_data")}
-        elif media_type != "application/pdf":
-            unsupported(f"{path}.file_data", "This model reads PDF and plain text files only.")
-    name = file.get("filename")
-    return {"type": "document", "source": source, **({"title": name} if name else {})}
-
-
-def _inline(url: str, *, path: str) -> tuple[str, str]:
-    """Return media type and base64 of a data URL."""
-    found = _DATA_URL.fullmatch(url)
-    if found is None:
-        invalid(path, "expected a data: URL with a media type, or an https address.")
-    media_type = (found[1] or "text/plain").lower().replace("image/jpg", "image/jpeg")
-    if ";base64" in found[2].lower():
-        return media_type, found[3]
-    return media_type, base64.b64encode(unquote_to_bytes(found[3])).decode()
-
-
-def _plain(data: str, *, path: str) -> str:
-    try:
-        return base64.b64decode(data, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        invalid(path, "expected text in UTF-8, in base64.")
-
-
-_PARTS: Final = {"text": _text, "image_url": _image, "file": _file}
 _BLOCKS: Final = {
     "system": _system_blocks,
     "developer": _system_blocks,

@@ -98,24 +98,28 @@ def detail(block: Json, *, index: int, characters: int, tool_calls: int) -> Json
         entry = {"type": "reasoning.text", "text": block.get("thinking") or ""}
         if signature := block.get("signature"):
             entry["signature"] = signature
-    entry |= {"format": FORMAT, "index": index}
+    entry |= {"format": block.get("format", FORMAT), "index": index}
     if characters or tool_calls:
         entry |= {"after_characters": characters, "after_tool_calls": tool_calls}
     return entry
 
 
-def blocks(details: Any, *, param: str) -> Iterator[tuple[int, int, Json]]:
+def blocks(
+    details: Any, *, param: str, redacted_format: str = FORMAT
+) -> Iterator[tuple[int, int, Json]]:
     """
     Yield the thinking blocks in a message's `reasoning_details`, each after (tool calls, characters).
 
     Pieces of a stream that a client only collected are joined. What another provider thought, or nobody
-    signed, is left out: Anthropic would refuse it. Raises ProviderError.
+    signed, is left out: Anthropic would refuse it. So is what was redacted in another form than the one named;
+    signatures are the same wherever Claude is served. Raises ProviderError.
     """
     for entry in _joined(details, param=param):
-        if entry.get("format") not in (FORMAT, None):
+        is_redacted = entry.get("type") == "reasoning.encrypted"
+        if entry.get("format") not in (redacted_format if is_redacted else FORMAT, None):
             continue
         place = (_offset(entry, "after_tool_calls"), _offset(entry, "after_characters"))
-        if entry.get("type") == "reasoning.encrypted" and entry.get("data"):
+        if is_redacted and entry.get("data"):
             yield *place, {"type": "redacted_thinking", "data": entry["data"]}
         elif entry.get("type") == "reasoning.text" and entry.get("signature"):
             text, signature = entry.get("text") or "", entry["signature"]

@@ -26,8 +26,8 @@ _REFUSED: Final[Mapping[str, str]] = {
     "functions": "This model has no 'functions'. Send 'tools' instead.",
     "function_call": "This model has no 'function_call'. Send 'tool_choice' instead.",
 }
-# Left out without a word, as they only ask for best effort: seed, prompt_cache_key, prompt_cache_retention,
-# prompt_cache_options.
+# They only ask for best effort, so that leaving them out answers the same question; the customer is told.
+_SET_ASIDE: Final = ("seed", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options")
 
 # A user id goes out only if it can be nobody's name, address or number: Anthropic forbids those.
 _OPAQUE: Final = re.compile(r"(?=[^0-9]*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_-]{16,256}")
@@ -35,7 +35,7 @@ _OPAQUE: Final = re.compile(r"(?=[^0-9]*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_-]{16,256
 
 def translate(body: Json, *, model: str, stream: bool) -> Json:
     """Return the body for POST /v1/messages; `max_completion_tokens` must be in it. Raises ProviderError."""
-    _refuse(body)
+    refuse(body)
     system, messages = anthropic_messages.translate(body["messages"])
     sent: Json = {
         "model": model,
@@ -43,7 +43,7 @@ def translate(body: Json, *, model: str, stream: bool) -> Json:
         "messages": messages,
         **_sampling(body),
         **_reasoning(body, model=model),
-        **_tools(body),
+        **tools(body),
     }
     if system:
         sent["system"] = system
@@ -58,7 +58,13 @@ def translate(body: Json, *, model: str, stream: bool) -> Json:
     return sent
 
 
-def _refuse(body: Json) -> None:
+def set_aside(body: Json) -> tuple[str, ...]:
+    """Return the names of the parameters that are left out though they were given."""
+    return tuple(name for name in _SET_ASIDE if name in body)
+
+
+def refuse(body: Json) -> None:
+    """Refuse what no model of this kind can do. Raises ProviderError."""
     for name, reason in _REFUSED.items():
         if body.get(name):
             unsupported(name, reason)
@@ -91,6 +97,12 @@ def _reasoning(body: Json, *, model: str) -> Json:
 
 def _format(body: Json) -> Json | None:
     """Return `output_config.format` (https://platform.claude.com/docs/en/build-with-claude/structured-outputs)."""
+    wanted = schema(body)
+    return None if wanted is None else {"type": "json_schema", "schema": wanted}
+
+
+def schema(body: Json) -> Json | None:
+    """Return the JSON schema that the answer must follow. Raises ProviderError."""
     wanted = body.get("response_format") or {"type": "text"}
     if wanted["type"] == "text":
         return None
@@ -99,20 +111,21 @@ def _format(body: Json) -> Json | None:
             "response_format.type",
             "This model has no mode for JSON without a schema. Send 'json_schema'.",
         )
-    schema = wanted["json_schema"].get("schema")
-    if not isinstance(schema, dict):
+    found = wanted["json_schema"].get("schema")
+    if not isinstance(found, dict):
         invalid("response_format.json_schema.schema", "expected a JSON schema, which is an object.")
-    return {"type": "json_schema", "schema": schema}
+    return found
 
 
-def _tools(body: Json) -> Json:
-    tools = body.get("tools") or []
+def tools(body: Json) -> Json:
+    """Return the fields `tools` and `tool_choice`, those that are needed. Raises ProviderError."""
+    given = body.get("tools") or []
     choice, allowed = _choice(body.get("tool_choice"))
-    if not tools:
+    if not given:
         if choice["type"] not in ("auto", "none"):
             invalid("tool_choice", "a tool is asked for, but the request has no 'tools'.")
         return {}
-    written = [_tool(tool, f"tools[{position}]") for position, tool in enumerate(tools)]
+    written = [_tool(tool, f"tools[{position}]") for position, tool in enumerate(given)]
     if allowed is not None:
         written = [tool for tool in written if tool["name"] in allowed]
     if body.get("parallel_tool_calls") is False and choice["type"] != "none":

@@ -26,7 +26,9 @@ Json = dict[str, Any]
 _encode: Final = msgspec.json.Encoder().encode
 
 
-class _Delta(msgspec.Struct):
+class Delta(msgspec.Struct):
+    """What an event adds to a block or to the message."""
+
     type: str = ""
     text: str | None = None
     thinking: str | None = None
@@ -38,18 +40,18 @@ class _Delta(msgspec.Struct):
     stop_details: Json | None = None
 
 
-class _Event(msgspec.Struct):
+class Event(msgspec.Struct):
     """Every event of the API; what we do not act on is not decoded."""
 
     type: str
     index: int = 0
-    delta: _Delta | None = None
+    delta: Delta | None = None
     content_block: Json | None = None
     message: Json | None = None
     usage: Json | None = None
 
 
-_DECODER: Final = msgspec.json.Decoder(_Event)
+_DECODER: Final = msgspec.json.Decoder(Event)
 
 
 class _Block:
@@ -85,7 +87,7 @@ class AnthropicStream:
         self._characters = 0
         self._began = False
         self._head, self._tail = _frame(serve_as)
-        self._events: Mapping[str, Callable[[_Event], list[bytes]]] = {
+        self._events: Mapping[str, Callable[[Event], list[bytes]]] = {
             "message_start": self._message_start,
             "content_block_start": self._block_start,
             "content_block_delta": self._block_delta,
@@ -93,7 +95,7 @@ class AnthropicStream:
             "message_delta": self._message_delta,
             "message_stop": self._message_stop,
         }
-        self._deltas: Mapping[str, Callable[[_Block, _Delta], list[bytes]]] = {
+        self._deltas: Mapping[str, Callable[[_Block, Delta], list[bytes]]] = {
             "text_delta": self._text,
             "thinking_delta": self._thinking,
             "signature_delta": self._signature,
@@ -122,7 +124,7 @@ class AnthropicStream:
             )
         return [self._last(None)] if self._counts else []
 
-    def _message_start(self, event: _Event) -> list[bytes]:
+    def _message_start(self, event: Event) -> list[bytes]:
         """A proxy may send the start twice; one in the middle of an answer belongs to another answer."""
         if self._counts:
             raise ProviderError("bad_answer", "The provider's stream began again in its middle.")
@@ -134,7 +136,7 @@ class AnthropicStream:
         self._began = True
         return [self._chunk({"role": "assistant", "content": ""})]
 
-    def _block_start(self, event: _Event) -> list[bytes]:
+    def _block_start(self, event: Event) -> list[bytes]:
         raw = event.content_block or {}
         kind = anthropic_answer.known_kind(raw)
         number = self._counts.get(kind, 0)
@@ -146,7 +148,7 @@ class AnthropicStream:
         if kind == "tool_use":
             return [self._tool_start(block)]
         if text := raw.get("text"):
-            return self._text(block, _Delta(text=text))
+            return self._text(block, Delta(text=text))
         return []
 
     def _reasoning_start(self, block: _Block) -> bytes:
@@ -173,7 +175,7 @@ class AnthropicStream:
         }
         return self._chunk({"tool_calls": [call]})
 
-    def _block_delta(self, event: _Event) -> list[bytes]:
+    def _block_delta(self, event: Event) -> list[bytes]:
         delta = event.delta
         block = self._blocks.get(event.index)
         if delta is None or block is None:
@@ -181,7 +183,7 @@ class AnthropicStream:
         handle = self._deltas.get(delta.type)
         return handle(block, delta) if handle is not None else []
 
-    def _text(self, block: _Block, delta: _Delta) -> list[bytes]:
+    def _text(self, block: _Block, delta: Delta) -> list[bytes]:
         text = delta.text or ""
         if not text:
             return []
@@ -189,7 +191,7 @@ class AnthropicStream:
         self._characters += len(text)
         return [b"".join((self._head, b'"content":', _json(text), self._tail))]
 
-    def _thinking(self, block: _Block, delta: _Delta) -> list[bytes]:
+    def _thinking(self, block: _Block, delta: Delta) -> list[bytes]:
         text = delta.thinking or ""
         if not text:
             return []
@@ -197,11 +199,11 @@ class AnthropicStream:
         detail = {"type": "reasoning.text", "text": text, "index": block.number}
         return [self._chunk({"reasoning_content": text, "reasoning_details": [detail]})]
 
-    def _signature(self, block: _Block, delta: _Delta) -> list[bytes]:
+    def _signature(self, block: _Block, delta: Delta) -> list[bytes]:
         detail = {"type": "reasoning.text", "signature": delta.signature, "index": block.number}
         return [self._chunk({"reasoning_details": [detail]})]
 
-    def _input(self, block: _Block, delta: _Delta) -> list[bytes]:
+    def _input(self, block: _Block, delta: Delta) -> list[bytes]:
         piece = delta.partial_json or ""
         if not piece:
             return []
@@ -215,12 +217,12 @@ class AnthropicStream:
         call = {"index": block.number, "function": {"arguments": piece}}
         return self._chunk({"tool_calls": [call]})
 
-    def _citation(self, block: _Block, delta: _Delta) -> list[bytes]:
+    def _citation(self, block: _Block, delta: Delta) -> list[bytes]:
         if delta.citation is not None:
             block.citations.append(delta.citation)
         return []
 
-    def _block_stop(self, event: _Event) -> list[bytes]:
+    def _block_stop(self, event: Event) -> list[bytes]:
         block = self._blocks.pop(event.index, None)
         if block is None:
             return []
@@ -236,7 +238,7 @@ class AnthropicStream:
             return [self._arguments(block, _dumped(block.raw.get("input")))]
         return []
 
-    def _message_delta(self, event: _Event) -> list[bytes]:
+    def _message_delta(self, event: Event) -> list[bytes]:
         """Usage here is cumulative and final; what it leaves out stood in `message_start`."""
         if event.usage:
             self._usage = anthropic_usage.merged(self._usage, event.usage)
@@ -246,11 +248,11 @@ class AnthropicStream:
             return []
         return [self._last(event.delta)]
 
-    def _message_stop(self, event: _Event) -> list[bytes]:
+    def _message_stop(self, event: Event) -> list[bytes]:
         self.done = True
         return []
 
-    def _last(self, delta: _Delta | None) -> bytes:
+    def _last(self, delta: Delta | None) -> bytes:
         """Return the chunk with the finish reason."""
         reason = delta.stop_reason if delta else None
         ending = anthropic_answer.ending(
@@ -300,9 +302,9 @@ def _json(text: str) -> bytes:
         return wire_json.encode({"": text})[4:-1]
 
 
-def _decode_unusual(data: bytes) -> _Event:
+def _decode_unusual(data: bytes) -> Event:
     try:
-        return msgspec.convert(wire_json.decode(data), _Event)
+        return msgspec.convert(wire_json.decode(data), Event)
     except msgspec.ValidationError as error:
         raise ProviderError("bad_answer", f"The provider's event is malformed: {error}.") from None
 

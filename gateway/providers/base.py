@@ -41,6 +41,7 @@ class UpstreamRequest:
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     body: bytes = field(repr=False)
     method: str = "POST"
+    ignored: tuple[str, ...] = ()  # parameters of the customer's that this provider has not
 
 
 class UpstreamResponse(Protocol):
@@ -131,6 +132,19 @@ class WholeAnswer:
     output_text: str = ""
 
 
+class StreamDecoder(Protocol):
+    """
+    Cuts a provider's bytes, however they are split, into events: pairs of name and data.
+
+    `flush` returns the last event of a stream that ended without completing it. Both raise ProviderError, or
+    `gateway.sse.EventTooLarge`.
+    """
+
+    def feed(self, data: bytes) -> list[tuple[bytes, bytes]]: ...
+
+    def flush(self) -> list[tuple[bytes, bytes]]: ...
+
+
 class StreamTranslator(Protocol):
     """
     Turns a provider's events into OpenAI's chunks; one object per answer.
@@ -164,6 +178,8 @@ class Adapter(Protocol):
     def chat_answer(self, data: bytes, *, serve_as: ServeAs) -> WholeAnswer: ...
 
     def chat_stream(self, *, serve_as: ServeAs, quirks: frozenset[str]) -> StreamTranslator: ...
+
+    def stream_decoder(self) -> StreamDecoder: ...
 
     def embeddings_request(
         self, upstream: Upstream, *, upstream_model: str, body: dict[str, Any]

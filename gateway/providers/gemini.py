@@ -13,6 +13,7 @@ from gateway.providers import gemini_errors, gemini_usage, openai_usage, quirks,
 from gateway.providers.base import (
     ProviderError,
     ServeAs,
+    StreamDecoder,
     StreamTranslator,
     Upstream,
     UpstreamRequest,
@@ -28,6 +29,7 @@ from gateway.providers.gemini_answer import (
 from gateway.providers.gemini_errors import refused
 from gateway.providers.gemini_request import request_body
 from gateway.providers.gemini_stream import GeminiStream
+from gateway.sse import SseDecoder
 
 _MODEL: Final = re.compile(r"(?:tunedModels/)?[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
 _MAX_INPUTS: Final = 100  # of one batchEmbedContents
@@ -83,6 +85,10 @@ class GeminiAdapter:
     def chat_stream(self, *, serve_as: ServeAs, quirks: frozenset[str]) -> StreamTranslator:
         """Return a translator for one stream; Gemini has no quirks of its own."""
         return GeminiStream(serve_as=serve_as)
+
+    def stream_decoder(self) -> StreamDecoder:
+        """Return what cuts a stream into events."""
+        return SseDecoder()
 
     def embeddings_request(
         self, upstream: Upstream, *, upstream_model: str, body: dict[str, Any]

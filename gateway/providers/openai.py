@@ -7,12 +7,14 @@ from gateway.providers import openai_errors, openai_usage, quirks, wire_json
 from gateway.providers.base import (
     ProviderError,
     ServeAs,
+    StreamDecoder,
     StreamTranslator,
     Upstream,
     UpstreamRequest,
     WholeAnswer,
 )
 from gateway.providers.openai_stream import OpenAIStream
+from gateway.sse import SseDecoder
 
 # All that a provider learns of us: nothing of the customer's headers goes out.
 _USER_AGENT: Final = ("user-agent", "exerati/1")
@@ -70,6 +72,10 @@ class OpenAIAdapter:
     def chat_stream(self, *, serve_as: ServeAs, quirks: frozenset[str]) -> StreamTranslator:
         """Return a translator for one stream; answers show their own quirks, so that none need be named."""
         return OpenAIStream(serve_as=serve_as)
+
+    def stream_decoder(self) -> StreamDecoder:
+        """Return what cuts a stream into events."""
+        return SseDecoder()
 
     def embeddings_request(
         self, upstream: Upstream, *, upstream_model: str, body: dict[str, Any]

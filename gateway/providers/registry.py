@@ -5,6 +5,7 @@ from typing import Final
 
 from gateway.providers.anthropic import AnthropicAdapter
 from gateway.providers.base import Adapter
+from gateway.providers.bedrock import BedrockAdapter
 from gateway.providers.gemini import GeminiAdapter
 from gateway.providers.openai import OpenAIAdapter
 
@@ -16,6 +17,7 @@ ADAPTERS: Final[Mapping[str, Adapter]] = {
     "sandbox": _OPENAI,
     "anthropic": AnthropicAdapter(),
     "gemini": GeminiAdapter(),
+    "bedrock": BedrockAdapter(),
 }
 
 
