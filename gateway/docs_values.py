@@ -128,6 +128,7 @@ def values() -> dict[str, str]:
         "default_concurrency": f"{settings.KEY_DEFAULT_CONCURRENCY:,}",
         "trial_credit": money.display(settings.TRIAL_CREDIT_NANOUSD),
         "trial_days": str(settings.TRIAL_CREDIT_DAYS),
+        "spike_floor": money.display(settings.ALERT_SPIKE_FLOOR_NANOUSD),
         "suggested_budget": money.display(settings.KEY_BUDGET_SUGGESTED_NANOUSD),
         "max_body_mib": str(settings.MAX_BODY_BYTES // 2**20),
         "max_messages": f"{settings.MAX_MESSAGES:,}",
