@@ -134,8 +134,9 @@ def _anchor(text: str) -> str:
 def _name_rows_and_cells(tokens: Sequence[Token]) -> None:
     """
     Make each table row addressable by the code in its first cell, as in `errors#model_not_found`, and give each
-    cell the head of its column, which a narrow screen shows beside it.
+    cell the head of its column, which a narrow screen shows beside it. An id is given once: to the first of its rows.
     """
+    given: set[str] = set()
     heads: list[str] = []
     column = 0
     for cell, inline in pairwise(tokens):
@@ -149,7 +150,9 @@ def _name_rows_and_cells(tokens: Sequence[Token]) -> None:
             cell.attrSet("data-label", heads[column])
             words = inline.children or []
             if column == 0 and [word.type for word in words] == ["code_inline"]:
-                row.attrSet("id", words[0].content)
+                if words[0].content not in given:
+                    row.attrSet("id", words[0].content)
+                given.add(words[0].content)
             column += 1
 
 

@@ -1,5 +1,6 @@
 """
-What `/v1/generation` says of one call of an organization: how it ended, what it used, and how its price came about.
+What `/v1/generation` says of one request of an organization: how it ended, what it used, and how its price came
+about; or why it was refused.
 
 The fields that OpenRouter has keep its names; money is USD, times are milliseconds.
 """
@@ -7,24 +8,28 @@ The fields that OpenRouter has keep its names; money is USD, times are milliseco
 from collections.abc import Sequence
 from typing import Any, Final
 
+from django.conf import settings
+
 from accounts.models import Organization
-from billing import price_book, price_formula, request_log
-from billing.models import Attempt, Reservation, UsageEvent
+from billing import price_book, price_formula, refusal_log, request_log
+from billing.basis import BASIS_WORDS
+from billing.models import Attempt, RefusedRequest, Reservation, UsageEvent
 from gateway.models import Provider
 from gateway.wire_money import usd_number
 
 MAX_ID_CHARACTERS: Final = 200
+_UNITS: Final = {"requests": "requests", "tokens": "tokens", "concurrency": "calls"}
 
 
 class GenerationNotFound(Exception):
-    """The organization has made no such call."""
+    """The organization has made no such request."""
 
 
 def record(organization_id: int, *, id: str) -> dict[str, Any]:
     """
-    Return the call that an id names: ours under any prefix, else its provider's.
+    Return the request that an id names: ours under any prefix, else its provider's.
 
-    Raises GenerationNotFound. Runs up to six queries, so it belongs in a thread.
+    Raises GenerationNotFound. Runs up to seven queries, so it belongs in a thread.
     """
     if not id.isprintable() or not 0 < len(id) <= MAX_ID_CHARACTERS:
         raise GenerationNotFound
@@ -36,9 +41,12 @@ def record(organization_id: int, *, id: str) -> dict[str, Any]:
             return {"data": _running(running)}
     event = request_log.find(organization, request_id) if request_id is not None else None
     event = event or request_log.find_upstream(organization, id)
-    if event is None:
+    if event is not None:
+        return {"data": _done(event)}
+    refusal = refusal_log.find(organization, request_id) if request_id is not None else None
+    if refusal is None:
         raise GenerationNotFound
-    return {"data": _done(event)}
+    return {"data": _refused(refusal)}
 
 
 def _running(reservation: Reservation) -> dict[str, Any]:
@@ -53,6 +61,66 @@ def _running(reservation: Reservation) -> dict[str, Any]:
         "streamed": reservation.streamed,
         "held": usd_number(reservation.upper_nanousd),
     }
+
+
+def _refused(refusal: RefusedRequest) -> dict[str, Any]:
+    """Return why a request was refused; it used and cost nothing."""
+    return {
+        "id": request_log.public_id(refusal.request_id),
+        "client_request_id": refusal.client_request_id or None,
+        "status": "refused",
+        "model": refusal.model or None,
+        "endpoint": _address(refusal.endpoint),
+        "mode": refusal.mode,
+        "key": refusal.key.public_id,
+        "project": refusal.project.public_id,
+        "created_at": refusal.occurred_at,
+        "http_status": refusal.status,
+        "error_code": refusal.code,
+        "total_cost": 0,
+        "usage": 0,
+        "requests": refusal.count,
+        "refusal": {
+            "code": refusal.code,
+            "message": refusal.message,
+            "param": refusal.param or None,
+            "what_to_do": refusal.advice or None,
+            "docs_url": f"{settings.SITE_URL}/docs/errors#{refusal.code}",
+            "scope": refusal.scope or None,
+            "period": refusal.period or None,
+            **_limit(refusal),
+            "affordable_tokens": refusal.affordable_tokens,
+            "frees_at": refusal.frees_at,
+        },
+    }
+
+
+def _limit(refusal: RefusedRequest) -> dict[str, Any]:
+    """Return the limit that refused and what filled it: USD for money, else counts; None where it was no limit."""
+    kind = refusal.limit_kind
+    if kind == RefusedRequest.LimitKind.MONEY:
+        amounts = {
+            "limit": refusal.cap_nanousd,
+            "posted": refusal.posted_nanousd,
+            "held": refusal.held_nanousd,
+            "needed": refusal.needed_nanousd,
+        }
+        told = {name: None if n is None else usd_number(n) for name, n in amounts.items()}
+        return {"limit_kind": kind, "unit": "usd", **told, "remaining": _remaining(refusal)}
+    return {
+        "limit_kind": kind or None,
+        "unit": _UNITS.get(kind),
+        "limit": refusal.limit_count,
+        "posted": None,
+        "held": None,
+        "needed": refusal.limit_needed,
+        "remaining": refusal.limit_remaining,
+    }
+
+
+def _remaining(refusal: RefusedRequest) -> Any:
+    used = (refusal.posted_nanousd or 0) + (refusal.held_nanousd or 0)
+    return usd_number(max(0, (refusal.cap_nanousd or 0) - used))
 
 
 def _done(event: UsageEvent) -> dict[str, Any]:
@@ -92,6 +160,7 @@ def _money(event: UsageEvent) -> dict[str, Any]:
         "usage": charge,
         "price": usd_number(event.price_nanousd),
         "basis": event.basis,
+        "basis_reason": BASIS_WORDS[event.basis],
         "price_formula": _formula(event),
     }
 
