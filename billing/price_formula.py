@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Any
 
-from billing.pricing import PriceMissing, charge_nanousd, rates_for
+from billing.pricing import PriceMissing, charge_nanousd, rates_of
 from billing.types import Price, Rates, TokenUsage
 
 PICO_PER_NANO = 1000
@@ -82,8 +83,9 @@ def explain(usage: TokenUsage, *, price: Price, price_nanousd: int) -> Formula |
     """
     try:
         for tier in ("", *price.service_tiers):
-            if charge_nanousd(replace(usage, service_tier=tier), price=price) == price_nanousd:
-                rates = rates_for(usage.input_tokens, price=price, service_tier=tier)
+            served = replace(usage, service_tier=tier)
+            if charge_nanousd(served, price=price) == price_nanousd:
+                rates = rates_of(served, price=price)
                 return Formula(tuple(_lines(usage, rates)), price_nanousd, tier)
     except PriceMissing:
         return None  # such a call was waived, or priced on what could be counted
@@ -119,12 +121,13 @@ def _token_lines(
 
 def usage_of(counts: Mapping[str, int], details: Mapping[str, int]) -> TokenUsage:
     """Return the usage of a stored event: its columns, and the rare classes of `usage_details`."""
-    known = {name: int(count) for name, count in details.items() if name in _FIELDS}
-    return TokenUsage(**{name: counts[name] for name in _COLUMNS}, **known)
+    known: dict[str, Any] = {name: counts[name] for name in _COLUMNS}
+    known |= {name: int(count) for name, count in details.items() if name in _FIELDS}
+    return TokenUsage(**known)
 
 
 _COLUMNS = ("input_tokens", "output_tokens", "cache_read_tokens", "reasoning_tokens")
-_FIELDS = frozenset(TokenUsage.__slots__) - set(_COLUMNS)
+_FIELDS = frozenset(TokenUsage.__slots__) - {*_COLUMNS, "service_tier"}
 
 
 def _usd(amount: Decimal) -> str:

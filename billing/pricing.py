@@ -30,7 +30,7 @@ def charge_nanousd(usage: TokenUsage, *, price: Price) -> int:
     service tier that the price does not name costs the base rates.
     Raises PriceMissing when tokens were used that have no rate at all.
     """
-    rates = rates_for(usage.input_tokens, price=price, service_tier=usage.service_tier)
+    rates = rates_of(usage, price=price)
     picousd = _input_picousd(usage, rates) + _output_picousd(usage, rates)
     return div_half_even(picousd, PICO_PER_NANO) + _fees_nanousd(usage, rates)
 
@@ -50,6 +50,18 @@ def asked(price: Price, *, service_tier: str) -> Price:
     """Return the price for a request of a service tier: its rates, and the base rates it may be served at."""
     tiers = {name: tier for name, tier in price.service_tiers.items() if name == service_tier}
     return replace(price, service_tiers=tiers) if tiers != price.service_tiers else price
+
+
+def rates_of(usage: TokenUsage, *, price: Price) -> Rates:
+    """
+    Return the rates that hold for a usage.
+
+    Audio that is paid by the second is not paid by the token too: Mistral leaves it out of the prompt's tokens.
+    """
+    rates = rates_for(usage.input_tokens, price=price, service_tier=usage.service_tier)
+    if usage.seconds and rates.second_nanousd and rates.audio_input_microusd_per_mtok is None:
+        return replace(rates, audio_input_microusd_per_mtok=0)
+    return rates
 
 
 def rates_for(input_tokens: int, *, price: Price, service_tier: str = "") -> Rates:

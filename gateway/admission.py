@@ -15,6 +15,7 @@ from apikeys.snapshots import KeySnapshot
 from billing import price_book, pricing
 from billing.budgets import BudgetExceeded
 from billing.types import Price, ReserveRequest, TokenBound
+from gateway import service_tiers
 from gateway.engine import Engine
 from gateway.limit_types import TakeSlot
 from gateway.open_call import OpenCall
@@ -50,6 +51,7 @@ class Admission:
     streamed: bool = False
     choices: int = 1
     fixed_output: bool = True
+    service_tier: str = ""
     client_request_id: str = ""
     count_input: Callable[[], int] = lambda: 0
 
@@ -58,9 +60,12 @@ async def admit(engine: Engine, admission: Admission) -> OpenCall:
     """
     Let the call in: rate limits, then money. From here on it must be settled.
 
-    Raises RateLimited, BudgetExceeded, KeyInactive, RequestTooDear or BillingUnavailable; then nothing is held.
+    Raises RateLimited, BudgetExceeded, KeyInactive, RequestTooDear, BillingUnavailable, or InvalidRequest for a
+    service tier without a price; then nothing is held.
     """
-    price = current_price(admission.model)
+    price = service_tiers.price_asked(
+        current_price(admission.model), service_tier=admission.service_tier
+    )
     slot = _slot(admission)
     allowance = await engine.limits.take(slot)
     try:

@@ -33,6 +33,7 @@ Quirk = Literal[
     "reasoning_field",
     "reasoning_content_field",
     "reports_cost",
+    "service_tiers",
     "usage_in_x_groq",
 ]
 

@@ -109,4 +109,5 @@ class OpenCall:
         return TokenUsage(
             input_tokens=self.counted_input,
             output_tokens=min(self.count_output(), self.bound.output_tokens),
+            service_tier=next(iter(self.price.service_tiers), ""),  # that which was asked for
         )

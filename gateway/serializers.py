@@ -36,7 +36,8 @@ class ChatCall:
 
     `body` holds only known fields, as the customer sent them, without what we answer for ourselves (model,
     stream, store, metadata, service_tier); the output limit stands in it as `max_completion_tokens`, whichever
-    of its two names was used. `ignored` are the names of unknown fields, fit for a header.
+    of its two names was used. `service_tier` is the one asked for by its own name, empty for the ordinary one.
+    `ignored` are the names of unknown fields, fit for a header.
     """
 
     model: str
@@ -45,6 +46,7 @@ class ChatCall:
     include_usage: bool = False
     n: int = 1
     max_output_tokens: int | None = None
+    service_tier: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
 
@@ -76,7 +78,6 @@ def parse_chat(body: dict[str, Any], *, limits: ChatLimits) -> ChatCall:
         wrong_value("stream_options", "it is only allowed when 'stream' is true.")
     max_output_tokens = _take_max_output(known)
     known.pop("store", None)
-    known.pop("service_tier", None)
     return ChatCall(
         model=known.pop("model"),
         body=known,
@@ -84,6 +85,7 @@ def parse_chat(body: dict[str, Any], *, limits: ChatLimits) -> ChatCall:
         include_usage=options is not None and options.get("include_usage") is True,
         n=known.get("n", 1),
         max_output_tokens=max_output_tokens,
+        service_tier=_SERVICE_TIERS[known.pop("service_tier", "auto")],
         metadata=known.pop("metadata", None) or {},
         ignored=ignored,
     )
@@ -141,11 +143,9 @@ def _messages(value: Any, param: str) -> None:
 
 def _service_tier(value: Any, param: str) -> None:
     wire_checks.text(value, param)
-    if value not in ("auto", "default"):
-        unsupported_value(
-            param,
-            f"'{value[:60]}' has another price and is not offered yet. Use 'auto' or 'default'.",
-        )
+    if value not in _SERVICE_TIERS:
+        known = ", ".join(f"'{name}'" for name in _SERVICE_TIERS)
+        unsupported_value(param, f"'{value[:60]}' is not offered. Use one of {known}.")
 
 
 def _store(value: Any, param: str) -> None:
@@ -297,6 +297,14 @@ def _check_tokens(tokens: list[Any], param: str) -> None:
 _FORMAT_TYPE: Final = wire_checks.choice("text", "json_object", "json_schema")
 _TOOL_CHOICE: Final = wire_checks.choice("none", "auto", "required")
 _FUNCTION_CALL: Final = wire_checks.choice("none", "auto")
+# `fast` is the new name of `priority`, which answers go on to use; `auto` is what our accounts are set to.
+_SERVICE_TIERS: Final = {
+    "auto": "",
+    "default": "",
+    "flex": "flex",
+    "priority": "priority",
+    "fast": "priority",
+}
 _PENALTY: Final = wire_checks.number(-2, 2)
 _OUTPUT_TOKENS: Final = wire_checks.integer(1, _MAX_TOKENS)
 

@@ -91,6 +91,7 @@ def clamp(usage: TokenUsage, bound: TokenBound) -> TokenUsage:
         characters=_within(usage.characters, bound.characters),
         searches=_within(usage.searches, bound.searches),
         calls=_within(usage.calls, bound.calls),
+        service_tier=usage.service_tier,
     )
 
 

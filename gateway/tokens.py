@@ -49,6 +49,7 @@ _encode: Final = msgspec.json.Encoder().encode
 def chat_bound(
     call: ChatCall,
     *,
+    model: str = "",
     context_tokens: int | None,
     max_output_tokens: int | None,
     key_max_output_tokens: int | None,
@@ -56,10 +57,11 @@ def chat_bound(
     """
     Return the most tokens the call may use; output is that of all choices.
 
-    `context_tokens` and `max_output_tokens` are the model's, None where unknown. The output bound holds only
+    `model` is the public name of the one that may serve, if not the one asked for; `context_tokens` and
+    `max_output_tokens` are its own, None where unknown. The output bound holds only
     if the request is sent as `bounded_body` writes it.
     """
-    prompt = _prompt_bound(call)
+    prompt = _prompt_bound(call, model=model or call.model)
     input_bytes = prompt.input_tokens
     limits = (call.max_output_tokens, key_max_output_tokens, max_output_tokens or context_tokens)
     wanted = min((limit for limit in limits if limit is not None), default=_OUTPUT_DEFAULT)
@@ -74,12 +76,13 @@ def chat_bound(
 
 
 def bounded_body(call: ChatCall, bound: TokenBound) -> dict[str, Any]:
-    """Return the body to send, with the output bound of each choice in it."""
-    if "prediction" in call.body:
-        body = dict(call.body)
-        body.pop("max_completion_tokens", None)
-        return body
-    return {**call.body, "max_completion_tokens": bound.output_tokens // call.n}
+    """Return the body to send, with the output bound of each choice and the service tier in it."""
+    body = {**call.body, "max_completion_tokens": bound.output_tokens // call.n}
+    if "prediction" in body:
+        del body["max_completion_tokens"]
+    if call.service_tier:
+        body["service_tier"] = call.service_tier
+    return body
 
 
 def tighten(bound: TokenBound, *, call: ChatCall, model: str) -> TokenBound:
@@ -159,13 +162,13 @@ def _has_tools(call: ChatCall) -> bool:
     return "tools" in call.body or "functions" in call.body
 
 
-def _prompt_bound(call: ChatCall) -> TokenBound:
+def _prompt_bound(call: ChatCall, *, model: str) -> TokenBound:
     """Return the bound of the prompt, before the model's context limits it; its output is 0."""
     body = call.body
     messages = body["messages"]
     total = _PER_CALL + _PER_MESSAGE * len(messages)
     parts = _media_parts(messages)
-    media = media_bounds.bound(parts, model=call.model) if parts else _NO_MEDIA
+    media = media_bounds.bound(parts, model=model) if parts else _NO_MEDIA
     if parts:
         messages = [_without_media(message) for message in messages]
     texts = [_encode(messages)]
@@ -174,7 +177,7 @@ def _prompt_bound(call: ChatCall) -> TokenBound:
             total += extra
             texts.append(_encode(body[name]))
     marks = [mark for part in parts if (mark := part.get("cache_control"))]
-    written, for_an_hour = _cache_writes(call.model, texts, marks)
+    written, for_an_hour = _cache_writes(model, texts, marks)
     return TokenBound(
         input_tokens=total + media.tokens + sum(_bytes_bound(text) for text in texts),
         seconds=media.seconds,

@@ -92,7 +92,9 @@ class ChatView(MeteredView):
             ),
             streamed=chat.stream,
             choices=chat.n,
-            fixed_output=chat.max_output_tokens is not None,
+            # A prediction is sent without a limit, so that its bound cannot be made smaller.
+            fixed_output=chat.max_output_tokens is not None or "prediction" in chat.body,
+            service_tier=chat.service_tier,
             client_request_id=context.client_request_id,
             count_input=lambda: tokens.count_chat(chat, model=model.name),
         )

@@ -94,7 +94,8 @@ class MessagesDialect:
             "content": collected.content,
             **_ending(choice, blocks, explanation=explanation),
             "usage": _usage(
-                openai_usage.read_usage(answer.get("usage") or {}), cost_nanousd=cost_nanousd
+                openai_usage.read_usage(answer.get("usage") or {}) or TokenUsage(),
+                cost_nanousd=cost_nanousd,
             ),
         }
 

@@ -78,9 +78,9 @@ class AnthropicAdapter:
             "model": serve_as.model,
             "choices": [{"index": 0, "message": message, "logprobs": None, **ending}],
         }
-        raw, usage = theirs.get("usage"), None
-        if isinstance(raw, dict):
-            usage = anthropic_usage.read_usage(raw)
+        raw = wire_json.mapping(theirs.get("usage"))
+        usage = anthropic_usage.read_usage(raw)
+        if usage is not None:
             body["usage"] = openai_usage.wire_usage(usage, extra=anthropic_usage.extra_usage(raw))
         return WholeAnswer(
             body=body,

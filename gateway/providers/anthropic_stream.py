@@ -242,7 +242,8 @@ class AnthropicStream:
         """Usage here is cumulative and final; what it leaves out stood in `message_start`."""
         if event.usage:
             self._usage = anthropic_usage.merged(self._usage, event.usage)
-            self.usage = anthropic_usage.read_usage(self._usage)
+            if anthropic_usage.is_final(event.usage):
+                self.usage = anthropic_usage.read_usage(self._usage)
             self.usage_extra = anthropic_usage.extra_usage(self._usage)
         if event.delta is None or event.delta.stop_reason is None or self.finish_reason:
             return []

@@ -16,16 +16,17 @@ from gateway.providers import openai_usage
 _TRANSLATED: Final = frozenset({"input_tokens", "output_tokens", "output_tokens_details"})
 
 
-def read_usage(raw: Mapping[str, Any]) -> TokenUsage:
-    """Return the usage in Anthropic's `usage` object; contradicting counts are clamped."""
+def read_usage(raw: Mapping[str, Any]) -> TokenUsage | None:
+    """Return the usage in Anthropic's `usage` object, None where it lacks input or output; see `openai_usage`."""
     details = raw.get("output_tokens_details")
-    input_tokens = sum(
+    cached = sum(
         openai_usage.count(raw.get(name))
-        for name in ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+        for name in ("cache_read_input_tokens", "cache_creation_input_tokens")
     )
+    fresh = openai_usage.told(raw.get("input_tokens"))
     return openai_usage.read_usage(
         {
-            "prompt_tokens": input_tokens,
+            "prompt_tokens": None if fresh is None else fresh + cached,
             "completion_tokens": raw.get("output_tokens"),
             "reasoning_tokens": details.get("thinking_tokens") if isinstance(details, dict) else 0,
             **{
@@ -47,5 +48,24 @@ def extra_usage(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def merged(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the usage of a stream so far: the last word wins, silence changes nothing."""
-    return {**before, **{name: value for name, value in now.items() if value is not None}}
+    """
+    Return the usage of a stream so far: the last word wins; silence, and what cannot be a count, change nothing.
+
+    Counts are cumulative, so that a 0 after more is no word either: proxies fill in what they do not know.
+    """
+    return {
+        **before,
+        **{name: value for name, value in now.items() if _says(value, before.get(name))},
+    }
+
+
+def is_final(now: Mapping[str, Any]) -> bool:
+    """Say whether an event's usage tells the output; that of `message_start` only fills the place."""
+    return openai_usage.told(now.get("output_tokens")) is not None
+
+
+def _says(value: object, before: object) -> bool:
+    if value is None or openai_usage.told(before) is None:
+        return value is not None
+    found = openai_usage.told(value)
+    return found is not None and (found > 0 or before == 0)

@@ -56,7 +56,7 @@ class GeminiStream:
         self.upstream_id = self.upstream_id or str(body.get("responseId") or "")
         usage = body.get("usageMetadata")
         if isinstance(usage, dict):
-            self._usage.update(usage)
+            self._usage = gemini_usage.merged(self._usage, usage)
         candidates = body.get("candidates")
         choices = [
             choice

@@ -6,11 +6,11 @@ tool use, candidates and thoughts; cached tokens are inside the prompt, thoughts
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from billing.types import TokenUsage
-
-_MOST: Final = 10**12  # no count is true above it
+from gateway.providers.openai_usage import count as _count
+from gateway.providers.openai_usage import told
 
 
 def read_usage(raw: Mapping[str, Any], *, has_output: bool) -> TokenUsage | None:
@@ -19,11 +19,12 @@ def read_usage(raw: Mapping[str, Any], *, has_output: bool) -> TokenUsage | None
 
     Both happen in recorded traffic: no prompt at all (files by address), and no output beside delivered text.
     """
-    prompt = _count(raw.get("promptTokenCount"))
+    prompt = told(raw.get("promptTokenCount"))
     thoughts = _count(raw.get("thoughtsTokenCount"))
-    output = _count(raw.get("candidatesTokenCount")) + thoughts
-    if not prompt or (has_output and not output):
+    said = told(raw.get("candidatesTokenCount"))
+    if prompt is None or (has_output and said is None and not thoughts):
         return None
+    output = (said or 0) + thoughts
     given = _by_modality(raw.get("promptTokensDetails"))
     cached = _by_modality(raw.get("cacheTokensDetails"))
     made = _by_modality(raw.get("candidatesTokensDetails"))
@@ -70,8 +71,10 @@ def _named(details: object) -> dict[str, Any]:
     }
 
 
-def _count(value: object) -> int:
-    """Counts of 64 bits come as strings in some of Google's JSON."""
-    if isinstance(value, str) and value.isdecimal():
-        value = int(value[:15])
-    return min(int(value), _MOST) if isinstance(value, int | float) and value > 0 else 0
+def merged(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the usage of a stream so far: the last word of each count, where it can be a count."""
+    return {**before, **{name: value for name, value in now.items() if _says(value)}}
+
+
+def _says(value: object) -> bool:
+    return isinstance(value, list) or told(value) is not None

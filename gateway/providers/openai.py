@@ -38,6 +38,8 @@ class OpenAIAdapter:
             sent["stream_options"] = {**options, "include_usage": True}
         if "keeps_extensions" not in upstream.quirks:
             quirks.write_without_extensions(sent)
+        if "service_tiers" not in upstream.quirks:
+            sent.pop("service_tier", None)
         _apply(quirks.CHAT_QUIRKS, upstream, sent)
         return _request(upstream, path="/chat/completions", body=sent, events=stream)
 
@@ -54,9 +56,9 @@ class OpenAIAdapter:
         body["object"] = "chat.completion"
         body["created"] = body.get("created") or serve_as.created
         body["model"] = serve_as.model
-        raw, usage = body.get("usage"), None
-        if isinstance(raw, dict):
-            usage = openai_usage.read_usage(raw)
+        raw = wire_json.mapping(body.get("usage"))
+        usage = openai_usage.read_usage(raw, service_tier=body.get("service_tier"))
+        if usage is not None:
             body["usage"] = openai_usage.wire_usage(usage, extra=openai_usage.extra_usage(raw))
         return WholeAnswer(
             body=body,
@@ -96,9 +98,9 @@ class OpenAIAdapter:
             body["id"] = serve_as.id
         body["object"] = "list"
         body["model"] = serve_as.model
-        raw, usage = body.get("usage"), None
-        if isinstance(raw, dict):
-            usage = openai_usage.read_usage(raw)
+        raw = wire_json.mapping(body.get("usage"))
+        usage = openai_usage.read_usage({"completion_tokens": 0, **raw})
+        if usage is not None:
             body["usage"] = {
                 **openai_usage.extra_usage(raw),
                 "prompt_tokens": usage.input_tokens,

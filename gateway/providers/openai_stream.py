@@ -42,6 +42,7 @@ class _Choice(msgspec.Struct):
     index: int
     delta: _Delta
     finish_reason: str | None = None
+    usage: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _Chunk(msgspec.Struct):
@@ -63,6 +64,7 @@ class OpenAIStream:
     """One answer of an OpenAI-compatible provider; see `StreamTranslator`."""
 
     __slots__ = (
+        "_by_choice",
         "_id_ours",
         "_id_theirs",
         "_model_ours",
@@ -85,6 +87,7 @@ class OpenAIStream:
         self.upstream_id = ""
         self.done = False
         self.output_text: list[str] = []
+        self._by_choice = openai_usage.UsageByChoice()
         self._serve_as = serve_as
         self._tools_called = False
         self._names = ("", "")
@@ -135,7 +138,8 @@ class OpenAIStream:
             and chunk.x_groq is None
             and bool(chunk.choices)
             and all(
-                choice.finish_reason is None or choice.finish_reason in quirks.FINISH_REASONS
+                (choice.finish_reason is None or choice.finish_reason in quirks.FINISH_REASONS)
+                and choice.usage == b"null"
                 for choice in chunk.choices
             )
         )
@@ -198,12 +202,10 @@ class OpenAIStream:
         if chunk.get("error"):
             raise openai_errors.error_of(chunk)
         self.upstream_id = self.upstream_id or str(chunk.get("id") or "")
-        usage = chunk.pop("usage", None) or quirks.usage_in_x_groq(chunk)
-        if isinstance(usage, dict):
-            self.usage = openai_usage.read_usage(usage)
-            self.usage_extra = openai_usage.extra_usage(usage)
+        usage = chunk.pop("usage", None)
         choices = chunk.get("choices")
-        if not choices and usage:
+        self._read_usage(usage or quirks.usage_in_x_groq(chunk), chunk)
+        if not choices and usage is not None:
             return []
         chunk["choices"] = [
             self._repaired(choice, position=position)
@@ -213,6 +215,22 @@ class OpenAIStream:
         if self._serve_as.include_usage:
             chunk["usage"] = None
         return [wire_json.encode(self._labelled(chunk))]
+
+    def _read_usage(self, raw: object, chunk: dict[str, Any]) -> None:
+        """
+        Take the usage of a chunk: the provider's last word that tells something holds.
+
+        Moonshot puts it into the choices (https://github.com/earendil-works/pi/issues/2017), each with its own output.
+        """
+        if not isinstance(raw, dict):
+            raw = self._by_choice.read(chunk.get("choices"))
+        if not isinstance(raw, dict):
+            return
+        usage = openai_usage.read_usage(raw, service_tier=chunk.get("service_tier"))
+        if usage is None or (self.usage is not None and openai_usage.is_silent(usage)):
+            return
+        self.usage = usage
+        self.usage_extra = openai_usage.extra_usage(raw)
 
     def _repaired(self, choice: dict[str, Any], *, position: int) -> dict[str, Any]:
         if not isinstance(choice.get("index"), int):

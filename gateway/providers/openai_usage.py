@@ -23,14 +23,20 @@ _CACHED: Final = (
 # What the provider charges us (OpenRouter, Perplexity, xAI): told of our account, and `cost` is our own field.
 _OUR_COST: Final = frozenset({"cost", "cost_details", "is_byok", "cost_in_usd_ticks"})
 _CORE: Final = frozenset({"prompt_tokens", "completion_tokens", "total_tokens"})
-_MOST: Final = (
-    10**12
-)  # no count is true above it, and the database would not take one above 64 bits
+_DIGITS: Final = 9
+_MOST: Final = 10**_DIGITS  # no count is true from here on: no context is a hundredth of it
+_TIERS: Final = frozenset({"flex", "priority"})
 _DETAILS: Final = ("prompt_tokens_details", "completion_tokens_details")
 
 
-def read_usage(raw: Mapping[str, Any]) -> TokenUsage:
-    """Return the usage in a provider's `usage` object; counts that contradict each other are clamped."""
+def read_usage(raw: Mapping[str, Any], *, service_tier: object = None) -> TokenUsage | None:
+    """
+    Return the usage in a provider's `usage` object; counts that contradict each other are clamped.
+
+    None where it does not tell what was used: no input or no output, or counts that cannot be true (negative,
+    not a number, beyond any model). An explicit zero is the provider's word. `service_tier` is what the answer
+    names beside its usage.
+    """
     prompt_details = _mapping(raw.get("prompt_tokens_details"))
     completion_details = _mapping(raw.get("completion_tokens_details"))
     cached = _first((prompt_details.get("cached_tokens"), *(raw.get(name) for name in _CACHED)))
@@ -40,7 +46,10 @@ def read_usage(raw: Mapping[str, Any]) -> TokenUsage:
     )
     reasoning = _first((completion_details.get("reasoning_tokens"), raw.get("reasoning_tokens")))
     audio = count(prompt_details.get("audio_tokens"))
-    input_tokens, output_tokens = _totals(raw, reasoning=reasoning, audio=audio, cached=cached)
+    totals = _totals(raw, reasoning=reasoning, audio=audio, cached=cached)
+    if totals is None:
+        return None
+    input_tokens, output_tokens = totals
     # Grok on Azure reports more cached than prompt tokens.
     cached = min(cached, input_tokens)
     written = min(max(written, written_1h), input_tokens - cached)
@@ -55,7 +64,9 @@ def read_usage(raw: Mapping[str, Any]) -> TokenUsage:
         audio_output_tokens=min(count(completion_details.get("audio_tokens")), output_tokens),
         image_input_tokens=min(count(prompt_details.get("image_tokens")), input_tokens),
         image_output_tokens=min(count(completion_details.get("image_tokens")), output_tokens),
+        seconds=count(raw.get("prompt_audio_seconds")),  # Mistral
         searches=_searches(raw),
+        service_tier=tier if (tier := service_tier or raw.get("service_tier")) in _TIERS else "",
     )
 
 
@@ -96,16 +107,55 @@ def wire_usage(usage: TokenUsage, *, extra: Mapping[str, Any] | None = None) -> 
     }
 
 
-def _totals(raw: Mapping[str, Any], *, reasoning: int, audio: int, cached: int) -> tuple[int, int]:
+class UsageByChoice:
+    """The usage of a stream whose provider tells it with each choice; the prompt is the same for all."""
+
+    def __init__(self) -> None:
+        self._told: dict[int, dict[str, Any]] = {}
+
+    def read(self, choices: object) -> dict[str, Any] | None:
+        """Take the usage out of the choices of a chunk; return that of all so far, None where they tell none."""
+        found = None
+        for position, choice in enumerate(choices if isinstance(choices, list) else ()):
+            found = choice.pop("usage", None) if isinstance(choice, dict) else None
+            if isinstance(found, dict):
+                index = choice.get("index")
+                self._told[index if isinstance(index, int) else position] = found
+        if not isinstance(found, dict) or len(self._told) == 1:
+            return found if isinstance(found, dict) else None
+        made = [told(usage.get("completion_tokens")) for usage in self._told.values()]
+        known = [number for number in made if number is not None]
+        whole = {name: value for name, value in found.items() if name != "total_tokens"}
+        return {**whole, "completion_tokens": sum(known) if len(known) == len(made) else None}
+
+
+def is_silent(usage: TokenUsage) -> bool:
+    """Say whether a usage tells of nothing, as in the first chunks of some streams, or in a last one to fill a form."""
+    return not usage.input_tokens and not usage.output_tokens
+
+
+def _totals(
+    raw: Mapping[str, Any], *, reasoning: int, audio: int, cached: int
+) -> tuple[int, int] | None:
     """
     Return input and output tokens with everything inside them that `total_tokens` says is there.
+
+    One of them that is not told is what the other leaves of the total; None where that is not told either.
 
     xAI leaves reasoning out of `completion_tokens`, Mistral audio out of `prompt_tokens`, and proxies of
     Anthropic cached tokens; each shows as exactly that gap in the total.
     """
-    input_tokens = _first((raw.get("prompt_tokens"), raw.get("input_tokens")))
-    output_tokens = _first((raw.get("completion_tokens"), raw.get("output_tokens")))
-    gap = count(raw.get("total_tokens")) - input_tokens - output_tokens
+    given = _told_first(raw, ("prompt_tokens", "input_tokens"))
+    made = _told_first(raw, ("completion_tokens", "output_tokens"))
+    total = told(raw.get("total_tokens"))
+    if given is None and made is not None and total is not None:
+        given = total - made
+    elif made is None and given is not None and total is not None:
+        made = total - given
+    if given is None or made is None or given < 0 or made < 0:
+        return None
+    input_tokens, output_tokens = given, made
+    gap = (total or 0) - input_tokens - output_tokens
     if gap > 0 and gap == reasoning:
         return input_tokens, output_tokens + gap
     if gap > 0 and gap in (audio, cached):
@@ -123,9 +173,28 @@ def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def told(value: object) -> int | None:
+    """
+    Return a reported count, None for what cannot be one.
+
+    Counts of 64 bits come as strings in some of Google's JSON, and as floats from some servers.
+    """
+    if isinstance(value, str) and value.isdecimal() and len(value) <= _DIGITS:
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _MOST:
+        return None
+    return int(value)
+
+
 def count(value: object) -> int:
-    """Return a reported count: 0 for what is none or negative, and never more than the database takes."""
-    return min(int(value), _MOST) if isinstance(value, int | float) and value > 0 else 0
+    """Return a reported count, 0 for what cannot be one."""
+    return told(value) or 0
+
+
+def _told_first(raw: Mapping[str, Any], names: Iterable[str]) -> int | None:
+    """Return the first count above 0 under these names, else a 0 that was told."""
+    found = [number for name in names if (number := told(raw.get(name))) is not None]
+    return next((number for number in found if number), 0 if found else None)
 
 
 def _first(values: Iterable[object]) -> int:

@@ -20,6 +20,11 @@ def decode(data: bytes) -> dict[str, Any]:
     return body
 
 
+def mapping(value: object) -> dict[str, Any]:
+    """Return the value if it is an object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
 def encode(body: dict[str, Any]) -> bytes:
     """Return `body` as JSON in one line; half surrogate pairs, which UTF-8 cannot hold, stay escaped."""
     try:
@@ -29,15 +34,16 @@ def encode(body: dict[str, Any]) -> bytes:
 
 
 def _decode_lenient(data: bytes) -> Any:
-    """Half a surrogate pair is what some servers send when a token ends inside an emoji."""
+    """
+    Half a surrogate pair is what some servers send when a token ends inside an emoji; NaN and infinities come in
+    probabilities and counts, and become null.
+    """
     try:
         return json.loads(data, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError):
         raise ProviderError("bad_answer", "The provider's answer is not valid JSON.") from None
 
 
-def _finite(text: str) -> float:
+def _finite(text: str) -> float | None:
     number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(text)
-    return number
+    return number if math.isfinite(number) else None

@@ -83,6 +83,14 @@ def test_unit_costs_its_fee_beside_the_tokens(unit, rate):
     assert charge(rates, input_tokens=4, **{unit: 3}) == 10_000 + 3 * 7_001
 
 
+def test_audio_paid_by_the_second_is_not_paid_by_the_token_too():
+    rates = replace(PLAIN, second_nanousd=66_667)
+    heard = {"input_tokens": 384, "audio_input_tokens": 375}
+
+    assert charge(rates, **heard, seconds=4) == 9 * 2_500 + 4 * 66_667
+    assert charge(rates, **heard) == 384 * 2_500
+
+
 def test_unit_fee_alone_needs_no_token_rates():
     assert charge(Rates(image_nanousd=40_000_000), images=2) == 80_000_000
 
@@ -296,6 +304,7 @@ def test_larger_bound_never_costs_less(price, bound, more):
 @given(rates=RATES, usage=BOUNDS.flatmap(usage_within), more=st.integers(1, 1_000), data=st.data())
 def test_more_of_anything_never_costs_less(rates, usage, more, data):
     name = data.draw(st.sampled_from(["input_tokens", "output_tokens", *UNITS]))
+    assume(name != "seconds" or usage.seconds)  # the first second makes tokens of audio free
     larger = replace(usage, **{name: getattr(usage, name) + more})
     price = Price(1, rates)
     assume(rates_for(0, price=price) == rates)

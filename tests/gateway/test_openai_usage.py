@@ -53,15 +53,45 @@ from gateway.providers import openai_usage
         ),
         # Grok on Azure: more cached than prompt.
         (
-            {"prompt_tokens": 5, "prompt_tokens_details": {"cached_tokens": 9}},
+            {
+                "prompt_tokens": 5,
+                "completion_tokens": 0,
+                "prompt_tokens_details": {"cached_tokens": 9},
+            },
             TokenUsage(5, 0, cache_read_tokens=5),
         ),
         (
-            {"prompt_tokens": 9, "prompt_tokens_details": {"cache_write_tokens": 4}},
-            TokenUsage(9, 0, cache_write_5m_tokens=4),
+            {
+                "prompt_tokens": 9,
+                "completion_tokens": 1,
+                "prompt_tokens_details": {"cache_write_tokens": 4},
+            },
+            TokenUsage(9, 1, cache_write_5m_tokens=4),
         ),
-        ({"prompt_tokens": -1, "completion_tokens": None, "total_tokens": "x"}, TokenUsage()),
-        ({"prompt_tokens": 3, "num_search_queries": 2}, TokenUsage(3, 0, searches=2)),
+        (
+            {"prompt_tokens": 3, "completion_tokens": 1, "num_search_queries": 2},
+            TokenUsage(3, 1, searches=2),
+        ),
+        # Mistral: audio is billed by the second.
+        (
+            {
+                "prompt_audio_seconds": 4,
+                "prompt_tokens": 9,
+                "completion_tokens": 201,
+                "total_tokens": 585,
+                "prompt_tokens_details": {"audio_tokens": 375},
+            },
+            TokenUsage(384, 201, audio_input_tokens=375, seconds=4),
+        ),
+        # One of the two is what the other leaves of the total.
+        ({"prompt_tokens": 3, "total_tokens": 5}, TokenUsage(3, 2)),
+        ({"prompt_tokens": None, "completion_tokens": 2, "total_tokens": 5}, TokenUsage(3, 2)),
+        # A total that fits nothing is not believed.
+        ({"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 99}, TokenUsage(3, 2)),
+        # Counts of 64 bits as text, and whole numbers as floats.
+        ({"prompt_tokens": "3", "completion_tokens": 2.0}, TokenUsage(3, 2)),
+        # An explicit zero is the provider's word.
+        ({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}, TokenUsage()),
     ],
 )
 def test_every_spelling_of_usage_is_read(raw, usage):

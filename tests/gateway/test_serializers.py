@@ -50,6 +50,23 @@ def test_null_means_not_given():
 
 
 @pytest.mark.parametrize(
+    ("asked", "tier"),
+    [
+        ("auto", ""),
+        ("default", ""),
+        ("flex", "flex"),
+        ("priority", "priority"),
+        ("fast", "priority"),
+    ],
+)
+def test_the_service_tier_is_known_by_its_own_name_and_set_aside(asked, tier):
+    call = chat(service_tier=asked)
+
+    assert call.service_tier == tier
+    assert "service_tier" not in call.body
+
+
+@pytest.mark.parametrize(
     ("fields", "most"),
     [
         ({}, None),
@@ -108,7 +125,7 @@ def test_metadata_is_kept_for_us_and_not_sent_on():
         ),
         ({"stop": ["a", 1]}, "stop[1]", "invalid_type"),
         ({"store": True}, "store", "unsupported_value"),
-        ({"service_tier": "priority"}, "service_tier", "unsupported_value"),
+        ({"service_tier": "scale"}, "service_tier", "unsupported_value"),
         ({"modalities": ["text", "audio"]}, "modalities", "unsupported_value"),
         ({"audio": {"voice": "alloy"}}, "audio", "unsupported_parameter"),
         ({"web_search_options": {}}, "web_search_options", "unsupported_parameter"),
