@@ -112,7 +112,8 @@ async def measure(payers: list[Payer], *, callers: int, seconds: float) -> str:
     from billing.metering import Metering
     from exerati.lib import ids
 
-    budgets, metering = Budgets(ids.new_uuid(), lease_seconds=20), Metering()
+    owner = ids.new_uuid()
+    budgets, metering = Budgets(owner, lease_seconds=20), Metering(owner)
     times: list[float] = []
 
     async def caller(number: int, until: Callable[[], bool]) -> None:

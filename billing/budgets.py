@@ -44,6 +44,10 @@ class KeyInactive(Exception):
         self.reason = reason
 
 
+class ReservationLost(Exception):
+    """The call was settled, swept or taken by another process."""
+
+
 class Verdict(msgspec.Struct):
     """One answer of the SQL function."""
 
@@ -75,6 +79,7 @@ class Budgets:
         self._reserving = Connection("reserve")
         self._upkeep = Connection("upkeep")
         self._batcher: Batcher[bytes, None] = Batcher(self._reserve, retry_singly=POISON)
+        self._extender: Batcher[bytes, str] = Batcher(self._extend, retry_singly=POISON)
 
     async def reserve(self, request: ReserveRequest) -> None:
         """Hold the upper bound; raises BudgetExceeded, KeyInactive or BillingUnavailable."""
@@ -88,7 +93,8 @@ class Budgets:
         """
         Renew the leases and store the progress of this process's open calls; return those lost to the sweep.
 
-        A call is `{request_id, input_tokens, output_tokens, progress_nanousd, sent}`.
+        A call is `{request_id, input_tokens, output_tokens, progress_nanousd, sent}`, and once it was sent
+        `provider_cost_nanousd` (None: unknown) and `attempts`, rows of `metering.attempt_rows`.
         """
         answer = await self._upkeep.fetch_value(
             "SELECT billing_renew(%s::text::jsonb, %s, %s)::text",
@@ -97,6 +103,22 @@ class Budgets:
             self._lease_seconds,
         )
         return msgspec.json.decode(answer, type=list[UUID])
+
+    async def extend(self, request_id: UUID, *, step: int, more_nanousd: int) -> bool:
+        """
+        Raise the bound of an open call on every budget that applies; return whether all had room for it.
+
+        Steps of a call are numbered from 1; a repeated step changes nothing. Raises ReservationLost when the call
+        is no longer open under this process, and BillingUnavailable; then nothing is known to be added.
+        """
+        row = {"request_id": request_id, "step": step, "more_nanousd": more_nanousd}
+        try:
+            verdict = await self._extender.call(_encode(row))
+        except (psycopg.OperationalError, psycopg.InterfaceError, ConnectionError) as error:
+            raise BillingUnavailable from error
+        if verdict == "lost":
+            raise ReservationLost(request_id)
+        return verdict == "ok"
 
     async def sweep(self, *, at_most: int = 500) -> int:
         """Settle calls whose process is gone; return how many."""
@@ -109,8 +131,15 @@ class Budgets:
     async def close(self) -> None:
         """Send what is queued, then disconnect."""
         await self._batcher.close()
+        await self._extender.close()
         await self._reserving.close()
         await self._upkeep.close()
+
+    async def _extend(self, wishes: Sequence[bytes]) -> list[str]:
+        answer = await self._upkeep.fetch_value(
+            "SELECT billing_extend(%s::text::jsonb, %s)::text", json_array(wishes), self.owner
+        )
+        return [verdict.verdict for verdict in _decode(answer)]
 
     async def _reserve(self, requests: Sequence[bytes]) -> list[BaseException | None]:
         answer = await self._reserving.fetch_value(

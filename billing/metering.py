@@ -42,12 +42,21 @@ LENGTHS = {
 }
 
 
+class ForeignReservation(Exception):
+    """Another process holds the reservation, so that this one may not settle it; nothing was changed."""
+
+
 class Settled(msgspec.Struct, frozen=True):
-    """The result: the charge that stands, and whether this settlement made it (else an earlier one did)."""
+    """
+    The result: the charge that stands, and whether this settlement ended the call (else an earlier one did).
+
+    After a sweep the charge is that of the estimate, trued up as far as the budgets have room.
+    """
 
     request_id: UUID
     settled: bool
     charge: int | None
+    foreign: bool = False
 
 
 _encode = msgspec.json.Encoder().encode
@@ -55,9 +64,10 @@ _decode = msgspec.json.Decoder(list[Settled]).decode
 
 
 class Metering:
-    """The batched door to settle of one gateway process."""
+    """The batched door to settle of one gateway process, known by `owner`, which has reserved the calls."""
 
-    def __init__(self) -> None:
+    def __init__(self, owner: UUID) -> None:
+        self._owner = owner
         self._connection = Connection("settle")
         self._batcher: Batcher[tuple[UUID, bytes], Settled] = Batcher(
             self._settle, retry_singly=POISON
@@ -71,7 +81,8 @@ class Metering:
         """
         End the call; a second settlement of the same request changes nothing and returns the first charge.
 
-        Raises psycopg.OperationalError when the database is away: settling again later is safe.
+        Raises psycopg.OperationalError when the database is away: settling again later is safe. Raises
+        ForeignReservation.
         """
         return await self.submit(settlement)
 
@@ -84,11 +95,13 @@ class Metering:
         self, settlements: Sequence[tuple[UUID, bytes]]
     ) -> list[Settled | BaseException]:
         answer = await self._connection.fetch_value(
-            "SELECT billing_settle(%s::text::jsonb)::text",
+            "SELECT billing_settle(%s::text::jsonb, %s)::text",
             json_array([row for _, row in settlements]),
+            self._owner,
         )
         by_id = {result.request_id: result for result in _decode(answer)}
-        return [by_id[request_id] for request_id, _ in settlements]
+        results = (by_id[request_id] for request_id, _ in settlements)
+        return [ForeignReservation() if result.foreign else result for result in results]
 
 
 def _row(settlement: Settlement) -> dict[str, Any]:
@@ -97,6 +110,7 @@ def _row(settlement: Settlement) -> dict[str, Any]:
         "request_id": settlement.request_id,
         "model": settlement.model,
         "price_version_id": settlement.price_version_id,
+        "usage_flag": settlement.usage_flag,
         "outcome": settlement.outcome,
         "basis": settlement.basis,
         "price_nanousd": settlement.price_nanousd,
@@ -113,9 +127,14 @@ def _row(settlement: Settlement) -> dict[str, Any]:
         "cache_write_tokens": usage.cache_write_5m_tokens + usage.cache_write_1h_tokens,
         "reasoning_tokens": usage.reasoning_tokens,
         "usage_details": _details(usage),
-        "attempts": [_attempt(attempt) for attempt in settlement.attempts],
+        "attempts": attempt_rows(settlement.attempts),
         **_upstream(settlement),
     }
+
+
+def attempt_rows(attempts: Sequence[AttemptRecord]) -> list[dict[str, Any]]:
+    """Return attempts as the SQL functions take them."""
+    return [_attempt(attempt) for attempt in attempts]
 
 
 def _attempt(attempt: AttemptRecord) -> dict[str, Any]:

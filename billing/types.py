@@ -8,6 +8,7 @@ from uuid import UUID
 Basis = Literal["reported", "counted", "estimated", "waived"]
 Outcome = Literal["finished", "client_left", "failed", "empty", "lost"]
 Mode = Literal["live", "test"]
+UsageFlag = Literal["", "negative", "inconsistent", "over_bound", "clamped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,8 @@ class ReserveRequest:
     What `budgets.reserve` asks for one call. `upper_nanousd` is 0 or more, and 0 for test keys.
 
     `fallback_models` are the other models that may serve it: the bound is held on their counters, too.
+    `input_cost_nanousd` is what a provider may charge us once it has the request, whatever becomes of it; None:
+    unknown.
     """
 
     request_id: UUID
@@ -126,6 +129,7 @@ class ReserveRequest:
     upper_nanousd: int
     streamed: bool
     fallback_models: tuple[str, ...] = ()
+    input_cost_nanousd: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,3 +195,4 @@ class Settlement:
     attempts: tuple[AttemptRecord, ...] = ()
     model: str = ""
     price_version_id: int | None = None
+    usage_flag: UsageFlag = ""

@@ -89,15 +89,40 @@ INVARIANTS = (
     ),
     Invariant(
         "ledger of calls",
-        "Every charged event has one transfer of its charge, and every transfer for usage its event.",
+        "Every event has one transfer of what it was first charged, and every transfer for usage its event.",
         "SELECT count(*) FROM billing_ledgertransfer WHERE kind = 'usage'",
         """
         SELECT format('%s: %s charged, %s transferred', coalesce('request:' || e.request_id, t.idempotency_key),
-                      coalesce(e.charge_nanousd, 0), coalesce(t.amount_nanousd, 0))
-        FROM (SELECT * FROM billing_usageevent WHERE charge_nanousd > 0) e
+                      coalesce(e.first, 0), coalesce(t.amount_nanousd, 0))
+        FROM (
+            SELECT e.request_id, e.charge_nanousd - coalesce(u.applied_nanousd, 0) AS first
+            FROM billing_usageevent e LEFT JOIN billing_trueup u USING (request_id)
+            WHERE e.charge_nanousd <> coalesce(u.applied_nanousd, 0)
+        ) e
         FULL JOIN (SELECT * FROM billing_ledgertransfer WHERE kind = 'usage') t
             ON t.idempotency_key = 'request:' || e.request_id
-        WHERE e.charge_nanousd IS DISTINCT FROM t.amount_nanousd
+        WHERE e.first IS DISTINCT FROM t.amount_nanousd
+        """,
+    ),
+    Invariant(
+        "true-ups",
+        "A late settlement changed the estimate of a swept call by one transfer, within the bound and what was wanted.",
+        "SELECT count(*) FROM billing_trueup",
+        """
+        SELECT format('%s: %s applied to %s, %s charged, %s transferred', coalesce('trueup:' || u.request_id,
+                      t.idempotency_key), u.applied_nanousd, u.estimated_nanousd, e.charge_nanousd, t.amount)
+        FROM billing_trueup u
+        LEFT JOIN billing_usageevent e ON e.request_id = u.request_id AND e.occurred_at = u.occurred_at
+        FULL JOIN (
+            SELECT t.idempotency_key,
+                   CASE a.kind WHEN 'revenue' THEN t.amount_nanousd ELSE -t.amount_nanousd END AS amount
+            FROM billing_ledgertransfer t JOIN billing_ledgeraccount a ON a.id = t.credit_account_id
+            WHERE t.kind = 'trueup'
+        ) t ON t.idempotency_key = 'trueup:' || u.request_id
+        WHERE e.charge_nanousd IS DISTINCT FROM u.estimated_nanousd + u.applied_nanousd
+           OR coalesce(t.amount, 0) <> coalesce(u.applied_nanousd, 0) OR u.request_id IS NULL
+           OR e.charge_nanousd NOT BETWEEN 0 AND e.upper_nanousd OR u.wanted_nanousd NOT BETWEEN 0 AND e.upper_nanousd
+           OR u.applied_nanousd > greatest(u.wanted_nanousd - u.estimated_nanousd, 0)
         """,
     ),
     Invariant(
@@ -133,19 +158,26 @@ INVARIANTS = (
     ),
     Invariant(
         "roll-ups",
-        "The hourly sums and what waits in the outbox are all events.",
+        "The hourly sums and what waits in the outbox are all events, with their charges and costs.",
         "SELECT count(*) FROM billing_usagerollup",
         """
-        SELECT format('organization %s: %s events, %s in roll-ups and outbox', coalesce(e.id, s.id), coalesce(e.n, 0),
-                      coalesce(s.n, 0))
-        FROM (SELECT organization_id AS id, count(*) AS n FROM billing_usageevent GROUP BY 1) e
-        FULL JOIN (
-            SELECT x.id, sum(x.n) AS n FROM (
-                SELECT organization_id AS id, requests AS n FROM billing_usagerollup
-                UNION ALL SELECT organization_id, 1 FROM billing_outboxmessage
+        WITH event AS (
+            SELECT organization_id AS id, count(*) AS n, sum(charge_nanousd) AS charge,
+                   coalesce(sum(provider_cost_nanousd), 0) AS cost
+            FROM billing_usageevent GROUP BY 1
+        ), summed AS (
+            SELECT x.id, sum(x.n) AS n, sum(x.charge) AS charge, sum(x.cost) AS cost FROM (
+                SELECT organization_id AS id, requests AS n, charge_nanousd AS charge, provider_cost_nanousd AS cost
+                FROM billing_usagerollup
+                UNION ALL
+                SELECT m.organization_id, 1, e.charge_nanousd, coalesce(e.provider_cost_nanousd, 0)
+                FROM billing_outboxmessage m LEFT JOIN billing_usageevent e USING (request_id, occurred_at)
             ) x GROUP BY x.id
-        ) s USING (id)
-        WHERE coalesce(e.n, 0) <> coalesce(s.n, 0)
+        )
+        SELECT format('organization %s: %s events of %s, %s in roll-ups and outbox of %s', id, coalesce(e.n, 0),
+                      coalesce(e.charge, 0), coalesce(s.n, 0), coalesce(s.charge, 0))
+        FROM event e FULL JOIN summed s USING (id)
+        WHERE (e.n, e.charge, e.cost) IS DISTINCT FROM (s.n, s.charge, s.cost)
         """,
     ),
     Invariant(

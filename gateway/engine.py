@@ -47,7 +47,7 @@ class Engine:
         self.owner: UUID = ids.new_uuid()
         self.pepper: bytes = settings.KEY_PEPPER
         self.budgets = Budgets(self.owner, lease_seconds=settings.LEASE_SECONDS)
-        self.metering = Metering()
+        self.metering = Metering(self.owner)
         self.refusals = Refusals()
         self.limits = Limits(processes=processes_sharing())
         self.keys = KeyDirectory(self._key_inactive)

@@ -7,8 +7,8 @@ from billing.models.alerts import (
     NotificationRead,
     WalletWatch,
 )
-from billing.models.budgets import BillingAccount, Budget, Reservation
-from billing.models.ledger import CreditLot, LedgerAccount, LedgerTransfer
+from billing.models.budgets import BillingAccount, Budget, BudgetRaise, Reservation
+from billing.models.ledger import CreditLot, LedgerAccount, LedgerTransfer, TrueUp
 from billing.models.prices import PriceVersion, ProviderCostVersion, RateCard
 from billing.models.refusals import RefusedRequest
 from billing.models.usage import Attempt, OutboxMessage, TokenCounts, UsageEvent, UsageRollup
@@ -18,6 +18,7 @@ __all__ = [
     "Attempt",
     "BillingAccount",
     "Budget",
+    "BudgetRaise",
     "ChangedSpend",
     "CreditLot",
     "LedgerAccount",
@@ -31,6 +32,7 @@ __all__ = [
     "RefusedRequest",
     "Reservation",
     "TokenCounts",
+    "TrueUp",
     "UsageEvent",
     "UsageRollup",
     "WalletWatch",

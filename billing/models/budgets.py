@@ -6,7 +6,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
 
-from accounts.models import Organization, Project
+from accounts.models import Organization, Project, User
 from apikeys.models import ApiKey
 from billing.models.prices import PriceVersion
 
@@ -87,12 +87,63 @@ class Budget(models.Model):
         return f"{self.scope} {self.scope_id} {self.period}"
 
 
+class BudgetRaise(models.Model):
+    """
+    What a cap is raised by for a time, `[starts_at, ends_at)`; where nothing is capped it changes nothing.
+
+    `billing_caps` adds it at each admission. Rows are made by `billing.raises` and never changed but to end early.
+    """
+
+    class Scope(models.TextChoices):
+        ORGANIZATION = "organization"
+        PROJECT = "project"
+        KEY = "key"
+        KEY_MODEL = "key_model"
+
+    class Period(models.TextChoices):
+        DAY = "day"
+        WEEK = "week"
+        MONTH = "month"
+        TOTAL = "total"
+
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, db_index=False, related_name="budget_raises"
+    )
+    scope = models.CharField(max_length=12, choices=Scope.choices)
+    scope_id = models.BigIntegerField(help_text="Row id of the organization, project or key.")
+    model = models.CharField(max_length=120, default="", blank=True)
+    period = models.CharField(max_length=5, choices=Period.choices)
+    extra_nanousd = models.BigIntegerField()
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    reason = models.CharField(max_length=200)
+    created_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(extra_nanousd__gt=0), name="raise_adds_something"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(ends_at__gte=models.F("starts_at")), name="raise_ends_after_start"
+            ),
+        ]
+        # Admission: the raises of an organization that have not ended.
+        indexes = [models.Index(fields=["organization", "ends_at"], name="raises_of_the_present")]
+
+    def __str__(self) -> str:
+        return f"{self.scope} {self.scope_id} {self.period} +{self.extra_nanousd}"
+
+
 class Reservation(models.Model):
     """
     The upper bound of one call, held on every budget that applies until the call is settled.
 
-    Written only by the SQL functions. `progress_*` is what had been relayed at the last lease renewal; the
-    sweep settles an abandoned call at it.
+    Written only by the SQL functions. `progress_*` is what had been relayed at the last lease renewal, what that
+    cost us and at whom; the sweep settles an abandoned call at it.
     """
 
     class State(models.TextChoices):
@@ -133,6 +184,10 @@ class Reservation(models.Model):
         related_name="+",
     )
     upper_nanousd = models.BigIntegerField()
+    input_cost_nanousd = models.BigIntegerField(
+        null=True, help_text="What a provider may charge us as soon as it has the request."
+    )
+    extensions = models.PositiveSmallIntegerField(default=0, db_default=0)
     budget_ids = ArrayField(models.BigIntegerField(), default=list)
     state = models.CharField(max_length=8, choices=State.choices, default=State.OPEN)
     owner = models.UUIDField(help_text="The gateway process that holds the lease.")
@@ -141,6 +196,8 @@ class Reservation(models.Model):
     progress_input_tokens = models.BigIntegerField(default=0)
     progress_output_tokens = models.BigIntegerField(default=0)
     progress_nanousd = models.BigIntegerField(default=0)
+    progress_cost_nanousd = models.BigIntegerField(null=True)
+    progress_attempts = models.JSONField(null=True)
     streamed = models.BooleanField(default=False)
     charge_nanousd = models.BigIntegerField(null=True)
     swept_at = models.DateTimeField(null=True)

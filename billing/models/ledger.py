@@ -1,5 +1,7 @@
 """The double-entry ledger and the credit lots of wallets."""
 
+import uuid
+
 from django.db import models
 from django.utils import timezone
 
@@ -136,3 +138,36 @@ class CreditLot(models.Model):
 
     def __str__(self) -> str:
         return f"{self.source} {self.amount_nanousd}"
+
+
+class TrueUp(models.Model):
+    """
+    The late settlement of a call that the sweep had ended at an estimate; one for each call at most.
+
+    `wanted` is what its own process would have charged, within the bound; `applied` is by how much the charge was
+    changed for it. The rest, `wanted - estimated - applied`, is our loss where it is above zero (no room in a
+    budget, or invoiced already), and owed to the customer where it is below (invoiced already).
+    """
+
+    request_id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    occurred_at = models.DateTimeField()
+    organization = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, db_constraint=False, related_name="+"
+    )
+    estimated_nanousd = models.BigIntegerField()
+    wanted_nanousd = models.BigIntegerField()
+    applied_nanousd = models.BigIntegerField()
+    provider_cost_nanousd = models.BigIntegerField(null=True)
+    was_invoiced = models.BooleanField(default=False)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(estimated_nanousd__gte=-models.F("applied_nanousd")),
+                name="trueup_leaves_no_credit",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.request_id} {self.applied_nanousd}"

@@ -42,6 +42,14 @@ class UsageEvent(TokenCounts):
         EMPTY = "empty"
         LOST = "lost"
 
+    class Flag(models.TextChoices):
+        """What was odd about the usage that the provider reported, so that it was corrected."""
+
+        NEGATIVE = "negative"
+        INCONSISTENT = "inconsistent"
+        OVER_BOUND = "over_bound"
+        CLAMPED = "clamped"
+
     request_id = models.UUIDField(primary_key=True)
     occurred_at = models.DateTimeField()
     settled_at = models.DateTimeField()
@@ -81,6 +89,7 @@ class UsageEvent(TokenCounts):
     duration_ms = models.IntegerField(null=True)
     client_request_id = models.CharField(max_length=200, default="")
     invoice_line_id = models.BigIntegerField(null=True)
+    usage_flag = models.CharField(max_length=16, choices=Flag.choices, default="")
 
     class Meta:
         managed = False  # made by a migration in SQL, since Django knows no partitions

@@ -30,17 +30,15 @@ BEGIN
     ON CONFLICT DO NOTHING;
 END $$;
 
--- The counters that bind calls of these organizations, projects and keys, with their caps: every `total`, every
--- period that has a cap, and every counter of a present period whose cap was taken away (it goes on counting, so
--- that it is right if the cap comes back). `cap` is null where nothing is capped, `counter` where it is still to be
--- made. Tables are read by lists of ids and joined by hash, so that the plan does not depend on statistics.
-CREATE OR REPLACE FUNCTION billing_scopes(
+-- The caps on calls of these organizations, projects and keys, with what temporary raises add to them at a moment. A
+-- `total` without a cap is among them, since it is counted always; the organization's is counted by its wallet.
+-- Tables are read by lists of ids and joined by hash, so that the plan does not depend on statistics.
+CREATE OR REPLACE FUNCTION billing_caps(
     organizations bigint[], projects bigint[], keys bigint[], moment timestamptz
 ) RETURNS TABLE (
-    organization_id bigint, scope text, scope_id bigint, model text, period text, cap bigint, capped_by text,
-    counter bigint, posted bigint, held bigint, period_end timestamptz
+    organization_id bigint, scope text, scope_id bigint, model text, period text, cap bigint
 ) LANGUAGE sql STABLE AS $$
-    WITH wanted AS (
+    WITH own AS (
         SELECT o.id AS organization_id, 'wallet' AS scope, o.id AS scope_id, '' AS model, 'total' AS period,
                o.budget_total_nanousd AS cap
         FROM accounts_organization o WHERE o.id = ANY (organizations)
@@ -65,7 +63,46 @@ CREATE OR REPLACE FUNCTION billing_scopes(
         SELECT k.organization_id, 'key_model', m.key_id, m.model, m.period, m.cap_nanousd
         FROM apikeys_keymodelbudget m JOIN apikeys_apikey k ON k.id = m.key_id
         WHERE m.key_id = ANY (keys) AND k.id = ANY (keys)
-    ), counted AS (
+    ), raised AS (
+        SELECT CASE WHEN r.scope = 'organization' AND r.period = 'total' THEN 'wallet' ELSE r.scope END AS scope,
+               r.scope_id, r.model, r.period, sum(r.extra_nanousd)::bigint AS extra
+        FROM billing_budgetraise r
+        WHERE r.organization_id = ANY (organizations) AND r.starts_at <= moment AND r.ends_at > moment
+        GROUP BY 1, 2, 3, 4
+    )
+    SELECT own.organization_id, own.scope, own.scope_id, own.model, own.period, own.cap + coalesce(raised.extra, 0)
+    FROM own LEFT JOIN raised ON raised.scope = own.scope AND raised.scope_id = own.scope_id
+        AND raised.model = own.model AND raised.period = own.period
+$$;
+
+-- What is left of these counters of one key's calls, in nano-USD: of any period, also one that has ended; null where
+-- nothing is capped.
+CREATE OR REPLACE FUNCTION billing_room(
+    counters bigint[], organization bigint, project bigint, api_key bigint, moment timestamptz
+) RETURNS TABLE (id bigint, model text, room bigint) LANGUAGE sql STABLE AS $$
+    SELECT b.id, b.model,
+           CASE b.scope WHEN 'wallet' THEN least(c.cap, b.credited_nanousd + coalesce(a.credit_limit_nanousd, 0))
+                ELSE c.cap END - b.posted_nanousd - b.held_nanousd
+    FROM billing_budget b
+    LEFT JOIN billing_caps(ARRAY[organization], ARRAY[project], ARRAY[api_key], moment) c
+        ON c.scope = b.scope AND c.scope_id = b.scope_id AND c.model = b.model AND c.period = b.period
+    LEFT JOIN (
+        SELECT * FROM billing_billingaccount x WHERE x.organization_id = organization
+    ) a ON a.organization_id = b.organization_id
+    WHERE b.id = ANY (counters)
+$$;
+
+-- The counters that bind calls of these organizations, projects and keys, with their caps: every `total`, every
+-- period that has a cap, and every counter of a present period whose cap was taken away (it goes on counting, so
+-- that it is right if the cap comes back). `cap` is null where nothing is capped, `counter` where it is still to be
+-- made.
+CREATE OR REPLACE FUNCTION billing_scopes(
+    organizations bigint[], projects bigint[], keys bigint[], moment timestamptz
+) RETURNS TABLE (
+    organization_id bigint, scope text, scope_id bigint, model text, period text, cap bigint, capped_by text,
+    counter bigint, posted bigint, held bigint, period_end timestamptz
+) LANGUAGE sql STABLE AS $$
+    WITH counted AS (
         SELECT * FROM billing_budget b WHERE b.scope = 'wallet' AND b.scope_id = ANY (organizations) AND b.period_end > moment
         UNION ALL
         SELECT * FROM billing_budget b WHERE b.scope = 'organization' AND b.scope_id = ANY (organizations) AND b.period_end > moment
@@ -84,7 +121,7 @@ CREATE OR REPLACE FUNCTION billing_scopes(
            CASE WHEN w.scope = 'wallet' AND w.cap < b.credited_nanousd + coalesce(a.credit_limit_nanousd, 0)
                 THEN 'organization' ELSE w.scope END,
            b.id, b.posted_nanousd, b.held_nanousd, b.period_end
-    FROM wanted w
+    FROM billing_caps(organizations, projects, keys, moment) w
     FULL JOIN counted b ON b.scope = w.scope AND b.scope_id = w.scope_id AND b.model = w.model AND b.period = w.period
     LEFT JOIN (
         SELECT x.organization_id, x.credit_limit_nanousd FROM billing_billingaccount x
@@ -138,23 +175,35 @@ BEGIN
     )
     UPDATE billing_budget b SET
         held_nanousd = (SELECT coalesce(sum(upper_nanousd), 0) FROM adopted),
-        posted_nanousd = billing_posted(organization, wanted_scope, wanted_id, wanted_model, since, until)
+        posted_nanousd = billing_posted(organization, wanted_scope, wanted_id, wanted_model, since)
     WHERE b.id = budget_id;
 END $$;
 
--- What was charged within a scope for the calls admitted in [since, until): a key's by the key's index.
+-- What was charged within a scope for the calls admitted from a moment until now: the hourly sums, the events that
+-- are not in them yet, and the events of the part of an hour with which the time may begin. The caller holds the
+-- wallet's lock, and one statement reads all three, so each event is counted once however many there are. Events are
+-- found by their ids or by an index's range, never by reading the table: the plan must not depend on statistics.
 CREATE OR REPLACE FUNCTION billing_posted(
-    organization bigint, wanted_scope text, wanted_id bigint, wanted_model text, since timestamptz, until timestamptz
-) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+    organization bigint, wanted_scope text, wanted_id bigint, wanted_model text, since timestamptz
+) RETURNS bigint LANGUAGE plpgsql STABLE
+SET enable_nestloop = on SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
+DECLARE
+    whole_hours timestamptz := date_trunc('hour', since + interval '1 hour' - interval '1 microsecond', 'UTC');
 BEGIN
-    IF wanted_scope IN ('key', 'key_model') THEN
-        RETURN (SELECT coalesce(sum(e.charge_nanousd), 0) FROM billing_usageevent e
-                WHERE e.key_id = wanted_id AND e.occurred_at >= since AND e.occurred_at < until
-                  AND (wanted_scope = 'key' OR e.model = wanted_model));
-    END IF;
-    RETURN (SELECT coalesce(sum(e.charge_nanousd), 0) FROM billing_usageevent e
-            WHERE e.organization_id = organization AND e.occurred_at >= since AND e.occurred_at < until
-              AND (wanted_scope = 'organization' OR e.project_id = wanted_id));
+    RETURN (
+        SELECT coalesce(sum(part.charge_nanousd), 0) FROM (
+            SELECT u.charge_nanousd, u.project_id, u.key_id, u.model FROM billing_usagerollup u
+            WHERE u.organization_id = organization AND u.hour >= whole_hours
+            UNION ALL
+            SELECT e.charge_nanousd, e.project_id, e.key_id, e.model
+            FROM billing_outboxmessage m JOIN billing_usageevent e USING (request_id, occurred_at)
+            WHERE m.organization_id = organization AND m.occurred_at >= whole_hours
+            UNION ALL
+            SELECT e.charge_nanousd, e.project_id, e.key_id, e.model FROM billing_usageevent e
+            WHERE e.organization_id = organization AND e.occurred_at >= since AND e.occurred_at < whole_hours
+        ) part
+        WHERE billing_in_scope(wanted_scope, wanted_id, wanted_model, organization, part.project_id, part.key_id, part.model)
+    );
 END $$;
 
 CREATE OR REPLACE FUNCTION billing_in_scope(

@@ -1,15 +1,19 @@
 -- End a batch of calls: reservation closed, holds released, charge posted, usage event, attempts, ledger transfer
 -- and outbox row written, all in one statement. The answer is an array of {"request_id", "settled": bool,
--- "charge": nano-USD}: settled is false where the reservation was ended before, and `charge` is then the first one.
+-- "charge": nano-USD, "foreign": bool}: settled is false where the reservation was ended before, and `charge` is then
+-- what stands. Only the process that holds the reservation may end it ("foreign" says that another tried); the sweep
+-- names no process. A process that settles after the sweep trues the estimate up, once: see true_up.sql.
 --
 -- The event names the model that served, and of the counters of a key on a model only that model's gets the charge.
-CREATE OR REPLACE FUNCTION billing_settle(calls jsonb, swept boolean DEFAULT false) RETURNS jsonb
+DROP FUNCTION IF EXISTS billing_settle(jsonb, boolean);
+CREATE OR REPLACE FUNCTION billing_settle(calls jsonb, process uuid, swept boolean DEFAULT false) RETURNS jsonb
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_nestloop = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     ids uuid[];
     organizations bigint[];
     counters bigint[];
     answer jsonb;
+    late uuid[];
     moment timestamptz;
 BEGIN
     SELECT array_agg(c.request_id) INTO ids FROM jsonb_to_recordset(calls) AS c (request_id uuid);
@@ -29,11 +33,13 @@ BEGIN
             provider_cost_nanousd bigint, provider text, upstream_model text, upstream_id text, status int,
             error_code text, finish_reason text, first_token_ms int, duration_ms int, client_request_id text,
             input_tokens bigint, output_tokens bigint, cache_read_tokens bigint, cache_write_tokens bigint,
-            reasoning_tokens bigint, usage_details jsonb, attempts jsonb, model text, price_version_id bigint
+            reasoning_tokens bigint, usage_details jsonb, attempts jsonb, model text, price_version_id bigint,
+            usage_flag text
         )) WITH ORDINALITY AS c (
             request_id, outcome, basis, price_nanousd, charge_nanousd, provider_cost_nanousd, provider, upstream_model,
             upstream_id, status, error_code, finish_reason, first_token_ms, duration_ms, client_request_id, input_tokens,
-            output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, usage_details, attempts, model, price_version_id, n)
+            output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, usage_details, attempts, model, price_version_id,
+            usage_flag, n)
         ORDER BY c.request_id, c.n
     ), counter AS MATERIALIZED (
         SELECT b.id, b.model FROM billing_budget b WHERE b.id = ANY (counters)
@@ -44,7 +50,7 @@ BEGIN
         FROM call
         -- Not `state = 'open'`: the planner would walk a partial index of all open calls instead of the key.
         WHERE r.request_id = ANY (ids) AND r.request_id = call.request_id AND r.settled_at IS NULL
-          AND (NOT swept OR r.lease_until < moment)
+          AND (NOT swept OR r.lease_until < moment) AND (process IS NULL OR r.owner = process)
         -- A model that holds nothing here has no name, so that the event is refused rather than posted beside a cap.
         RETURNING r.*, CASE WHEN coalesce(call.model, '') IN ('', r.model) THEN r.model
                             WHEN call.model = ANY (r.fallback_models) THEN call.model END AS served
@@ -61,13 +67,14 @@ BEGIN
             upstream_model, upstream_id, streamed, outcome, basis, status, error_code, finish_reason, input_tokens,
             output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, usage_details, price_version_id,
             upper_nanousd, price_nanousd, charge_nanousd, provider_cost_nanousd, attempts, first_token_ms, duration_ms,
-            client_request_id)
+            client_request_id, usage_flag)
         SELECT r.request_id, r.created_at, moment, r.organization_id, r.project_id, r.key_id, r.mode, r.endpoint, r.served,
             c.provider, c.upstream_model, c.upstream_id, r.streamed, c.outcome, c.basis, c.status, c.error_code,
             c.finish_reason, c.input_tokens, c.output_tokens, c.cache_read_tokens, c.cache_write_tokens,
             c.reasoning_tokens, c.usage_details, coalesce(c.price_version_id, r.price_version_id), r.upper_nanousd, c.price_nanousd,
             r.charge_nanousd, c.provider_cost_nanousd, greatest(jsonb_array_length(c.attempts), 1), c.first_token_ms,
-            coalesce(c.duration_ms, least(extract(epoch FROM moment - r.created_at) * 1000, 2147483647)::int), c.client_request_id
+            coalesce(c.duration_ms, least(extract(epoch FROM moment - r.created_at) * 1000, 2147483647)::int), c.client_request_id,
+            coalesce(c.usage_flag, '')
         FROM closed r JOIN call c USING (request_id)
     ), tries AS (
         INSERT INTO billing_attempt (
@@ -100,11 +107,16 @@ BEGIN
     SELECT jsonb_agg(jsonb_build_object(
         'request_id', call.request_id,
         'settled', closed.request_id IS NOT NULL,
-        'charge', coalesce(closed.charge_nanousd, before.charge_nanousd)))
-    INTO answer
+        'charge', coalesce(closed.charge_nanousd, before.charge_nanousd),
+        'foreign', coalesce(before.owner <> process, false))),
+        array_agg(call.request_id) FILTER (WHERE before.swept_at IS NOT NULL AND before.owner = process)
+    INTO answer, late
     FROM call
     LEFT JOIN closed USING (request_id)
     LEFT JOIN (SELECT * FROM billing_reservation r WHERE r.request_id = ANY (ids)) before USING (request_id);
+    IF late IS NOT NULL THEN
+        answer := billing_true_up(calls, late, answer);
+    END IF;
     RETURN coalesce(answer, '[]');
 END $$;
 
@@ -120,13 +132,16 @@ BEGIN
     PERFORM 1 FROM billing_reservation r WHERE r.request_id = ANY (ids) ORDER BY r.request_id FOR UPDATE;
     WITH call AS MATERIALIZED (
         SELECT * FROM jsonb_to_recordset(calls) AS c (
-            request_id uuid, input_tokens bigint, output_tokens bigint, progress_nanousd bigint, sent boolean)
+            request_id uuid, input_tokens bigint, output_tokens bigint, progress_nanousd bigint, sent boolean,
+            provider_cost_nanousd bigint, attempts jsonb)
     ), renewed AS (
         UPDATE billing_reservation r SET
             lease_until = clock_timestamp() + make_interval(secs => lease_seconds),
             sent_at = coalesce(r.sent_at, CASE WHEN call.sent THEN clock_timestamp() END),
             progress_input_tokens = greatest(call.input_tokens, 0),
-            progress_output_tokens = greatest(call.output_tokens, 0), progress_nanousd = greatest(call.progress_nanousd, 0)
+            progress_output_tokens = greatest(call.output_tokens, 0), progress_nanousd = greatest(call.progress_nanousd, 0),
+            progress_cost_nanousd = coalesce(call.provider_cost_nanousd, r.progress_cost_nanousd),
+            progress_attempts = coalesce(call.attempts, r.progress_attempts)
         FROM call
         WHERE r.request_id = ANY (ids) AND r.request_id = call.request_id AND r.settled_at IS NULL AND r.owner = process
         RETURNING r.request_id
@@ -136,7 +151,8 @@ BEGIN
     RETURN coalesce(lost, '[]');
 END $$;
 
--- Settle the open reservations whose lease has ended at their last progress; a call never sent is waived. Any
+-- Settle the open reservations whose lease has ended at their last progress; a call not known to be sent is waived,
+-- but may have been sent, so that the provider's cost of its input is booked all the same: it is our loss. Any
 -- number of processes may sweep at once: one works, the others find nothing to do. Nothing is swept in the first
 -- `quiet_seconds` after the server's start. Returns how many were settled.
 CREATE OR REPLACE FUNCTION billing_sweep(at_most int, quiet_seconds int) RETURNS int
@@ -156,10 +172,13 @@ BEGIN
         'basis', CASE WHEN r.sent_at IS NULL THEN 'waived' ELSE 'estimated' END,
         'price_nanousd', r.progress_nanousd,
         'charge_nanousd', CASE WHEN r.sent_at IS NULL THEN 0 ELSE r.progress_nanousd END,
-        'provider', '', 'upstream_model', '', 'upstream_id', '', 'status', 500, 'error_code', 'lost',
+        'provider_cost_nanousd', coalesce(r.progress_cost_nanousd, r.input_cost_nanousd),
+        'provider', coalesce(r.progress_attempts -> -1 ->> 'provider', ''),
+        'upstream_model', coalesce(r.progress_attempts -> -1 ->> 'upstream_model', ''),
+        'upstream_id', '', 'status', 500, 'error_code', 'lost',
         'finish_reason', '', 'client_request_id', '', 'input_tokens', r.progress_input_tokens,
         'output_tokens', r.progress_output_tokens, 'cache_read_tokens', 0, 'cache_write_tokens', 0,
-        'reasoning_tokens', 0, 'usage_details', '{}'::jsonb, 'attempts', '[]'::jsonb))
+        'reasoning_tokens', 0, 'usage_details', '{}'::jsonb, 'attempts', coalesce(r.progress_attempts, '[]')))
     INTO expired
     FROM (
         SELECT * FROM billing_reservation
@@ -168,5 +187,5 @@ BEGIN
     IF expired IS NULL THEN
         RETURN 0;
     END IF;
-    RETURN (SELECT count(*) FROM jsonb_array_elements(billing_settle(expired, true)) s WHERE (s ->> 'settled')::boolean);
+    RETURN (SELECT count(*) FROM jsonb_array_elements(billing_settle(expired, NULL, true)) s WHERE (s ->> 'settled')::boolean);
 END $$;

@@ -97,7 +97,8 @@ class Doors:
 @asynccontextmanager
 async def open_doors() -> AsyncIterator[Doors]:
     """Yield the doors of a gateway process, closed at the end."""
-    doors = Doors(Budgets(ids.new_uuid(), lease_seconds=LEASE_SECONDS), Metering())
+    owner = ids.new_uuid()
+    doors = Doors(Budgets(owner, lease_seconds=LEASE_SECONDS), Metering(owner))
     try:
         yield doors
     finally:
@@ -178,7 +179,7 @@ def assert_books_balance() -> None:
 
     I1: posted + held stays within what a wallet was credited. I2: each counter's posted is the sum of the
     events of its scope and period, and held that of its open reservations. I5: each event with a charge has
-    one transfer of the same amount, and nothing else is usage.
+    transfers of the same amount, and nothing else is usage.
     """
     assert rows(OVERSPENT_WALLETS) == []
     assert rows(WRONG_COUNTERS) == []
@@ -210,9 +211,13 @@ WHERE (b.posted_nanousd, b.held_nanousd) <> (e.posted, r.held)
 """
 
 WRONG_TRANSFERS = """
-SELECT e.request_id, e.charge_nanousd, t.amount_nanousd
+SELECT e.request_id, e.charge_nanousd, t.amount
 FROM (SELECT * FROM billing_usageevent WHERE charge_nanousd > 0) e
-FULL JOIN (SELECT * FROM billing_ledgertransfer WHERE kind = 'usage') t
-    ON t.idempotency_key = 'request:' || e.request_id
-WHERE e.charge_nanousd IS DISTINCT FROM t.amount_nanousd
+FULL JOIN (
+    SELECT split_part(t.idempotency_key, ':', 2)::uuid AS request_id,
+           sum(CASE a.kind WHEN 'revenue' THEN t.amount_nanousd ELSE -t.amount_nanousd END) AS amount
+    FROM billing_ledgertransfer t JOIN billing_ledgeraccount a ON a.id = t.credit_account_id
+    WHERE t.kind IN ('usage', 'trueup') GROUP BY 1
+) t USING (request_id)
+WHERE coalesce(e.charge_nanousd, 0) <> coalesce(t.amount, 0)
 """

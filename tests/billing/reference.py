@@ -13,6 +13,8 @@ class Call:
     progress: int = 0
     sent: bool = False
     fallbacks: tuple[str, ...] = ()  # of the scopes, those of models named to stand in
+    held_on: tuple[str, ...] = ()  # the scopes of the reservation
+    swept: bool = False
 
     @property
     def weight(self) -> int:
@@ -43,7 +45,9 @@ class Reference:
             return "ok" if self.calls[number].charge is None else "settled"
         if self.room(scopes + fallbacks) < upper:
             return "over"
-        self.calls[number] = Call(scopes + fallbacks, upper, fallbacks=fallbacks)
+        self.calls[number] = Call(
+            scopes + fallbacks, upper, fallbacks=fallbacks, held_on=scopes + fallbacks
+        )
         return "ok"
 
     def settle(
@@ -58,10 +62,24 @@ class Reference:
         if call is None:
             return False, None
         if call.charge is not None:
+            if call.swept:
+                self.true_up(call, min(max(charge, 0), call.upper), unserved)
             return False, call.charge
         call.charge = min(max(charge, 0), call.upper)
         call.scopes = tuple(scope for scope in call.scopes if scope not in unserved)
         return True, call.charge
+
+    def true_up(self, call: Call, wanted: int, unserved: tuple[str, ...]) -> None:
+        """Replace the estimate of a swept call, once, by what fits; without it, room is what it leaves."""
+        estimate, counted = call.weight, call.scopes
+        call.scopes, call.swept = (), False
+        served = tuple(scope for scope in call.held_on if scope not in unserved)
+        room = min(
+            max(self.room((scope,)), estimate if scope in counted else 0)
+            for scope in served
+            if any(capped == scope for capped, _ in self.caps)
+        )
+        call.scopes, call.charge = served, min(wanted, room)
 
     def renew(self, number: int, progress: int, *, sent: bool) -> bool:
         """Note the progress; return whether the call is still open."""
@@ -78,4 +96,5 @@ class Reference:
             call = self.calls[number]
             # Nobody knows which model served; the one asked for is taken.
             self.settle(number, call.progress if call.sent else 0, unserved=call.fallbacks)
+            call.swept = True
         return len(swept)

@@ -123,15 +123,16 @@ class World:
             _encode(_row(settlement(self.id_of(number), charge, model=served[number]))).decode()
             for number, charge in ended
         ]
-        answer = self.ask("SELECT billing_settle(%s::text::jsonb)", f"[{','.join(calls)}]")
+        answer = self.ask(
+            "SELECT billing_settle(%s::text::jsonb, %s)", f"[{','.join(calls)}]", self.owner
+        )
         given = {UUID(a["request_id"]): (a["settled"], a["charge"]) for a in answer}
         for number, charge in ended:
             key = self.payers[number % 3].key.pk
             unserved = {f"key_model {key} {model}" for model in self.models(number)}
             unserved.discard(f"key_model {key} {served[number]}")
-            assert given[self.id_of(number)] == self.model.settle(
-                number, charge, unserved=tuple(unserved)
-            )
+            expected = self.model.settle(number, charge, unserved=tuple(unserved))
+            assert given[self.id_of(number)] == expected
 
     def renew(self, number: int, progress: int, sent: bool) -> None:
         call = {"request_id": str(self.id_of(number)), "input_tokens": 1, "output_tokens": 1}

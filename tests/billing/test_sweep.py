@@ -4,15 +4,16 @@ import asyncio
 
 import pytest
 
+from billing.metering import attempt_rows
 from tests.billing.calls import (
     Payer,
     assert_books_balance,
+    attempt,
     budget,
     expire_leases,
     make_payer,
     open_doors,
     rows,
-    settlement,
     stored,
     sweep,
 )
@@ -58,7 +59,7 @@ def events() -> list[tuple[object, ...]]:
     )
 
 
-async def test_call_that_was_never_sent_is_waived(payer):
+async def test_call_not_known_to_be_sent_is_waived(payer):
     silent, told = payer.call(), payer.call()
     async with open_doors() as doors:
         await asyncio.gather(*map(doors.budgets.reserve, [silent, told]))
@@ -69,6 +70,41 @@ async def test_call_that_was_never_sent_is_waived(payer):
 
     assert {event[1:3] for event in events()} == {("waived", 0)}
     assert budget("wallet", payer.organization.pk) == (0, 0)
+
+
+async def test_abandoned_call_costs_us_what_its_provider_may_charge_for_it(payer):
+    unknown, waiting, talking, unpriced = (
+        payer.call(input_cost_nanousd=70),
+        payer.call(input_cost_nanousd=70),
+        payer.call(input_cost_nanousd=70),
+        payer.call(),
+    )
+    tried = attempt_rows([attempt(1, provider_cost_nanousd=None), attempt(2)])
+    async with open_doors() as doors:
+        await asyncio.gather(*map(doors.budgets.reserve, [unknown, waiting, talking, unpriced]))
+        await doors.budgets.renew(
+            [
+                progress(waiting, cost=0, sent=False),
+                progress(talking) | {"provider_cost_nanousd": 250, "attempts": tried},
+            ]
+        )
+    expire_leases(call.request_id for call in (unknown, waiting, talking, unpriced))
+
+    assert sweep() == 4
+
+    found = rows(
+        "SELECT request_id, basis, provider_cost_nanousd, provider, attempts FROM billing_usageevent"
+    )
+    assert set(found) == {
+        (unknown.request_id, "waived", 70, "", 1),
+        (waiting.request_id, "waived", 70, "", 1),
+        (talking.request_id, "estimated", 250, "sandbox", 2),
+        (unpriced.request_id, "waived", None, "", 1),
+    }
+    assert rows("SELECT request_id, number, provider FROM billing_attempt ORDER BY number") == [
+        (talking.request_id, 1, "sandbox"),
+        (talking.request_id, 2, "sandbox"),
+    ]
 
 
 async def test_progress_beyond_the_bound_or_below_zero_does_not_stop_the_sweep(payer):
@@ -120,19 +156,6 @@ async def test_process_learns_which_calls_it_has_lost(payer):
         lost = await here.budgets.renew([progress(c) for c in (swept, kept, foreign, unknown)])
 
     assert set(lost) == {swept.request_id, foreign.request_id, unknown.request_id}
-
-
-async def test_true_settlement_after_the_sweep_changes_nothing(payer):
-    request = payer.call(1_000)
-    async with open_doors() as doors:
-        await doors.budgets.reserve(request)
-        await doors.budgets.renew([progress(request)])
-        expire_leases([request.request_id])
-        sweep()
-        late = await doors.metering.settle(settlement(request, 600))
-
-    assert (late.settled, late.charge) == (False, 300)
-    assert_books_balance()
 
 
 async def test_sweepers_at_the_same_time_settle_each_call_once(payer):

@@ -7,8 +7,17 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
+from billing import aggregation
 from billing.verify import INVARIANTS, verify
-from tests.billing.calls import make_payer, open_doors, rows, settlement, stored
+from tests.billing.calls import (
+    expire_leases,
+    make_payer,
+    open_doors,
+    rows,
+    settlement,
+    stored,
+    sweep,
+)
 
 pytestmark = [pytest.mark.anyio, pytest.mark.django_db(transaction=True)]
 
@@ -18,6 +27,7 @@ DAMAGE = {
     "one event": "UPDATE billing_reservation SET state = 'open' WHERE state = 'settled'",
     "within the bound": "UPDATE billing_usageevent SET mode = 'test'",
     "ledger of calls": "DELETE FROM billing_ledgertransfer WHERE kind = 'usage'",
+    "true-ups": "UPDATE billing_trueup SET applied_nanousd = applied_nanousd + 1",
     "wallets": "UPDATE billing_ledgertransfer SET amount_nanousd = amount_nanousd + 1 WHERE kind = 'grant'",
     "credit lots": "UPDATE billing_creditlot SET amount_nanousd = amount_nanousd + 1",
     "roll-ups": "DELETE FROM billing_outboxmessage",
@@ -34,6 +44,11 @@ async def books(transactional_db):
         await asyncio.gather(
             *(doors.metering.settle(settlement(request)) for request in requests[:3])
         )
+        late = payer.call(input_cost_nanousd=70)
+        await doors.budgets.reserve(late)
+        expire_leases([late.request_id])
+        await asyncio.to_thread(sweep)
+        await doors.metering.settle(settlement(late, 500, basis="estimated"))
         yield
 
 
@@ -43,7 +58,7 @@ async def test_sound_books_pass(books):
     assert [(finding.name, finding.broken) for finding in findings] == [
         (i.name, 0) for i in INVARIANTS
     ]
-    assert next(finding for finding in findings if finding.name == "one event").checked == 4
+    assert next(finding for finding in findings if finding.name == "one event").checked == 5
 
 
 @pytest.mark.parametrize("name", DAMAGE)
@@ -54,6 +69,31 @@ async def test_damage_is_found(books, name):
 
     assert findings[name].broken >= 1
     assert findings[name].examples
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM billing_ledgertransfer WHERE kind = 'trueup'",
+        "DELETE FROM billing_trueup",
+        "UPDATE billing_trueup SET wanted_nanousd = 400",
+    ],
+)
+async def test_damage_to_a_true_up_is_found_from_both_sides(books, statement):
+    await stored(damage, statement)
+
+    findings = {finding.name: finding for finding in await stored(verify)}
+
+    assert findings["true-ups"].broken == 1
+
+
+async def test_roll_ups_of_another_amount_are_found(books):
+    await stored(aggregation.roll_up)
+    await stored(damage, "UPDATE billing_usagerollup SET charge_nanousd = charge_nanousd - 1")
+
+    findings = {finding.name: finding for finding in await stored(verify)}
+
+    assert findings["roll-ups"].broken == 1
 
 
 async def test_the_command_says_what_is_broken_and_ends_with_1(books):

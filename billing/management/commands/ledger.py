@@ -1,7 +1,13 @@
-"""`manage.py ledger verify`: check the invariants of money over the live database."""
+"""`manage.py ledger verify | losses`: check the invariants of money over the live database; what faults have cost."""
 
+from argparse import ArgumentParser
+from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
+from django.utils import timezone
+
+from billing.losses import losses
 from billing.verify import verify
 from exerati.lib.operator import OperatorCommand
 
@@ -10,7 +16,20 @@ class Command(OperatorCommand):
     """Look after the ledger."""
 
     help = "Check the invariants of money."
-    actions = {"verify": "check every invariant of money; ends with 1 if one is broken"}
+    actions = {
+        "verify": "check every invariant of money; ends with 1 if one is broken",
+        "losses": "provider costs of estimated and waived calls that nobody paid; 0 without faults",
+    }
+    _broken = False
+
+    def add_losses_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the length of time."""
+        parser.add_argument("--days", type=int, default=31, help="of the last so many days")
+
+    def losses(self, *, days: int, **options: Any) -> dict[str, object]:
+        """Return the figures of the last days."""
+        now = timezone.now()
+        return asdict(losses(since=now - timedelta(days=days), until=now))
 
     def verify(self, **options: Any) -> list[dict[str, object]]:
         """Return a row for each invariant."""
