@@ -6,6 +6,7 @@ from typing import Final
 from gateway.providers.anthropic import AnthropicAdapter
 from gateway.providers.base import Adapter
 from gateway.providers.bedrock import BedrockAdapter
+from gateway.providers.cohere import CohereAdapter
 from gateway.providers.gemini import GeminiAdapter
 from gateway.providers.openai import OpenAIAdapter
 
@@ -18,6 +19,7 @@ ADAPTERS: Final[Mapping[str, Adapter]] = {
     "anthropic": AnthropicAdapter(),
     "gemini": GeminiAdapter(),
     "bedrock": BedrockAdapter(),
+    "cohere": CohereAdapter(),
 }
 
 
