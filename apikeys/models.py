@@ -38,6 +38,13 @@ class Endpoint(models.TextChoices):
     RESPONSES = "responses", "Responses"
     MESSAGES = "messages", "Messages (Anthropic)"
     EMBEDDINGS = "embeddings", "Embeddings"
+    IMAGE_GENERATIONS = "images.generations", "Images: generate"
+    IMAGE_EDITS = "images.edits", "Images: edit"
+    SPEECH = "audio.speech", "Audio: speech"
+    TRANSCRIPTIONS = "audio.transcriptions", "Audio: transcriptions"
+    TRANSLATIONS = "audio.translations", "Audio: translations"
+    MODERATIONS = "moderations", "Moderations"
+    RERANK = "rerank", "Rerank"
 
 
 class KeyStatus(StrEnum):

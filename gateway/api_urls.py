@@ -2,7 +2,18 @@
 
 from django.urls import path
 
-from gateway.api import account, chat, embeddings, messages, models, openapi
+from gateway.api import (
+    account,
+    audio,
+    chat,
+    embeddings,
+    images,
+    messages,
+    models,
+    moderations,
+    openapi,
+    rerank,
+)
 
 urlpatterns = [
     path("v1/chat/completions", chat.ChatCompletions.as_view(), name="chat_completions"),
@@ -11,6 +22,13 @@ urlpatterns = [
     path("v1/messages", messages.Messages.as_view(), name="messages"),
     path("v1/messages/count_tokens", messages.CountTokens.as_view(), name="count_tokens"),
     path("v1/embeddings", embeddings.Embeddings.as_view(), name="embeddings"),
+    path("v1/images/generations", images.ImageGenerations.as_view(), name="image_generations"),
+    path("v1/images/edits", images.ImageEdits.as_view(), name="image_edits"),
+    path("v1/audio/speech", audio.Speech.as_view(), name="speech"),
+    path("v1/audio/transcriptions", audio.Transcriptions.as_view(), name="transcriptions"),
+    path("v1/audio/translations", audio.Translations.as_view(), name="translations"),
+    path("v1/moderations", moderations.Moderations.as_view(), name="moderations"),
+    path("v1/rerank", rerank.Rerank.as_view(), name="rerank"),
     path("v1/models", models.ModelList.as_view(), name="models"),
     path("v1/key", account.KeyDetail.as_view(), name="key"),
     path("v1/generation", account.GenerationDetail.as_view(), name="generation"),
@@ -24,17 +42,16 @@ urlpatterns = [
 # OpenAI's routes that we do not have (yet): 501 with a link instead of a 404 that looks like a typing error.
 NOT_SUPPORTED = (
     "v1/assistants",
-    "v1/audio",
+    "v1/audio/voices",
+    "v1/audio/voice_consents",
     "v1/batches",
     "v1/conversations",
     "v1/evals",
     "v1/files",
     "v1/fine_tuning",
-    "v1/images",
+    "v1/images/variations",
     "v1/messages/batches",
-    "v1/moderations",
     "v1/realtime",
-    "v1/rerank",
     "v1/responses/",  # stored ones: by id, their input items, cancel
     "v1/threads",
     "v1/uploads",

@@ -24,7 +24,18 @@ SANDBOX_SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 SANDBOX_RATES = {
     "chat": {"input_microusd_per_mtok": 100_000, "output_microusd_per_mtok": 400_000},
     "embedding": {"input_microusd_per_mtok": 100_000},
+    "image": {"image_nanousd": 1_000_000},
+    "speech": {"character_nanousd": 1_000},
+    "transcription": {"second_nanousd": 10_000},
+    "moderation": {"call_nanousd": 0},
+    "rerank": {"search_nanousd": 100_000},
 }
+SANDBOX_MODALITIES = {
+    "image": (["text", "image"], ["image"]),
+    "speech": (["text"], ["audio"]),
+    "transcription": (["audio"], ["text"]),
+}
+TEXT_ONLY = (["text"], ["text"])
 SANDBOX_CONTEXT_TOKENS = 128_000
 SANDBOX_OUTPUT_TOKENS = 16_384
 PROVIDER_FIELDS = ["title", "api", "quirks"]
@@ -152,9 +163,9 @@ def _sandbox_models() -> list[Model]:
             owned_by=SANDBOX,
             kind=model.kind,
             description=model.description,
-            input_modalities=["text"],
-            output_modalities=["text"],
-            context_tokens=SANDBOX_CONTEXT_TOKENS,
+            input_modalities=SANDBOX_MODALITIES.get(model.kind, TEXT_ONLY)[0],
+            output_modalities=SANDBOX_MODALITIES.get(model.kind, TEXT_ONLY)[1],
+            context_tokens=SANDBOX_CONTEXT_TOKENS if model.kind in ("chat", "embedding") else None,
             max_output_tokens=SANDBOX_OUTPUT_TOKENS if model.kind == "chat" else None,
             features=["streaming", "tools"] if model.kind == "chat" else [],
             sources={"curated": "the sandbox of Exerati"},

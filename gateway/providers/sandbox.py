@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from gateway import vocabulary
-from gateway.providers import sandbox_chat
+from gateway.providers import sandbox_chat, sandbox_media
 from gateway.providers.base import ProviderError, UpstreamRequest, UpstreamResponse
 
 _MAX_DELAY_MS: Final = 60_000
@@ -35,7 +35,7 @@ class SandboxModel(NamedTuple):
     """One model of the sandbox, for the catalog."""
 
     name: str
-    kind: Literal["chat", "embedding"]
+    kind: Literal["chat", "embedding", "image", "speech", "transcription", "moderation", "rerank"]
     title: str
     description: str
 
@@ -66,6 +66,18 @@ SANDBOX_MODELS: Final = (
     SandboxModel("sandbox/error-503", "chat", "Error 503", "Is overloaded."),
     SandboxModel("sandbox/error-timeout", "chat", "Timeout", "Does not answer in time."),
     SandboxModel("sandbox/embedding", "embedding", "Embedding", "Unit vectors made from a hash."),
+    SandboxModel("sandbox/image", "image", "Image", "Draws stripes, in the size asked for."),
+    SandboxModel("sandbox/speech", "speech", "Speech", "Silence (mp3) or a tone (wav, pcm)."),
+    SandboxModel(
+        "sandbox/transcription",
+        "transcription",
+        "Transcription",
+        "Says how long the recording is.",
+    ),
+    SandboxModel(
+        "sandbox/moderation", "moderation", "Moderation", "Flags texts with the word violence."
+    ),
+    SandboxModel("sandbox/rerank", "rerank", "Rerank", "Scores by the words of the query."),
 )
 
 _ERRORS: Final[Mapping[str, tuple[str, str, str]]] = {
@@ -124,6 +136,10 @@ async def respond(request: UpstreamRequest, *, now: int) -> UpstreamResponse:
 
     Raises ProviderError `timeout` for `sandbox/error-timeout`, as the client does.
     """
+    media = sandbox_media.respond(request, now=now)
+    if media is not None:
+        headers = {"content-type": media.content_type}
+        return _Answer(media.parts, status=media.status, headers=headers)
     body = msgspec.json.decode(request.body)
     behaviour = body["model"].removeprefix("sandbox/error-")
     if behaviour == "timeout":

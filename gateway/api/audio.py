@@ -1,0 +1,271 @@
+"""POST /v1/audio/speech, /v1/audio/transcriptions and /v1/audio/translations."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from django.http import HttpResponse, HttpResponseBase
+
+from billing import pricing
+from billing.types import TokenUsage
+from exerati.lib.money import usd_text
+from gateway.api.base import Relayed, encode, json_response, parse_body
+from gateway.api.media import MediaView, parse_form, tell_of, with_usage
+from gateway.context import CallContext
+from gateway.dialects.chat import with_cost
+from gateway.dispatch import BuildRequest, answer_whole, serve_as
+from gateway.media import subtitles, transcription_calls, units
+from gateway.media.forms import Form
+from gateway.media.speech_calls import SpeechCall, parse_speech
+from gateway.media.streams import AudioStream, AudioWriter, MediaEvents, wire_units
+from gateway.media.transcription_calls import SUBTITLES, TranscriptionCall
+from gateway.open_call import OpenCall
+from gateway.providers import openai_media, openai_media_stream
+from gateway.providers.base import (
+    Adapter,
+    ServeAs,
+    StreamDecoder,
+    StreamTranslator,
+    UpstreamRequest,
+    UpstreamResponse,
+    WholeAnswer,
+)
+from gateway.providers.form_data import FilePart
+from gateway.providers.openai_media_stream import BytesDecoder, SpeechStream, TranscriptStream
+from gateway.snapshot import RouteSnapshot
+from gateway.streaming import EventStream, StreamReader, relay
+
+
+class Speech(MediaView):
+    """POST /v1/audio/speech: bytes as they are spoken, or events with `stream_format: sse`."""
+
+    endpoint = "audio.speech"
+    kind = "speech"
+
+    async def post(self, context: CallContext) -> HttpResponseBase:
+        """Answer with audio."""
+        wanted = parse_speech(parse_body(context))
+        self.note_ignored(context, wanted.ignored)
+        model, price = self.find(context, wanted.model)
+        bound = wanted.bound(price)
+        call = await self.let_in(
+            context, model=model, bound=bound, measure=wanted.delivered, streamed=True
+        )
+        # Only events tell the tokens, so a model priced by them is asked for events whatever the client wants.
+        in_events = price.rates.output_microusd_per_mtok is not None
+        if not in_events and not wanted.as_events:
+            cost = pricing.charge_nanousd(TokenUsage(characters=bound.characters), price=price)
+            context.add_header("x-exerati-cost-usd", usd_text(cost))
+        try:
+            await relay(
+                context.engine,
+                call,
+                stream=_speech_stream(context, call, wanted),
+                build=self.builder(wanted, in_events=in_events),
+                serve_as=serve_as(call, prefix="speech-"),
+                writer=MediaEvents() if wanted.as_events else AudioWriter(),
+                reader=_speech_reader(call, to_events=wanted.as_events),
+            )
+        finally:
+            context.stop_watching()
+        return Relayed()
+
+    def builder(self, wanted: SpeechCall, *, in_events: bool) -> BuildRequest:
+        """Return what makes the request to a route."""
+
+        def build(adapter: Adapter, route: RouteSnapshot) -> UpstreamRequest:
+            self.check_route(route)
+            body: dict[str, Any] = {**wanted.body, "model": route.upstream_model}
+            if in_events:
+                body["stream_format"] = "sse"
+            return openai_media.json_request(
+                route.upstream, path="/audio/speech", body=body, accept="*/*"
+            )
+
+        return build
+
+
+def _speech_stream(context: CallContext, call: OpenCall, wanted: SpeechCall) -> EventStream:
+    if wanted.as_events:
+        return EventStream(context.send, context.start_stream, call)
+    return AudioStream(context, call, content_type=wanted.content_type)
+
+
+def _speech_reader(call: OpenCall, *, to_events: bool) -> StreamReader:
+    def translator(
+        adapter: Adapter, route: RouteSnapshot, response: UpstreamResponse, *, serve_as: ServeAs
+    ) -> StreamTranslator:
+        events = openai_media_stream.is_events(response.headers)
+        return SpeechStream(
+            serve_as=serve_as, tell=tell_of(call), from_events=events, to_events=to_events
+        )
+
+    def decoder(response: UpstreamResponse) -> StreamDecoder:
+        if openai_media_stream.is_events(response.headers):
+            return openai_media_stream.event_decoder(response.headers)
+        return BytesDecoder()
+
+    return StreamReader(translator=translator, decoder=decoder)
+
+
+class TranscriptionView(MediaView):
+    """Answers with what is said in a recording, in any format that OpenAI has."""
+
+    kind = "transcription"
+    path: ClassVar[str]
+
+    def parse(self, form: Form) -> TranscriptionCall:
+        """Return the checked request."""
+        raise NotImplementedError
+
+    async def post(self, context: CallContext) -> HttpResponseBase:
+        """Answer with a transcript, or with a stream of it."""
+        form = await parse_form(context)
+        loop = asyncio.get_running_loop()
+        wanted = await loop.run_in_executor(None, self.parse, form)
+        self.note_ignored(context, wanted.ignored)
+        model, price = self.find(context, wanted.model)
+        call = await self.let_in(
+            context,
+            model=model,
+            bound=wanted.bound(price, context_tokens=model.context_tokens),
+            measure=wanted.delivered,
+            streamed=wanted.stream,
+        )
+        told = _told_format(wanted, by_seconds=price.rates.second_nanousd is not None)
+        chosen: list[RouteSnapshot] = []
+        build = self.builder(wanted, told_format=told, chosen=chosen)
+        if wanted.stream:
+            return await self.relay(context, call, build=build)
+
+        def read(adapter: Adapter, data: bytes) -> WholeAnswer:
+            answer = openai_media.transcript(data, quirks=chosen[-1].upstream.quirks)
+            answer.usage = units.told(answer.usage, rates=call.price.rates)
+            return answer
+
+        return await self.whole(context, call, wanted=wanted, build=build, read=read)
+
+    def builder(
+        self, wanted: TranscriptionCall, *, told_format: str, chosen: list[RouteSnapshot]
+    ) -> BuildRequest:
+        """Return what makes the request to a route, and notes the route in `chosen`."""
+
+        def build(adapter: Adapter, route: RouteSnapshot) -> UpstreamRequest:
+            self.check_route(route)
+            chosen.append(route)
+            fields = openai_media.transcription_fields(
+                route.upstream,
+                upstream_model=route.upstream_model,
+                body=wanted.body,
+                told_format=told_format,
+            )
+            recording = wanted.recording
+            part = FilePart("file", wanted.file_name, recording.content_type, wanted.data)
+            return openai_media.form_request(
+                route.upstream, path=self.path, fields=fields, files=[part], accept="*/*"
+            )
+
+        return build
+
+    async def whole(
+        self,
+        context: CallContext,
+        call: OpenCall,
+        *,
+        wanted: TranscriptionCall,
+        build: BuildRequest,
+        read: Callable[[Adapter, bytes], WholeAnswer],
+    ) -> HttpResponse:
+        """Answer whole, as JSON or as plain text."""
+        try:
+            answer, cost = await answer_whole(context.engine, call, build=build, read=read)
+        finally:
+            context.stop_watching()
+        context.add_header("x-exerati-cost-usd", usd_text(cost))
+        if wanted.format in ("text", *SUBTITLES):
+            return HttpResponse(_text(answer.body, wanted.format), content_type=_PLAIN)
+        usage = wire_units(answer.usage or wanted.delivered(call))
+        return json_response(
+            encode(with_cost(_shown(answer.body, wanted.format, usage), cost_nanousd=cost))
+        )
+
+    async def relay(
+        self, context: CallContext, call: OpenCall, *, build: BuildRequest
+    ) -> HttpResponseBase:
+        """Answer as a stream of events, made of a whole answer where the provider has no streams."""
+
+        def translator(
+            adapter: Adapter, route: RouteSnapshot, response: UpstreamResponse, *, serve_as: ServeAs
+        ) -> StreamTranslator:
+            return TranscriptStream(
+                serve_as=serve_as, tell=tell_of(call), quirks=route.upstream.quirks
+            )
+
+        try:
+            await relay(
+                context.engine,
+                call,
+                stream=EventStream(context.send, context.start_stream, call),
+                build=build,
+                serve_as=serve_as(call, prefix="trsc-"),
+                writer=MediaEvents(),
+                reader=StreamReader(
+                    translator=translator,
+                    decoder=lambda response: openai_media_stream.event_decoder(response.headers),
+                ),
+            )
+        finally:
+            context.stop_watching()
+        return Relayed()
+
+
+class Transcriptions(TranscriptionView):
+    """POST /v1/audio/transcriptions."""
+
+    endpoint = "audio.transcriptions"
+    path = "/audio/transcriptions"
+
+    def parse(self, form: Form) -> TranscriptionCall:
+        """Return the checked request."""
+        return transcription_calls.parse_transcription(form)
+
+
+class Translations(TranscriptionView):
+    """POST /v1/audio/translations: into English."""
+
+    endpoint = "audio.translations"
+    path = "/audio/translations"
+
+    def parse(self, form: Form) -> TranscriptionCall:
+        """Return the checked request."""
+        return transcription_calls.parse_translation(form)
+
+
+_PLAIN = "text/plain; charset=utf-8"
+
+
+def _told_format(wanted: TranscriptionCall, *, by_seconds: bool) -> str:
+    """
+    Return the format to ask the provider for: one that tells what is billed, and holds what the client wants.
+
+    Plain text and subtitles tell no usage, and not every provider writes them; they are written here.
+    """
+    if wanted.stream and not by_seconds:
+        return "stream"  # Whisper, billed by the second, has no streams
+    if by_seconds or wanted.format in (*SUBTITLES, "verbose_json"):
+        return "verbose_json"
+    return "json"
+
+
+def _text(transcript: dict[str, Any], format: str) -> str:
+    if format == "text":
+        return f"{transcript['text']}\n"
+    return subtitles.write(transcript, format=format)
+
+
+def _shown(transcript: dict[str, Any], format: str, usage: dict[str, Any]) -> dict[str, Any]:
+    """Return the transcript in the format asked for; a provider that told more is cut to it."""
+    if format == "json":
+        kept = ("text", "logprobs", "languages", "usage")
+        transcript = {name: transcript[name] for name in kept if name in transcript}
+    return with_usage(transcript, usage)

@@ -1,0 +1,58 @@
+"""POST /v1/rerank, in the form that Cohere, Jina and the gateways after them share."""
+
+from django.http import HttpResponseBase
+
+from gateway.api.base import parse_body
+from gateway.api.media import MediaView
+from gateway.context import CallContext
+from gateway.dialects.chat import with_cost
+from gateway.dispatch import serve_as
+from gateway.media import units
+from gateway.media.rerank_calls import parse_rerank
+from gateway.providers import rerank
+from gateway.providers.base import Adapter, UpstreamRequest, WholeAnswer
+from gateway.snapshot import RouteSnapshot
+
+
+class Rerank(MediaView):
+    """POST /v1/rerank."""
+
+    endpoint = "rerank"
+    kind = "rerank"
+    speaking = rerank.SPEAKING
+
+    async def post(self, context: CallContext) -> HttpResponseBase:
+        """Answer with the documents' places and scores, best first."""
+        wanted = parse_rerank(parse_body(context))
+        self.note_ignored(context, wanted.ignored)
+        model, price = self.find(context, wanted.model)
+        call = await self.let_in(
+            context,
+            model=model,
+            bound=wanted.bound(price),
+            measure=lambda call: wanted.as_asked(call.price),
+        )
+        shown = serve_as(call, prefix="rrk-")
+
+        def build(adapter: Adapter, route: RouteSnapshot) -> UpstreamRequest:
+            self.check_route(route)
+            return rerank.request(
+                route.upstream,
+                upstream_model=route.upstream_model,
+                query=wanted.query,
+                documents=wanted.documents,
+                top_n=wanted.top_n,
+                max_tokens_per_doc=wanted.max_tokens_per_doc,
+            )
+
+        def read(adapter: Adapter, data: bytes) -> WholeAnswer:
+            answer = rerank.answer(
+                data,
+                serve_as=shown,
+                documents=wanted.documents,
+                return_documents=wanted.return_documents,
+            )
+            answer.usage = units.told(answer.usage, rates=call.price.rates)
+            return answer
+
+        return await self.answer(context, call, build=build, read=read, write=with_cost)

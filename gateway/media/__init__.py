@@ -1,0 +1,1 @@
+"""Images, audio, moderation and reranking: their requests, and the most that each may use."""

@@ -1,0 +1,65 @@
+"""Gives the texts of a form the types that their JSON would have, so that one set of checks does for both. Pure."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+from gateway.wire_checks import wrong_type, wrong_value
+
+Kind = Literal["integer", "number", "boolean", "array", "json"]
+_BOOLEANS: Final = {"true": True, "false": False, "1": True, "0": False}
+
+
+def typed(texts: Mapping[str, list[str]], kinds: Mapping[str, str]) -> dict[str, Any]:
+    """Return the fields of a form; one that `kinds` does not name is a text. Raises InvalidRequest."""
+    return {name: _typed(name, values, kinds.get(name, "text")) for name, values in texts.items()}
+
+
+def _typed(name: str, values: list[str], kind: str) -> Any:
+    if kind == "array":
+        return values
+    if len(values) > 1:
+        wrong_value(name[:60], f"it is given {len(values)} times. Send it once.")
+    return _READERS[kind](values[0], name)
+
+
+def _text(value: str, name: str) -> Any:
+    return value
+
+
+def _integer(value: str, name: str) -> Any:
+    if not value.lstrip("-").isdecimal() or not value.isascii() or len(value) > 18:
+        wrong_type(value, name, expected="an integer")
+    return int(value)
+
+
+def _number(value: str, name: str) -> Any:
+    try:
+        return float(value)
+    except ValueError:
+        wrong_type(value, name, expected="a number")
+
+
+def _boolean(value: str, name: str) -> Any:
+    if value.lower() not in _BOOLEANS:
+        wrong_type(value, name, expected="a boolean")
+    return _BOOLEANS[value.lower()]
+
+
+def _json(value: str, name: str) -> Any:
+    """Return the object of a text that is one, else the text."""
+    if not value.lstrip().startswith("{"):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        wrong_value(name, "the object in it is not valid JSON.")
+
+
+_READERS: Final = {
+    "text": _text,
+    "integer": _integer,
+    "number": _number,
+    "boolean": _boolean,
+    "json": _json,
+}

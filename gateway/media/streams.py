@@ -1,0 +1,85 @@
+"""The client's side of media streams: bytes of audio, or events of which the last carries usage and cost."""
+
+from typing import Any
+
+import msgspec
+
+from billing.types import TokenUsage
+from gateway.context import CallContext, Message
+from gateway.errors import ApiError, stream_error
+from gateway.open_call import OpenCall
+from gateway.sse import frame
+from gateway.streaming import EventStream
+from gateway.wire_money import usd_number
+
+
+class AudioStream(EventStream):
+    """
+    One stream of bytes as they are. It has no place for a comment or an error: a silent one stays silent, and one that
+    fails is cut before its end, which every client can tell from a whole answer.
+    """
+
+    def __init__(self, context: CallContext, call: OpenCall, *, content_type: str) -> None:
+        def start() -> Message:
+            headers = [
+                (b"content-type", content_type.encode("ascii")),
+                (b"cache-control", b"no-store"),
+                (b"x-accel-buffering", b"no"),
+                *context.common_headers(),
+            ]
+            return {"type": "http.response.start", "status": 200, "headers": headers}
+
+        super().__init__(context.send, start, call)
+
+    async def ping(self) -> None:
+        """Send nothing."""
+
+    async def fail(self, data: bytes) -> None:
+        """Leave the answer without its end; the server then closes the connection."""
+
+
+class AudioWriter:
+    """Writes audio as it is; see `gateway.dialects.base.StreamWriter`."""
+
+    def events(self, chunks: list[bytes]) -> bytes:
+        """Return the bytes."""
+        return b"".join(chunks)
+
+    def end(self, usage: TokenUsage | None, *, extra: dict[str, Any], cost_nanousd: int) -> bytes:
+        """Return nothing: audio has no place for usage."""
+        return b""
+
+    def error(self, error: ApiError, *, request_id: str) -> bytes:
+        """Return nothing, likewise."""
+        return b""
+
+
+class MediaEvents:
+    """Writes OpenAI's events of images and audio; the provider's last one gets the cost and goes out last."""
+
+    def events(self, chunks: list[bytes]) -> bytes:
+        """Return the events."""
+        return b"".join([frame(chunk) for chunk in chunks])
+
+    def end(self, usage: TokenUsage | None, *, extra: dict[str, Any], cost_nanousd: int) -> bytes:
+        """Return the last event, with usage and cost."""
+        told = extra.get("usage")
+        told = told if isinstance(told, dict) else wire_units(usage)
+        last = {**extra, "usage": {**told, "cost": usd_number(cost_nanousd)}}
+        return frame(msgspec.json.encode(last))
+
+    def error(self, error: ApiError, *, request_id: str) -> bytes:
+        """Return the event at which the SDKs raise."""
+        return frame(stream_error(error, request_id=request_id))
+
+
+def wire_units(usage: TokenUsage | None) -> dict[str, Any]:
+    """Return a usage object made from the counts, for providers that tell none in OpenAI's form."""
+    usage = usage or TokenUsage()
+    if usage.seconds and not usage.input_tokens:
+        return {"type": "duration", "seconds": usage.seconds}
+    return {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+    }
