@@ -14,13 +14,15 @@ from django.conf import settings
 from apikeys.snapshots import KeySnapshot
 from billing import price_book, pricing
 from billing.budgets import BudgetExceeded
-from billing.types import Price, ReserveRequest, TokenBound
-from gateway import service_tiers
+from billing.types import Price, ReserveRequest, TokenBound, TokenUsage
+from gateway import preferences, service_tiers
 from gateway.engine import Engine
 from gateway.limit_types import TakeSlot
-from gateway.open_call import OpenCall
+from gateway.open_call import Candidate, OpenCall
+from gateway.preferences import Preferences
 from gateway.routing import ModelNotFound
-from gateway.snapshot import ModelSnapshot
+from gateway.settlement import input_cost
+from gateway.snapshot import ModelSnapshot, RouteSnapshot
 
 MIN_AFFORDABLE_TOKENS = 256
 DEFAULT_RPM: int = settings.KEY_DEFAULT_RPM
@@ -39,8 +41,21 @@ class RequestTooDear(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Fallback:
+    """A model that the customer named to be tried after the one asked for, with this request's bound for it."""
+
+    model: ModelSnapshot
+    bound: TokenBound
+    routes: tuple[RouteSnapshot, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Admission:
-    """What `admit` needs to know of a request. `fixed_output`: the client itself set a maximum of tokens."""
+    """
+    What `admit` needs to know of a request. `fixed_output`: the client itself set a maximum of tokens.
+
+    `routes` are those that may serve it (empty: all of the model's), `timeout_seconds` the client's own deadline.
+    """
 
     request_id: UUID
     public_id: str
@@ -54,6 +69,13 @@ class Admission:
     service_tier: str = ""
     client_request_id: str = ""
     count_input: Callable[[], int] = lambda: 0
+    measure: Callable[[OpenCall], TokenUsage] | None = None
+    routes: tuple[RouteSnapshot, ...] = ()
+    fallbacks: tuple[Fallback, ...] = ()
+    wishes: Preferences = preferences.NONE
+    sticky_key: str = ""
+    timeout_seconds: float | None = None
+    drain: bool = False
 
 
 async def admit(engine: Engine, admission: Admission) -> OpenCall:
@@ -63,33 +85,55 @@ async def admit(engine: Engine, admission: Admission) -> OpenCall:
     Raises RateLimited, BudgetExceeded, KeyInactive, RequestTooDear, BillingUnavailable, or InvalidRequest for a
     service tier without a price; then nothing is held.
     """
-    price = service_tiers.price_asked(
-        current_price(admission.model), service_tier=admission.service_tier
-    )
+    candidates = _candidates(admission)
     slot = _slot(admission)
     allowance = await engine.limits.take(slot)
     try:
-        bound, upper = await _reserve(engine, admission, price)
+        candidates, upper = await _reserve(engine, admission, candidates)
     except BaseException:
         engine.limits.free(slot, unused_tokens=slot.tokens)
         raise
+    first = candidates[0]
     call = OpenCall(
         request_id=admission.request_id,
         public_id=admission.public_id,
         endpoint=admission.endpoint,
         key=admission.key,
-        model=admission.model,
-        price=price,
-        bound=bound,
+        model=first.model,
+        price=first.price,
+        bound=first.bound,
         upper_nanousd=upper,
         slot=slot,
         allowance=allowance,
         streamed=admission.streamed,
+        candidates=candidates,
+        wishes=admission.wishes,
+        sticky_key=f"{admission.key.id} {admission.sticky_key}",
+        deadline_is_theirs=admission.timeout_seconds is not None,
+        drain=admission.drain,
         client_request_id=admission.client_request_id,
         count_input=admission.count_input,
+        measure=admission.measure,
     )
+    if admission.timeout_seconds is not None:
+        call.deadline = call.started + admission.timeout_seconds
     engine.opened(call)
     return call
+
+
+def _candidates(admission: Admission) -> tuple[Candidate, ...]:
+    """Return the model asked for and those named after it, each at its price of this moment."""
+    tier = admission.service_tier
+    wanted = (Fallback(admission.model, admission.bound, admission.routes), *admission.fallbacks)
+    return tuple(
+        Candidate(
+            one.model,
+            service_tiers.price_asked(current_price(one.model), service_tier=tier),
+            one.bound,
+            one.routes,
+        )
+        for one in wanted
+    )
 
 
 def current_price(model: ModelSnapshot) -> Price:
@@ -100,45 +144,64 @@ def current_price(model: ModelSnapshot) -> Price:
     return price
 
 
-async def _reserve(engine: Engine, admission: Admission, price: Price) -> tuple[TokenBound, int]:
-    """Reserve the bound, or, if the client named no maximum, as much output as the budget affords."""
-    bound = admission.bound
-    upper = pricing.upper_bound_nanousd(bound, price=price)
+async def _reserve(
+    engine: Engine, admission: Admission, candidates: tuple[Candidate, ...]
+) -> tuple[tuple[Candidate, ...], int]:
+    """
+    Reserve the dearest candidate's bound, or, if the client named no maximum, as much output as the budget affords.
+    """
+    upper = _upper(candidates)
     cap = admission.key.max_request_nanousd
     if cap is not None and upper > cap:
-        bound = _affordable(bound, price=price, headroom=cap, admission=admission, share=1)
-        upper = pricing.upper_bound_nanousd(bound, price=price)
+        candidates = _affordable(candidates, headroom=cap, admission=admission, share=1)
+        upper = _upper(candidates)
         if upper > cap:
             raise RequestTooDear(needed_nanousd=upper, cap_nanousd=cap)
     try:
-        await engine.budgets.reserve(_request(admission, price, upper))
+        await engine.budgets.reserve(_request(admission, candidates, upper))
     except BudgetExceeded as error:
         headroom = error.refusal.affordable_nanousd
         smaller = _affordable(
-            bound, price=price, headroom=headroom, admission=admission, share=HEADROOM_SHARE
+            candidates, headroom=headroom, admission=admission, share=HEADROOM_SHARE
         )
-        upper = pricing.upper_bound_nanousd(smaller, price=price)
-        if smaller == bound or upper > headroom:
-            error.affordable_tokens = _affordable_tokens(bound, price=price, headroom=headroom)
+        upper = _upper(smaller)
+        if smaller == candidates or upper > headroom:
+            error.affordable_tokens = min(
+                _affordable_tokens(one, headroom=headroom) for one in candidates
+            )
             raise
-        await engine.budgets.reserve(_request(admission, price, upper))
+        await engine.budgets.reserve(_request(admission, smaller, upper))
         return smaller, upper
-    return bound, upper
+    return candidates, upper
+
+
+def _upper(candidates: tuple[Candidate, ...]) -> int:
+    """Return the most that the call may cost, whichever candidate serves it."""
+    first = candidates[0]
+    upper = pricing.upper_bound_nanousd(first.bound, price=first.price)
+    for one in candidates[1:]:
+        upper = max(upper, pricing.upper_bound_nanousd(one.bound, price=one.price))
+    return upper
 
 
 def _affordable(
-    bound: TokenBound, *, price: Price, headroom: int, admission: Admission, share: int
-) -> TokenBound:
-    """Return the bound with its output cut to a share of the headroom, where the client left it to us."""
-    if admission.fixed_output or not bound.output_tokens:
-        return bound
+    candidates: tuple[Candidate, ...], *, headroom: int, admission: Admission, share: int
+) -> tuple[Candidate, ...]:
+    """Return the candidates with their output cut to a share of the headroom, where the client left it to us."""
+    if admission.fixed_output:
+        return candidates
     floor = MIN_AFFORDABLE_TOKENS * admission.choices
-    tokens = max(floor, _affordable_tokens(bound, price=price, headroom=headroom // share))
-    return replace(bound, output_tokens=min(bound.output_tokens, tokens))
+    cut = []
+    for one in candidates:
+        tokens = max(floor, _affordable_tokens(one, headroom=headroom // share))
+        tokens = min(one.bound.output_tokens, tokens)
+        cut.append(replace(one, bound=replace(one.bound, output_tokens=tokens)))
+    return tuple(cut)
 
 
-def _affordable_tokens(bound: TokenBound, *, price: Price, headroom: int) -> int:
+def _affordable_tokens(candidate: Candidate, *, headroom: int) -> int:
     """Return how many output tokens fit into the headroom beside the input bound."""
+    bound, price = candidate.bound, candidate.price
     without = pricing.upper_bound_nanousd(replace(bound, output_tokens=0), price=price)
     million = (
         pricing.upper_bound_nanousd(replace(bound, output_tokens=1_000_000), price=price) - without
@@ -147,7 +210,9 @@ def _affordable_tokens(bound: TokenBound, *, price: Price, headroom: int) -> int
     return max(0, left * 1_000_000 // million) if million > 0 and left > 0 else 0
 
 
-def _request(admission: Admission, price: Price, upper_nanousd: int) -> ReserveRequest:
+def _request(
+    admission: Admission, candidates: tuple[Candidate, ...], upper_nanousd: int
+) -> ReserveRequest:
     key = admission.key
     return ReserveRequest(
         request_id=admission.request_id,
@@ -156,17 +221,27 @@ def _request(admission: Admission, price: Price, upper_nanousd: int) -> ReserveR
         key_id=key.id,
         mode="test" if key.mode == "test" else "live",
         endpoint=admission.endpoint,
-        model=admission.model.name,
-        price_version_id=price.version_id,
+        model=candidates[0].model.name,
+        price_version_id=candidates[0].price.version_id,
         upper_nanousd=upper_nanousd,
         streamed=admission.streamed,
+        fallback_models=tuple([one.model.name for one in candidates[1:]]),
+        input_cost_nanousd=_input_cost(candidates[0]),
     )
+
+
+def _input_cost(candidate: Candidate) -> int | None:
+    """Return what the call may cost us once it is sent, by the first route: booked if this process dies of it."""
+    routes = candidate.routes or candidate.model.routes
+    return input_cost(candidate.bound, costs=routes[0].costs, now=time.time()) if routes else None
 
 
 def _slot(admission: Admission) -> TakeSlot:
     key = admission.key
     tokens_per_minute = key.tokens_per_minute or DEFAULT_TPM
     tokens = admission.bound.input_tokens + admission.bound.output_tokens
+    for other in admission.fallbacks:
+        tokens = max(tokens, other.bound.input_tokens + other.bound.output_tokens)
     if not admission.fixed_output:
         # The client named no maximum, so the model's own must not keep it out: it takes what there is, and what
         # it uses beyond that is made up for by the calls after it.

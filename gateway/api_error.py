@@ -19,6 +19,7 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "model_not_allowed": (403, _INVALID),
     "endpoint_not_allowed": (403, _INVALID),
     "model_not_found": (404, _INVALID),
+    "no_matching_route": (404, _INVALID),
     "unknown_url": (404, _INVALID),
     "generation_not_found": (404, _INVALID),
     "method_not_allowed": (405, _INVALID),
@@ -37,6 +38,7 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "provider_overloaded": (503, _SERVER),
     "service_unavailable": (503, _SERVER),
     "provider_timeout": (504, _SERVER),
+    "deadline_exceeded": (504, _SERVER),
 }
 
 

@@ -13,6 +13,10 @@ from gateway.providers.sandbox import SANDBOX_MODELS
 # Code -> what it means, what to do. Codes without a status of their own are faults of the request: 400.
 ERROR_WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "invalid_json": ("The body is not valid JSON.", "Send one JSON object, each key once."),
+    "invalid_form": (
+        "The form (multipart) cannot be read, or holds too much.",
+        "Send it with the SDK, or as the message says.",
+    ),
     "missing_required_parameter": ("A required field is missing.", "Add the field in `param`."),
     "invalid_type": ("A field has the wrong type.", "Correct the field in `param`."),
     "invalid_value": ("A field has a value that means nothing.", "Correct the field in `param`."),
@@ -67,6 +71,14 @@ ERROR_WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "model_not_found": (
         "No model of that name serves this endpoint.",
         "Look up the id with `GET /v1/models`.",
+    ),
+    "no_matching_route": (
+        "The `provider` preferences leave no route of this model.",
+        "Loosen the preference in `param`, or choose another model.",
+    ),
+    "deadline_exceeded": (
+        "The call took longer than its deadline.",
+        "Allow more time in `x-exerati-timeout`, or ask for less output.",
     ),
     "unknown_url": ("There is no such route.", "The base URL ends with `/v1`."),
     "method_not_allowed": ("The route takes another method.", "Use the method of this reference."),

@@ -24,14 +24,15 @@ from billing.refusals import Refusals
 from billing.types import Settlement
 from exerati.lib import ids
 from exerati.lib.database import Connection
-from gateway import vocabulary
+from gateway import account_notices, vocabulary
 from gateway.limits import Limits, processes_sharing
 from gateway.open_call import OpenCall
 from gateway.providers import sandbox
 from gateway.providers.authorize import Authorizer
-from gateway.providers.base import Upstream, UpstreamRequest, UpstreamResponse
+from gateway.providers.base import ProviderError, Upstream, UpstreamRequest, UpstreamResponse
 from gateway.providers.client import Client
-from gateway.snapshot import SANDBOX, SIGNATURE_QUERY, Catalog, load_catalog
+from gateway.snapshot import SANDBOX, SIGNATURE_QUERY, Catalog, RouteSnapshot, load_catalog
+from gateway.traffic import Traffic
 
 RETRY_SETTLE_SECONDS = 1.0
 
@@ -56,6 +57,7 @@ class Engine:
             read_seconds=settings.UPSTREAM_FIRST_BYTE_SECONDS,
         )
         self.authorizer = Authorizer(self.client.send)
+        self.traffic = Traffic(processes=processes_sharing(), refused=self._account_refused)
         self.open_calls: dict[UUID, OpenCall] = {}
         self._settle_wait_seconds: float = settings.SETTLE_WAIT_SECONDS
         self._background: set[asyncio.Task[Any]] = set()
@@ -139,6 +141,18 @@ class Engine:
     async def _settle_later(self, call: OpenCall, settlement: Settlement) -> None:
         await asyncio.sleep(RETRY_SETTLE_SECONDS)
         self.settle_behind(call, settlement)
+
+    def _account_refused(self, route: RouteSnapshot, error: ProviderError) -> None:
+        """Tell staff, behind: the call that met with the refusal goes on elsewhere."""
+        upstream = route.upstream
+        logger.error(
+            "our account %s at %s is refused (%s, status %s) and left alone for a while",
+            upstream.account or "(own)",
+            upstream.name,
+            error.kind,
+            error.status,
+        )
+        self.behind(account_notices.note(route, error))
 
     def _key_inactive(self, key_id: int) -> None:
         for call in list(self.open_calls.values()):

@@ -18,7 +18,7 @@ from gateway.api_error import CODES, ApiError
 from gateway.limits import RateLimited
 from gateway.open_call import CallCut
 from gateway.providers.base import ProviderError
-from gateway.routing import ModelNotAllowed, ModelNotFound
+from gateway.routing import ModelNotAllowed, ModelNotFound, NoMatchingRoute
 
 _KEY_SENTENCES: Final[Mapping[type[AuthenticationFailed], tuple[str, str]]] = {
     authentication.KeyMissing: (
@@ -163,6 +163,16 @@ def model_not_allowed(error: ModelNotAllowed) -> ApiError:
     )
 
 
+def no_matching_route(error: NoMatchingRoute) -> ApiError:
+    return ApiError(
+        "no_matching_route",
+        f"No provider of the model '{error.model[:120]}' is left by '{error.param}'. Loosen it, or choose another "
+        "model; GET /v1/models/{id}/endpoints lists who serves a model.",
+        param=error.param,
+        headers={"x-should-retry": "false"},
+    )
+
+
 def too_dear(error: RequestTooDear) -> ApiError:
     return ApiError(
         "request_too_dear",
@@ -179,6 +189,11 @@ _CUTS: Final[Mapping[str, tuple[str, str]]] = {
     "idle_upstream": (
         "provider_timeout",
         "The provider of this model stopped answering. Try again.",
+    ),
+    "deadline": (
+        "deadline_exceeded",
+        "The call took longer than its deadline. What had been delivered is charged, and the prompt where the "
+        "deadline was yours. Allow more time, or ask for less output.",
     ),
     "slow_reader": ("request_timeout", "The answer was not read for too long, so it was stopped."),
     "lease_lost": (

@@ -26,7 +26,7 @@ from gateway.limits import RateLimited
 from gateway.open_call import CallCut
 from gateway.providers.base import ProviderError
 from gateway.providers.registry import NoAdapter
-from gateway.routing import ModelNotAllowed, ModelNotFound, NoRoute
+from gateway.routing import ModelNotAllowed, ModelNotFound, NoMatchingRoute, NoRoute
 from gateway.sse import EventTooLarge
 from gateway.wire_checks import InvalidRequest
 
@@ -136,6 +136,7 @@ _TABLE: Final[Mapping[type[BaseException], Callable[[Any], ApiError]]] = {
     ModelNotFound: error_words.model_not_found,
     ModelNotAllowed: error_words.model_not_allowed,
     NoRoute: error_words.no_provider,
+    NoMatchingRoute: error_words.no_matching_route,
     NoAdapter: error_words.no_provider,
     PriceMissing: error_words.no_provider,
     GenerationNotFound: lambda error: ApiError(

@@ -1,6 +1,7 @@
 """The state of one call between admission and settlement."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,13 +12,22 @@ from uuid import UUID
 from apikeys.snapshots import KeySnapshot
 from billing.price_book import Dated
 from billing.types import AttemptRecord, Price, TokenBound, TokenUsage
+from gateway import preferences
 from gateway.limit_types import Allowance, TakeSlot
+from gateway.preferences import Preferences
 from gateway.providers.base import StreamTranslator
-from gateway.snapshot import ModelSnapshot
+from gateway.snapshot import ModelSnapshot, RouteSnapshot
 from gateway.tokens import count_text
 
 CutReason = Literal[
-    "", "client_left", "key_inactive", "idle_upstream", "slow_reader", "lease_lost", "shutdown"
+    "",
+    "client_left",
+    "key_inactive",
+    "deadline",
+    "idle_upstream",
+    "slow_reader",
+    "lease_lost",
+    "shutdown",
 ]
 
 
@@ -35,11 +45,30 @@ class Pinged(Protocol):
     async def ping(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """
+    One model that may serve a call: the one asked for, or a fallback that the customer named.
+
+    `routes` are those that may serve it; empty: all of the model's.
+    """
+
+    model: ModelSnapshot
+    price: Price
+    bound: TokenBound
+    routes: tuple[RouteSnapshot, ...] = ()
+
+
 @dataclass(slots=True)
 class OpenCall:
     """
     One admitted call. `cut` is how anybody stops it: the call itself then settles what was delivered.
-    `count_input` counts the request's tokens, which is done only when the provider does not.
+    `count_input` counts the request's tokens, which is done only when the provider does not; `measure` does so for
+    calls that are not priced by tokens alone, and returns all that was used so far.
+
+    `model`, `price` and `bound` are those of the candidate that is being tried; `serving` is its route, in the
+    call's try number `tries`. After `deadline` the call is cut; a
+    deadline that the customer set is no fault of ours, so the prompt is charged then.
 
     Times are `time.monotonic()` seconds. `output_tokens` counts what was delivered up to the last progress
     report; the translator's text is counted and dropped then, so that long streams do not pile up. `costs` are
@@ -57,6 +86,12 @@ class OpenCall:
     slot: TakeSlot
     allowance: Allowance
     streamed: bool
+    candidates: tuple[Candidate, ...] = ()
+    wishes: Preferences = preferences.NONE
+    sticky_key: str = ""
+    deadline: float = math.inf
+    deadline_is_theirs: bool = False
+    drain: bool = False
     client_request_id: str = ""
     started: float = field(default_factory=time.monotonic)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -69,7 +104,11 @@ class OpenCall:
     attempts: list[AttemptRecord] = field(default_factory=list)
     costs: tuple[Dated, ...] = ()
     count_input: Callable[[], int] = lambda: 0
+    measure: "Callable[[OpenCall], TokenUsage] | None" = None
     counted_input: int | None = None
+    serving: RouteSnapshot | None = None
+    tries: int = 0
+    attempt_started: float = 0.0
     output_tokens: int = 0
     first_token_ms: int | None = None
     last_read: float = 0.0
@@ -81,6 +120,15 @@ class OpenCall:
         """Milliseconds since admission."""
         return int((time.monotonic() - self.started) * 1000)
 
+    @property
+    def drains(self) -> bool:
+        """Whether the provider may finish for a client that has left."""
+        return self.drain or self.key.drain_on_disconnect
+
+    def serve_with(self, candidate: Candidate) -> None:
+        """Turn to a model that may serve the call."""
+        self.model, self.price, self.bound = candidate.model, candidate.price, candidate.bound
+
     def cut(self, reason: CutReason) -> None:
         """Stop the call if it is waiting for its provider or its client; the first reason stands."""
         if self.cut_reason or self.cuttable is None:
@@ -91,7 +139,7 @@ class OpenCall:
     def client_gone(self) -> None:
         """The client hung up: stop, unless its key asks to let the provider finish."""
         self.client_left = True
-        if not self.key.drain_on_disconnect:
+        if not self.drains:
             self.cut("client_left")
 
     def count_output(self) -> int:
@@ -104,6 +152,8 @@ class OpenCall:
 
     def delivered_usage(self) -> TokenUsage:
         """Return what the client got, as usage: the counted input and the counted output."""
+        if self.measure is not None:
+            return self.measure(self)
         if self.counted_input is None:
             self.counted_input = min(self.count_input(), self.bound.input_tokens)
         return TokenUsage(

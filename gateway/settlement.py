@@ -6,11 +6,17 @@ input and delivered output. Failed after output: the same. Failed before output,
 error: nothing. Published in docs/site/budgets.md; pure.
 """
 
+from dataclasses import fields
+from operator import attrgetter
+
 from billing import pricing
 from billing.price_book import Dated
 from billing.price_book import at as price_at
-from billing.types import Basis, Outcome, Settlement, TokenBound, TokenUsage
+from billing.types import Basis, Outcome, Settlement, TokenBound, TokenUsage, UsageFlag
 from gateway.open_call import OpenCall
+
+_BOUNDED = ("input_tokens", "output_tokens", "images", "seconds", "characters", "searches")
+_counts = attrgetter(*(used.name for used in fields(TokenUsage) if used.type is int))
 
 
 def settlement(
@@ -34,9 +40,7 @@ def settlement(
     usage = clamp(billed, call.bound)
     price = pricing.charge_nanousd(usage, price=call.price)
     charge = 0 if basis == "waived" or call.key.mode == "test" else min(price, call.upper_nanousd)
-    cost = _cost(billed, call.costs, now) if call.sent else 0
-    if call.attempts and cost is not None:
-        call.attempts[-1].provider_cost_nanousd = cost
+    cost = _provider_cost(call, billed, now)
     served = call.attempts[-1] if call.attempts else None
     return Settlement(
         request_id=call.request_id,
@@ -58,7 +62,25 @@ def settlement(
         attempts=tuple(call.attempts),
         model=call.model.name,
         price_version_id=call.price.version_id,
+        usage_flag=_flag(reported, usage, call.bound, is_over=price > call.upper_nanousd),
     )
+
+
+def provider_cost(usage: TokenUsage, *, costs: tuple[Dated, ...], now: float) -> int | None:
+    """Return what a usage costs us at its provider in nano-USD; None where that is not known."""
+    card = price_at(costs, now)
+    if card is None:
+        return None
+    try:
+        return max(0, pricing.charge_nanousd(usage, price=card))
+    except pricing.PriceMissing:
+        return None
+
+
+def input_cost(bound: TokenBound, *, costs: tuple[Dated, ...], now: float) -> int | None:
+    """Return the most that a provider may charge us for having been sent a request; None: not known."""
+    usage = TokenUsage(input_tokens=bound.input_tokens, calls=bound.calls)
+    return provider_cost(usage, costs=costs, now=now)
 
 
 def clamp(usage: TokenUsage, bound: TokenBound) -> TokenUsage:
@@ -105,14 +127,38 @@ def _basis(
     return "counted", call.delivered_usage()
 
 
-def _cost(usage: TokenUsage, costs: tuple[Dated, ...], now: float) -> int | None:
-    card = price_at(costs, now)
-    if card is None:
-        return None
-    try:
-        return max(0, pricing.charge_nanousd(usage, price=card))
-    except pricing.PriceMissing:
-        return None
+def _provider_cost(call: OpenCall, billed: TokenUsage, now: float) -> int | None:
+    """
+    Return what all attempts cost us, in nano-USD; None where that is not known.
+
+    Those that failed have their cost already; the last one gets that of what it delivered, if any.
+    """
+    if not call.sent:
+        return 0
+    if call.attempts:
+        last = call.attempts[-1]
+        delivered = provider_cost(billed, costs=call.costs, now=now)
+        if delivered is not None:
+            last.provider_cost_nanousd = max(delivered, last.provider_cost_nanousd or 0)
+        costs = [attempt.provider_cost_nanousd for attempt in call.attempts]
+        known = [cost for cost in costs if cost is not None]
+        return sum(known) if len(known) == len(costs) else None
+    return provider_cost(billed, costs=call.costs, now=now)
+
+
+def _flag(
+    reported: TokenUsage | None, usage: TokenUsage, bound: TokenBound, *, is_over: bool
+) -> UsageFlag:
+    """Return what was wrong with the usage that the provider reported, the worst first; "" as a rule."""
+    if reported is None or (reported is usage and not is_over):
+        return ""
+    if any(count < 0 for count in _counts(reported)):
+        return "negative"
+    if not _is_consistent(reported):
+        return "inconsistent"
+    if any(getattr(reported, name) > getattr(bound, name) for name in _BOUNDED):
+        return "over_bound"
+    return "clamped" if is_over else ""
 
 
 def _is_sound(usage: TokenUsage) -> bool:
@@ -128,10 +174,17 @@ def _is_sound(usage: TokenUsage) -> bool:
             usage.image_output_tokens,
         )
         >= 0
-        and usage.cache_read_tokens + usage.cache_write_5m_tokens + usage.cache_write_1h_tokens
+        and _is_consistent(usage)
+        and usage.images == usage.seconds == usage.characters == usage.searches == 0
+    )
+
+
+def _is_consistent(usage: TokenUsage) -> bool:
+    """Whether every class of tokens fits into the count it is part of."""
+    return (
+        usage.cache_read_tokens + usage.cache_write_5m_tokens + usage.cache_write_1h_tokens
         <= usage.input_tokens
         and usage.reasoning_tokens <= usage.output_tokens
-        and usage.images == usage.seconds == usage.characters == usage.searches == 0
     )
 
 

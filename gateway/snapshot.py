@@ -3,15 +3,16 @@
 import logging
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 from billing import price_book
 from billing.price_book import Dated
 from exerati.lib.encryption import CannotDecrypt, decrypt
-from gateway.models import Model, Provider, Route
+from gateway.models import Model, Provider, ProviderAccount, Route
 from gateway.providers.base import Upstream
 from gateway.providers.registry import ADAPTERS
+from gateway.strategy_names import Strategy
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +24,7 @@ SIGNATURE_QUERY = """
 SELECT concat_ws(',',
     (SELECT concat(count(*), '/', sum(xmin::text::bigint)) FROM gateway_model),
     (SELECT concat(count(*), '/', sum(xmin::text::bigint)) FROM gateway_provider),
+    (SELECT concat(count(*), '/', sum(xmin::text::bigint)) FROM gateway_provideraccount),
     (SELECT concat(count(*), '/', sum(xmin::text::bigint)) FROM gateway_route),
     (SELECT concat(count(*), '/', max(id)) FROM billing_priceversion),
     (SELECT concat(count(*), '/', max(id)) FROM billing_providercostversion))
@@ -31,11 +33,21 @@ SELECT concat_ws(',',
 
 @dataclass(frozen=True, slots=True)
 class RouteSnapshot:
-    """One way to serve a model, with our cost there (no versions: unknown)."""
+    """
+    One way to serve a model, with our cost there (no versions: unknown).
+
+    `key` names it in statistics; the sandbox, whose failures are asked for, has none. `through` is the same route
+    by each of our accounts, where there are several.
+    """
 
     upstream: Upstream
     upstream_model: str
     costs: tuple[Dated, ...] = ()
+    key: str = ""
+    priority: int = 0
+    weight: int = 1
+    region: str = ""
+    through: "tuple[RouteSnapshot, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +70,7 @@ class ModelSnapshot:
     shutdown_on: str | None
     routes: tuple[RouteSnapshot, ...]
     prices: tuple[Dated, ...]
+    strategy: Strategy = "priority"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +82,46 @@ class Catalog:
 
 
 def load_catalog() -> Catalog:
-    """Read the catalog; runs five queries, so it belongs in a thread."""
+    """Read the catalog; runs six queries, so it belongs in a thread."""
     book = price_book.load()
     upstreams = {
-        provider.pk: _upstream(provider) for provider in Provider.objects.all() if is_on(provider)
+        provider.pk: _upstreams(provider)
+        for provider in Provider.objects.prefetch_related("accounts")
+        if is_on(provider)
     }
     routes: dict[int, list[RouteSnapshot]] = {}
     for route in Route.objects.filter(disabled_at=None).order_by("priority", "pk"):
-        upstream = upstreams.get(route.provider_id)
-        if upstream is not None:
-            costs = book.costs.get((upstream.name, route.upstream_model), ())
-            routes.setdefault(route.model_id, []).append(
-                RouteSnapshot(upstream, route.upstream_model, costs)
-            )
+        accounts = upstreams.get(route.provider_id)
+        if accounts:
+            routes.setdefault(route.model_id, []).append(_route(route, accounts, book.costs))
     rows = Model.objects.filter(hidden_at=None).order_by("name")
     models = _models(rows, routes, book.prices)
     return Catalog(
         models={model.name: model for model in models}, sandbox=Upstream(SANDBOX, SANDBOX, "")
     )
+
+
+def _route(
+    route: Route, accounts: list[Upstream], costs: dict[tuple[str, str], tuple[Dated, ...]]
+) -> RouteSnapshot:
+    name = accounts[0].name
+    made = RouteSnapshot(
+        accounts[0],
+        route.upstream_model,
+        costs.get((name, route.upstream_model), ()),
+        key="" if accounts[0].api == SANDBOX else route_key(name, route.upstream_model),
+        priority=route.priority,
+        weight=route.weight,
+        region=route.region,
+    )
+    if len(accounts) == 1:
+        return made
+    return replace(made, through=tuple(replace(made, upstream=account) for account in accounts))
+
+
+def route_key(provider: str, upstream_model: str) -> str:
+    """Return the name of a route in statistics."""
+    return f"{provider}/{upstream_model}"
 
 
 def is_on(provider: Provider) -> bool:
@@ -102,6 +137,7 @@ def is_on(provider: Provider) -> bool:
             "provider %s is off: its stored credential cannot be opened", provider.name
         )
         return False
+    has_key = has_key or any(row.disabled_at is None for row in provider.accounts.all())
     needs_key = provider.api_key_env and KEY_OPTIONAL not in provider.quirks
     return bool(base_url(provider)) and (has_key or not needs_key)
 
@@ -119,13 +155,43 @@ def credential(provider: Provider) -> str:
     return os.environ.get(provider.api_key_env, "") if provider.api_key_env else ""
 
 
-def _upstream(provider: Provider) -> Upstream:
-    return Upstream(
+def account_credential(row: ProviderAccount) -> str:
+    """Return the secret of an account beside the provider's own; raises CannotDecrypt."""
+    if not row.sealed_credential:
+        return ""
+    return decrypt(row.sealed_credential, context=f"provider:{row.provider.name}:{row.name}")
+
+
+def _upstreams(provider: Provider) -> list[Upstream]:
+    """Return the provider through each of our accounts: its own, where it has one, and those beside it."""
+    own = Upstream(
         name=provider.name,
         api=provider.api,
         base_url=base_url(provider),
         credential=credential(provider),
         quirks=frozenset(provider.quirks),
+        max_open=provider.max_connections,
+        no_training=provider.no_training,
+        zero_retention=provider.zero_retention,
+    )
+    others = [_account(own, row) for row in provider.accounts.all() if row.disabled_at is None]
+    found = [account for account in others if account is not None]
+    return [own, *found] if own.credential or not found else found
+
+
+def _account(own: Upstream, row: ProviderAccount) -> Upstream | None:
+    try:
+        secret = account_credential(row)
+    except CannotDecrypt:  # one account that cannot be read must not stop all the others
+        logger.exception("account %s of %s is off: it cannot be opened", row.name, own.name)
+        return None
+    return replace(
+        own,
+        account=row.name,
+        base_url=row.base_url.rstrip("/") or own.base_url,
+        credential=secret,
+        weight=row.weight,
+        requests_per_minute=row.requests_per_minute,
     )
 
 
@@ -152,6 +218,7 @@ def _models(
             shutdown_on=_text(row.shutdown_on),
             routes=tuple(routes.get(row.pk, ())),
             prices=prices[row.name],
+            strategy=cast(Strategy, row.strategy),
         )
         for row in rows
         if row.name in prices  # no price: not routable, and so not listed

@@ -8,11 +8,13 @@ another route. The settlement is waited for before the last bytes, which carry u
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
-from billing.types import Outcome, Settlement
+from billing.types import Outcome, Settlement, TokenUsage
+from gateway.attempts import BuildRequest, first_good
 from gateway.dialects.base import StreamWriter
-from gateway.dispatch import BuildRequest, first_good, settled_on_failure, shown_cost
+from gateway.dispatch import as_served, settled_on_failure, shown_cost
 from gateway.engine import Engine
 from gateway.errors import ApiError, from_exception
 from gateway.open_call import OpenCall
@@ -20,14 +22,63 @@ from gateway.providers.base import (
     Adapter,
     ProviderError,
     ServeAs,
+    StreamDecoder,
     StreamTranslator,
     UpstreamResponse,
 )
 from gateway.settlement import settlement
 from gateway.snapshot import RouteSnapshot
-from gateway.sse import PING, EventTooLarge, SseDecoder
+from gateway.sse import PING, EventTooLarge
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+def _chat_translator(
+    adapter: Adapter, route: RouteSnapshot, response: UpstreamResponse, *, serve_as: ServeAs
+) -> StreamTranslator:
+    return adapter.chat_stream(serve_as=serve_as, quirks=route.upstream.quirks)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamReader:
+    """
+    How the provider's side of a stream is read; by default as the events of a chat, cut by its translator's decoder.
+    """
+
+    translator: Callable[..., StreamTranslator] = _chat_translator
+    decoder: Callable[[UpstreamResponse], StreamDecoder] | None = None
+
+
+CHAT_READER = StreamReader()
+
+
+class LateWriter:
+    """
+    A StreamWriter that is made when it is first needed: which model serves, and so what the answer says of it, is
+    known only then.
+    """
+
+    def __init__(self, make: Callable[[], StreamWriter]) -> None:
+        self._make = make
+        self._writer: StreamWriter | None = None
+
+    @property
+    def _made(self) -> StreamWriter:
+        if self._writer is None:
+            self._writer = self._make()
+        return self._writer
+
+    def events(self, chunks: list[bytes]) -> bytes:
+        """See StreamWriter."""
+        return self._made.events(chunks)
+
+    def end(self, usage: TokenUsage | None, *, extra: dict[str, Any], cost_nanousd: int) -> bytes:
+        """See StreamWriter."""
+        return self._made.end(usage, extra=extra, cost_nanousd=cost_nanousd)
+
+    def error(self, error: ApiError, *, request_id: str) -> bytes:
+        """See StreamWriter."""
+        return self._made.error(error, request_id=request_id)
 
 
 class EventStream:
@@ -72,6 +123,10 @@ class EventStream:
             await self._send(self._start())
         await self._send({"type": "http.response.body", "body": data, "more_body": False})
 
+    async def fail(self, data: bytes) -> None:
+        """Tell of an error by the last bytes."""
+        await self.end(data)
+
 
 async def relay(
     engine: Engine,
@@ -81,17 +136,25 @@ async def relay(
     build: BuildRequest,
     serve_as: ServeAs,
     writer: StreamWriter,
+    reader: StreamReader = CHAT_READER,
+    before_end: Callable[[], bytes] = bytes,
 ) -> None:
     """
     Answer the call as a stream, settled.
 
     Raises what `answer_whole` raises as long as nothing was sent; after that an error becomes the stream's
-    last event, and what was delivered is charged.
+    last event, and what was delivered is charged. `before_end` returns events to send before the last ones.
     """
     call.stream = stream
     try:
         result = await _relay_routes(
-            engine, call, stream=stream, build=build, serve_as=serve_as, writer=writer
+            engine,
+            call,
+            stream=stream,
+            build=build,
+            serve_as=serve_as,
+            writer=writer,
+            reader=reader,
         )
     except Exception as error:
         # The settlement is done; only the client is still to be told.
@@ -103,7 +166,8 @@ async def relay(
     assert translator is not None  # noqa: S101  first_good has returned, so a stream was read
     await engine.settle(call, result)
     await stream.end(
-        writer.end(
+        before_end()
+        + writer.end(
             translator.usage, extra=translator.usage_extra, cost_nanousd=shown_cost(call, result)
         )
     )
@@ -117,16 +181,18 @@ async def _relay_routes(
     build: BuildRequest,
     serve_as: ServeAs,
     writer: StreamWriter,
+    reader: StreamReader,
 ) -> Settlement:
     async def consume(
         adapter: Adapter, route: RouteSnapshot, response: UpstreamResponse
     ) -> StreamTranslator:
         if response.status >= 400:
             raise adapter.error(response.status, response.headers, await response.read())
-        translator = adapter.chat_stream(serve_as=serve_as, quirks=route.upstream.quirks)
+        translator = reader.translator(adapter, route, response, serve_as=as_served(serve_as, call))
         call.translator = translator
         call.last_read = 0.0  # of the route before, if there was one
-        await _pump(response, translator, call, stream, writer)
+        decoder = reader.decoder(response) if reader.decoder else adapter.stream_decoder()
+        await _pump(response, translator, call, stream, writer, decoder=decoder)
         return translator
 
     async with settled_on_failure(engine, call):
@@ -139,13 +205,14 @@ async def _pump(
     call: OpenCall,
     stream: EventStream,
     writer: StreamWriter,
+    *,
+    decoder: StreamDecoder,
 ) -> None:
     """
     Move events until the provider has said its last word. This loop is the cost of a chunk.
 
     What comes before the first output (a role, as a rule) is held back: until then another route may serve.
     """
-    decoder = SseDecoder()
     held: list[bytes] = []
     feed = translator.feed
     try:
@@ -177,9 +244,7 @@ async def _pump(
 
 def _finished(call: OpenCall, translator: StreamTranslator) -> Settlement:
     has_output = call.first_token_ms is not None
-    outcome: Outcome = (
-        "client_left" if call.client_left and not call.key.drain_on_disconnect else "finished"
-    )
+    outcome: Outcome = "client_left" if call.client_left and not call.drains else "finished"
     return settlement(
         call,
         reported=translator.usage,
@@ -199,6 +264,6 @@ async def _end_with_error(
         return
     try:
         async with asyncio.timeout(1):
-            await stream.end(writer.error(error, request_id=f"req_{call.public_id}"))
+            await stream.fail(writer.error(error, request_id=f"req_{call.public_id}"))
     except TimeoutError:
         return  # a reader that stopped reading cannot be told

@@ -13,10 +13,12 @@ import redis.exceptions
 from django.conf import settings
 
 from billing import pricing
+from billing.metering import attempt_rows
 from exerati.lib.broadcast import CATALOG_CHANGED, KEY_CHANGED
 from exerati.lib.redis import async_client
 from gateway.engine import Engine
 from gateway.open_call import OpenCall
+from gateway.settlement import provider_cost
 
 TICK_SECONDS = 1.0
 RESUBSCRIBE_SECONDS = 1.0
@@ -74,9 +76,11 @@ class Upkeep:
         self._engine.limits.keep([call.slot for call in calls])
 
     async def _watch_streams(self) -> None:
-        """Look at each stream: ping a silent one, cut one whose provider or reader has stopped."""
+        """Cut calls that take too long and streams that stand still; keep silent streams open."""
         now = time.monotonic()
         for call in list(self._engine.open_calls.values()):
+            if now - call.started > settings.CALL_SECONDS:
+                call.cut("deadline")
             if call.stream is None:
                 continue
             if (
@@ -116,14 +120,25 @@ class Upkeep:
 
 
 def _progress(call: OpenCall) -> dict[str, object]:
+    """
+    Return how far a call has come, as `Budgets.renew` takes it.
+
+    While there is no output nobody counts the prompt here; a cost left out is that of the input bound.
+    """
     usage = call.delivered_usage() if call.first_token_ms is not None else None
-    return {
+    progress: dict[str, object] = {
         "request_id": call.request_id,
         "input_tokens": usage.input_tokens if usage else 0,
         "output_tokens": usage.output_tokens if usage else 0,
         "progress_nanousd": pricing.charge_nanousd(usage, price=call.price) if usage else 0,
         "sent": call.sent,
     }
+    if call.attempts:
+        attempts = progress["attempts"] = attempt_rows(call.attempts)
+        if usage:
+            cost = provider_cost(usage, costs=call.costs, now=time.time())
+            progress["provider_cost_nanousd"] = attempts[-1]["provider_cost_nanousd"] = cost
+    return progress
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:

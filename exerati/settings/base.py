@@ -172,6 +172,8 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE_FILENAME = str(STATE_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "roll up usage": {"task": "billing.roll_up", "schedule": 15.0},
+    "check alerts": {"task": "billing.check_alerts", "schedule": 10.0},
+    "prune refusals": {"task": "billing.prune_refusals", "schedule": 3600.0},
     "create partitions": {"task": "billing.create_partitions", "schedule": 3600.0},
     "prune reservations": {"task": "billing.prune_reservations", "schedule": 3600.0},
 }
@@ -217,6 +219,7 @@ UPSTREAM_CONNECT_SECONDS = 5
 UPSTREAM_FIRST_BYTE_SECONDS = 300
 UPSTREAM_IDLE_SECONDS = 120
 UPSTREAM_RETRIES = 2
+CALL_SECONDS = 3_600  # the longest any call may take; `x-exerati-timeout` shortens it
 KEEPALIVE_SECONDS = 15
 SLOW_READER_SECONDS = 60
 SETTLE_WAIT_SECONDS = 0.25

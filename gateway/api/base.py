@@ -8,14 +8,15 @@ from django.conf import settings
 from django.http import HttpResponse, HttpResponseBase
 
 from exerati.lib.money import usd_text
-from gateway import admission, json_body
+from gateway import admission, json_body, preferences, route_detail
 from gateway.admission import Admission
 from gateway.async_view import AsyncAPIView
-from gateway.context import CallContext
+from gateway.context import CallContext, Message
 from gateway.dispatch import BuildRequest, ReadAnswer, answer_whole
 from gateway.errors import unknown_parameters, unsupported_media_type
 from gateway.limits import RateLimited
 from gateway.open_call import OpenCall
+from gateway.preferences import Preferences
 from gateway.rate_headers import rate_headers
 
 MAX_JSON_DEPTH: int = settings.MAX_JSON_DEPTH
@@ -67,8 +68,29 @@ class MeteredView(AsyncAPIView):
             answer, cost_nanousd = await answer_whole(context.engine, call, build=build, read=read)
         finally:
             context.stop_watching()
+            context.response_headers += route_detail.headers(call)
         context.add_header("x-exerati-cost-usd", usd_text(cost_nanousd))
-        return json_response(encode(write(answer.body, cost_nanousd=cost_nanousd)))
+        body = write(answer.body, cost_nanousd=cost_nanousd)
+        if wants_route(context, call.wishes):
+            body["route"] = route_detail.detail(call)
+        return json_response(encode(body))
+
+
+def asked_timeout(context: CallContext) -> float | None:
+    """Return the deadline that the request sets for itself, in seconds; raises InvalidRequest."""
+    return preferences.timeout_seconds(context.header(preferences.TIMEOUT_HEADER.encode()))
+
+
+def wants_route(context: CallContext, wishes: Preferences) -> bool:
+    """Whether the answer is to tell of its tries, by field or header of the request."""
+    return wishes.include_route or context.header(b"x-exerati-include-route") in ("1", "true")
+
+
+def start_stream(context: CallContext, call: OpenCall) -> Message:
+    """Return the message that starts a streamed answer, with its route once output is there."""
+    if call.first_token_ms is not None:
+        context.response_headers += route_detail.headers(call)
+    return context.start_stream()
 
 
 def parse_body(context: CallContext) -> dict[str, Any]:

@@ -1,29 +1,50 @@
 """Chats, in every wire format that has them: one view, one dialect each."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 from django.conf import settings
 from django.http import HttpResponseBase
 
-from gateway import serializers, tokens
-from gateway.admission import Admission
-from gateway.api.base import MeteredView, Relayed, parse_body
+from billing.types import TokenBound
+from gateway import preferences, route_detail, serializers, tokens
+from gateway.admission import Admission, Fallback
+from gateway.api.base import (
+    MeteredView,
+    Relayed,
+    asked_timeout,
+    parse_body,
+    start_stream,
+    wants_route,
+)
 from gateway.context import CallContext
-from gateway.dialects.base import Dialect
+from gateway.dialects.base import Dialect, StreamWriter
 from gateway.dialects.chat import ChatDialect
 from gateway.dialects.completions import CompletionsDialect
 from gateway.dialects.responses import ResponsesDialect
-from gateway.dispatch import BuildRequest, serve_as
+from gateway.dispatch import BuildRequest, as_served, serve_as
 from gateway.open_call import OpenCall
+from gateway.preferences import Preferences
 from gateway.providers.base import Adapter, UpstreamRequest
-from gateway.routing import find_model, routes_for
+from gateway.routing import NoMatchingRoute, NoRoute, find_model, routes_for
 from gateway.serializers import ChatCall
 from gateway.snapshot import ModelSnapshot, RouteSnapshot
-from gateway.streaming import EventStream, relay
+from gateway.streaming import EventStream, LateWriter, relay
 
 CHAT_LIMITS = serializers.ChatLimits(
     max_messages=settings.MAX_MESSAGES, max_tools=settings.MAX_TOOLS
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """A model that may serve, its routes, and the chat as it can take it."""
+
+    model: ModelSnapshot
+    routes: tuple[RouteSnapshot, ...]
+    chat: ChatCall
 
 
 class ChatView(MeteredView):
@@ -33,14 +54,14 @@ class ChatView(MeteredView):
 
     async def post(self, context: CallContext) -> HttpResponseBase:
         """Answer one chat."""
+        body = parse_body(context)
+        wishes = preferences.take(body)
         dialect = self.dialect()
-        chat = serializers.parse_chat(dialect.chat_body(parse_body(context)), limits=CHAT_LIMITS)
-        self.note_ignored(context, chat.ignored)
-        model = find_model(chat.model, kind="chat", key=self.key, catalog=context.engine.catalog)
-        routes_for(model, key=self.key, catalog=context.engine.catalog)
-        chat = self.fitted(chat, model)
-        call = await self.admit(context, self._admission(context, chat, model))
-        build = _build(chat, call)
+        chat = serializers.parse_chat(dialect.chat_body(body), limits=CHAT_LIMITS)
+        self.note_ignored(context, chat.ignored + wishes.ignored)
+        served = self._served(context, chat, wishes)
+        call = await self.admit(context, self._admission(context, served, wishes))
+        build = _build(served, call)
         if chat.stream:
             return await self.relay(context, call, chat=chat, build=build, dialect=dialect)
         shown = serve_as(call, prefix=dialect.id_prefix)
@@ -48,9 +69,28 @@ class ChatView(MeteredView):
             context,
             call,
             build=build,
-            read=lambda adapter, data: adapter.chat_answer(data, serve_as=shown),
+            read=lambda adapter, data: adapter.chat_answer(data, serve_as=as_served(shown, call)),
             write=dialect.whole,
         )
+
+    def _served(self, context: CallContext, chat: ChatCall, wishes: Preferences) -> list[_Served]:
+        """
+        Return the models that may serve, each with the chat as it can take it. One that nobody serves is left out
+        as long as there is another; one that the key may not use is refused.
+        """
+        catalog = context.engine.catalog
+        found, problem = [], None
+        for name in (chat.model, *wishes.models):
+            model = find_model(name, kind="chat", key=self.key, catalog=catalog)
+            try:
+                routes = routes_for(model, key=self.key, catalog=catalog, wishes=wishes)
+            except (NoRoute, NoMatchingRoute) as error:
+                problem = problem or error
+                continue
+            found.append(_Served(model, routes, self.fitted(chat, model)))
+        if problem is not None and not found:
+            raise problem
+        return found
 
     def fitted(self, chat: ChatCall, model: ModelSnapshot) -> ChatCall:
         """Return the call as its model can take it; most formats leave that to the client."""
@@ -67,36 +107,61 @@ class ChatView(MeteredView):
     ) -> HttpResponseBase:
         """Answer as a stream."""
         shown = serve_as(call, prefix=dialect.id_prefix, include_usage=chat.include_usage)
-        stream = EventStream(context.send, context.start_stream, call)
-        writer = dialect.stream(shown)
+        stream = EventStream(context.send, partial(start_stream, context, call), call)
+        writer: StreamWriter = (
+            dialect.stream(shown)
+            if len(call.candidates) == 1
+            else LateWriter(lambda: dialect.stream(as_served(shown, call)))
+        )
+        tell = partial(route_detail.event, call, shown=shown, chunk_object=dialect.chunk_object)
         try:
             await relay(
-                context.engine, call, stream=stream, build=build, serve_as=shown, writer=writer
+                context.engine,
+                call,
+                stream=stream,
+                build=build,
+                serve_as=shown,
+                writer=writer,
+                before_end=tell if wants_route(context, call.wishes) else bytes,
             )
         finally:
             context.stop_watching()
         return Relayed()
 
-    def _admission(self, context: CallContext, chat: ChatCall, model: ModelSnapshot) -> Admission:
+    def _admission(
+        self, context: CallContext, served: Sequence[_Served], wishes: Preferences
+    ) -> Admission:
+        first, chat = served[0], served[0].chat
         return Admission(
             request_id=context.request_id,
             public_id=context.public_id,
             key=self.key,
-            model=model,
+            model=first.model,
             endpoint=self.endpoint,
-            bound=tokens.chat_bound(
-                chat,
-                context_tokens=model.context_tokens,
-                max_output_tokens=model.max_output_tokens,
-                key_max_output_tokens=self.key.max_output_tokens,
-            ),
+            bound=self._bound(first),
             streamed=chat.stream,
             choices=chat.n,
             # A prediction is sent without a limit, so that its bound cannot be made smaller.
             fixed_output=chat.max_output_tokens is not None or "prediction" in chat.body,
             service_tier=chat.service_tier,
             client_request_id=context.client_request_id,
-            count_input=lambda: tokens.count_chat(chat, model=model.name),
+            count_input=lambda: tokens.count_chat(chat, model=first.model.name),
+            routes=first.routes,
+            fallbacks=tuple(
+                [Fallback(one.model, self._bound(one), one.routes) for one in served[1:]]
+            ),
+            wishes=wishes,
+            sticky_key=chat.body.get("prompt_cache_key") or chat.body.get("user") or "",
+            timeout_seconds=asked_timeout(context),
+        )
+
+    def _bound(self, served: _Served) -> TokenBound:
+        return tokens.chat_bound(
+            served.chat,
+            model=served.model.name,
+            context_tokens=served.model.context_tokens,
+            max_output_tokens=served.model.max_output_tokens,
+            key_max_output_tokens=self.key.max_output_tokens,
         )
 
 
@@ -121,13 +186,17 @@ class Responses(ChatView):
     dialect = ResponsesDialect
 
 
-def _build(chat: ChatCall, call: OpenCall) -> BuildRequest:
+def _build(served: Sequence[_Served], call: OpenCall) -> BuildRequest:
     """Return what makes the request to a route, with the bound that was reserved written into it."""
-    outgoing = tokens.bounded_body(chat, call.bound)
+    chats = {one.model.name: one.chat for one in served}
 
     def build(adapter: Adapter, route: RouteSnapshot) -> UpstreamRequest:
+        chat = chats[call.model.name]
         return adapter.chat_request(
-            route.upstream, upstream_model=route.upstream_model, body=outgoing, stream=chat.stream
+            route.upstream,
+            upstream_model=route.upstream_model,
+            body=tokens.bounded_body(chat, call.bound),
+            stream=chat.stream,
         )
 
     return build

@@ -32,12 +32,14 @@ class Dialect(Protocol):
     """
     One wire format, for one request.
 
-    `id_prefix` goes before our request id. `chat_body` returns the request as a body of OpenAI's chat
+    `id_prefix` goes before our request id; `chunk_object` is the `object` of a stream's chunks, "" where events have
+    types instead. `chat_body` returns the request as a body of OpenAI's chat
     completions, to be checked like any other; raises InvalidRequest. `whole` returns the answer made of a
     chat completion.
     """
 
     id_prefix: str
+    chunk_object: str
 
     def chat_body(self, body: dict[str, Any]) -> dict[str, Any]: ...
 

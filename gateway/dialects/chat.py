@@ -24,6 +24,7 @@ class ChatDialect:
     """See `Dialect`."""
 
     id_prefix = "chatcmpl-"
+    chunk_object = "chat.completion.chunk"
 
     def chat_body(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return the request as it is."""

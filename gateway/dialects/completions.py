@@ -40,6 +40,7 @@ class CompletionsDialect:
     """See `Dialect`."""
 
     id_prefix = "cmpl-"
+    chunk_object = OBJECT
 
     def chat_body(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return the request as a chat of one user message; raises InvalidRequest."""

@@ -67,6 +67,7 @@ class MessagesDialect:
     """See `Dialect`. `count_input` tells about how many tokens the prompt has, for the start of a stream."""
 
     id_prefix = _PREFIX
+    chunk_object = ""
 
     def __init__(self) -> None:
         self.count_input: Callable[[], int] = lambda: 0

@@ -29,6 +29,7 @@ class ResponsesDialect:
     """See `Dialect`. Remembers what the request asked for, which the answer repeats."""
 
     id_prefix = _PREFIX
+    chunk_object = ""
 
     def __init__(self) -> None:
         self._asked: Asked | None = None

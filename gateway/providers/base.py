@@ -24,13 +24,24 @@ ErrorKind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """A provider as a call needs it: one row of the snapshot. `credential` is our account's secret."""
+    """
+    A provider as a call needs it, through one of our accounts: one row of the snapshot.
+
+    `credential` is the account's secret, `account` its name ("" for the provider's own), `weight` its share of the
+    calls, `requests_per_minute` its quota (None: none known). `max_open` calls at once go to the provider.
+    """
 
     name: str
     api: str
     base_url: str
     credential: str = field(default="", repr=False)
     quirks: frozenset[str] = frozenset()
+    account: str = ""
+    weight: int = 1
+    requests_per_minute: int | None = None
+    max_open: int = 1_000
+    no_training: bool = False
+    zero_retention: bool = False
 
 
 @dataclass(frozen=True, slots=True)
