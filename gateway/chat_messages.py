@@ -56,6 +56,11 @@ def _check_message(message: dict[str, Any], role: Any, *, param: str) -> None:
             f"{param}.role", f"expected one of {', '.join(sorted(_ROLES))}, but got '{role[:60]}'."
         )
     _check_content(message.get("content"), role, param=f"{param}.content")
+    if message.get("audio") is not None:
+        # It names an answer that the provider keeps, whose tokens nobody could bound.
+        wire_checks.unsupported_value(
+            f"{param}.audio", "audio is not stored here. Send its transcript as 'content'."
+        )
     if role == "tool" and message.get("tool_call_id").__class__ is not str:
         missing(f"{param}.tool_call_id")
     if role == "function" and message.get("name").__class__ is not str:
