@@ -29,7 +29,7 @@ from gateway.providers.base import (
 )
 from gateway.providers.registry import adapter as adapter_for
 from gateway.routing import routes_for
-from gateway.settlement import provider_cost
+from gateway.settlement import cost_nanousd
 from gateway.snapshot import RouteSnapshot
 from gateway.strategies import Wish, ordered
 from gateway.traffic import THE_ACCOUNT, RetriesSpent, Seat
@@ -130,7 +130,7 @@ def _costs(routes: Sequence[RouteSnapshot], candidate: Candidate, now: float) ->
     """Return what the call may cost us at each route, in nano-USD; unknown costs are left out."""
     bound = candidate.bound
     usage = TokenUsage(input_tokens=bound.input_tokens, output_tokens=bound.output_tokens)
-    found = {route.key: provider_cost(usage, costs=route.costs, now=now) for route in routes}
+    found = {route.key: cost_nanousd(usage, route.costs, now) for route in routes}
     return {key: cost for key, cost in found.items() if cost is not None}
 
 
@@ -268,7 +268,7 @@ def _cost_of_failure(call: OpenCall, route: RouteSnapshot, error: ProviderError)
     if not error.sent or error.kind not in _PERHAPS_PROCESSED:
         return 0
     usage = call.delivered_usage()
-    return provider_cost(usage, costs=route.costs, now=time.time())
+    return cost_nanousd(usage, route.costs, time.time())
 
 
 def _since(started: float) -> int:
