@@ -55,7 +55,13 @@ OPENAI_STREAMS = {
     "in a frame of its own": ([HI, STOP, chunk(choices=[], usage=told()), DONE], TRUE),
     "twice": ([HI, STOP, *[chunk(choices=[], usage=told())] * 2, DONE], TRUE),
     "cumulative, with choices": (
-        [chunk(text="H", usage=told(9, 1)), chunk(text="i", usage=told(9, 2)), STOP, chunk(choices=[], usage=told()), DONE],
+        [
+            chunk(text="H", usage=told(9, 1)),
+            chunk(text="i", usage=told(9, 2)),
+            STOP,
+            chunk(choices=[], usage=told()),
+            DONE,
+        ],
         TRUE,
     ),
     "with the finish reason": ([HI, chunk(reason="stop", usage=told()), DONE], TRUE),
@@ -69,24 +75,65 @@ OPENAI_STREAMS = {
     "empty": ([HI, STOP, chunk(choices=[], usage="{}"), DONE], None),
     "not an object": ([HI, STOP, chunk(choices=[], usage="[9, 4]"), DONE], None),
     "explicit zeros": ([HI, STOP, chunk(choices=[], usage=told(0, 0, 0)), DONE], ZERO),
-    "zeros first, then the truth": ([chunk(text="Hi", usage=told(0, 0, 0)), STOP, chunk(choices=[], usage=told()), DONE], TRUE),
-    "the truth, then zeros": ([HI, chunk(reason="stop", usage=told()), chunk(choices=[], usage=told(0, 0, 0)), DONE], TRUE),
-    "the truth, then nonsense": ([HI, chunk(reason="stop", usage=told()), chunk(choices=[], usage=told(9, -4)), DONE], TRUE),
+    "zeros first, then the truth": (
+        [chunk(text="Hi", usage=told(0, 0, 0)), STOP, chunk(choices=[], usage=told()), DONE],
+        TRUE,
+    ),
+    "the truth, then zeros": (
+        [HI, chunk(reason="stop", usage=told()), chunk(choices=[], usage=told(0, 0, 0)), DONE],
+        TRUE,
+    ),
+    "the truth, then nonsense": (
+        [HI, chunk(reason="stop", usage=told()), chunk(choices=[], usage=told(9, -4)), DONE],
+        TRUE,
+    ),
     "cached more than input": (
         [HI, STOP, chunk(choices=[], usage=told(prompt_tokens_details={"cached_tokens": 99}))],
         TokenUsage(9, 4, cache_read_tokens=9),
     ),
     "reasoning more than output": (
-        [HI, STOP, chunk(choices=[], usage=told(completion_tokens_details={"reasoning_tokens": 99}))],
+        [
+            HI,
+            STOP,
+            chunk(choices=[], usage=told(completion_tokens_details={"reasoning_tokens": 99})),
+        ],
         TokenUsage(9, 4, reasoning_tokens=4),
     ),
     "a total that fits nothing": ([HI, STOP, chunk(choices=[], usage=told(total=10**6))], TRUE),
-    "only a total beside the prompt": ([HI, STOP, chunk(choices=[], usage=told(9, None, 13))], TRUE),
-    "in the choice": ([HI, chunk(choices=[
-        {"index": 0, "delta": {}, "finish_reason": "stop", "usage": json.loads(told())}]), DONE], TRUE),
-    "in each choice": ([HI] + [chunk(choices=[
-        {"index": index, "delta": {}, "finish_reason": "stop", "usage": json.loads(told(9, made))}])
-        for index, made in enumerate((3, 1))] + [DONE], TRUE),
+    "only a total beside the prompt": (
+        [HI, STOP, chunk(choices=[], usage=told(9, None, 13))],
+        TRUE,
+    ),
+    "in the choice": (
+        [
+            HI,
+            chunk(
+                choices=[
+                    {"index": 0, "delta": {}, "finish_reason": "stop", "usage": json.loads(told())}
+                ]
+            ),
+            DONE,
+        ],
+        TRUE,
+    ),
+    "in each choice": (
+        [HI]
+        + [
+            chunk(
+                choices=[
+                    {
+                        "index": index,
+                        "delta": {},
+                        "finish_reason": "stop",
+                        "usage": json.loads(told(9, made)),
+                    }
+                ]
+            )
+            for index, made in enumerate((3, 1))
+        ]
+        + [DONE],
+        TRUE,
+    ),
     "in x_groq": ([HI, chunk(reason="stop", x_groq={"usage": json.loads(told())}), DONE], TRUE),
     "served by a tier": (
         [HI, STOP, chunk(choices=[], usage=told(), service_tier="priority"), DONE],
@@ -96,7 +143,7 @@ OPENAI_STREAMS = {
         [HI, STOP, chunk(choices=[], usage=told(), service_tier="scale"), DONE],
         TRUE,
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("events", OPENAI_STREAMS.values(), ids=OPENAI_STREAMS)
