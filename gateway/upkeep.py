@@ -33,6 +33,7 @@ class Upkeep:
         self._engine = engine
         self._renewed = time.monotonic()
         self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = False
 
     def start(self) -> None:
         """Begin all rounds."""
@@ -45,11 +46,12 @@ class Upkeep:
             (TICK_SECONDS, self._engine.refusals.flush),
         )
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(_every(seconds, work)) for seconds, work in rounds]
+        self._tasks = [loop.create_task(self._every(seconds, work)) for seconds, work in rounds]
         self._tasks.append(loop.create_task(self._listen()))
 
     async def stop(self) -> None:
         """End all rounds."""
+        self._stopping = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -74,6 +76,22 @@ class Upkeep:
             if request_id in self._engine.open_calls:
                 self._engine.open_calls[request_id].cut("lease_lost")
         self._engine.limits.keep([call.slot for call in calls])
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+        """Do the work until `stop`. Whatever fails is outlived: without renewals every call would be lost."""
+        name = getattr(work, "__name__", "upkeep")
+        while not self._stopping:
+            try:
+                await asyncio.sleep(seconds)
+                await work()
+            except asyncio.CancelledError:
+                if self._stopping:
+                    raise
+                logger.error("%s was cancelled", name)  # by nobody who may end it
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                logger.warning("%s failed: %s", name, error)
+            except Exception:  # the task boundary
+                logger.exception("%s failed", name)
 
     async def _watch_streams(self) -> None:
         """Cut calls that take too long and streams that stand still; keep silent streams open."""
@@ -139,15 +157,3 @@ def _progress(call: OpenCall) -> dict[str, object]:
             cost = provider_cost(usage, costs=call.costs, now=time.time())
             progress["provider_cost_nanousd"] = attempts[-1]["provider_cost_nanousd"] = cost
     return progress
-
-
-async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
-    """Do the work for ever. Whatever fails is logged and outlived: without renewals every call would be lost."""
-    while True:
-        await asyncio.sleep(seconds)
-        try:
-            await work()
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            logger.warning("%s failed: %s", getattr(work, "__name__", "upkeep"), error)
-        except Exception:  # the task boundary
-            logger.exception("%s failed", getattr(work, "__name__", "upkeep"))
