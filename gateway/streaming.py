@@ -168,7 +168,9 @@ async def relay(
     await stream.end(
         before_end()
         + writer.end(
-            translator.usage, extra=translator.usage_extra, cost_nanousd=shown_cost(call, result)
+            translator.usage or result.usage,
+            extra=translator.usage_extra,
+            cost_nanousd=shown_cost(call, result),
         )
     )
 

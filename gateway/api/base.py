@@ -7,6 +7,7 @@ import msgspec
 from django.conf import settings
 from django.http import HttpResponse, HttpResponseBase
 
+from billing.types import TokenUsage
 from exerati.lib.money import usd_text
 from gateway import admission, json_body, preferences, route_detail
 from gateway.admission import Admission
@@ -70,10 +71,16 @@ class MeteredView(AsyncAPIView):
             context.stop_watching()
             context.response_headers += route_detail.headers(call)
         context.add_header("x-exerati-cost-usd", usd_text(cost_nanousd))
+        if answer.usage is None:
+            self.tell_counted(answer.body, call.delivered_usage())
         body = write(answer.body, cost_nanousd=cost_nanousd)
         if wants_route(context, call.wishes):
             body["route"] = route_detail.detail(call)
         return json_response(encode(body))
+
+
+    def tell_counted(self, body: dict[str, Any], usage: TokenUsage) -> None:
+        """Write into an answer what we counted, where its provider told no usage; not every answer has a place."""
 
 
 def asked_timeout(context: CallContext) -> float | None:

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.http import HttpResponseBase
 
-from billing.types import TokenBound
+from billing.types import TokenBound, TokenUsage
 from gateway import preferences, route_detail, serializers, tokens
 from gateway.admission import Admission, Fallback
 from gateway.api.base import (
@@ -28,6 +28,7 @@ from gateway.dispatch import BuildRequest, as_served, serve_as
 from gateway.open_call import OpenCall
 from gateway.preferences import Preferences
 from gateway.providers.base import Adapter, UpstreamRequest
+from gateway.providers.openai_usage import wire_usage
 from gateway.routing import NoMatchingRoute, NoRoute, find_model, routes_for
 from gateway.serializers import ChatCall
 from gateway.snapshot import ModelSnapshot, RouteSnapshot
@@ -163,6 +164,11 @@ class ChatView(MeteredView):
             max_output_tokens=served.model.max_output_tokens,
             key_max_output_tokens=self.key.max_output_tokens,
         )
+
+
+    def tell_counted(self, body: dict[str, Any], usage: TokenUsage) -> None:
+        """Clients read `usage` without asking whether it is there."""
+        body["usage"] = wire_usage(usage)
 
 
 class ChatCompletions(ChatView):

@@ -1,7 +1,10 @@
 """POST /v1/embeddings."""
 
+from typing import Any
+
 from django.http import HttpResponseBase
 
+from billing.types import TokenUsage
 from gateway import serializers, tokens
 from gateway.admission import Admission
 from gateway.api.base import MeteredView, parse_body
@@ -53,3 +56,7 @@ class Embeddings(MeteredView):
             return answer
 
         return await self.answer(context, call, build=build, read=read, write=with_cost)
+
+    def tell_counted(self, body: dict[str, Any], usage: TokenUsage) -> None:
+        """Clients read `usage` without asking whether it is there."""
+        body["usage"] = {"prompt_tokens": usage.input_tokens, "total_tokens": usage.input_tokens}
