@@ -8,7 +8,8 @@ from django.http import HttpRequest
 from django.utils.crypto import get_random_string
 
 from accounts import services
-from accounts.models import User
+from accounts.models import Membership, Organization, User
+from accounts.permissions import Action, allows
 
 CODE_DIGITS = 6
 
@@ -41,4 +42,19 @@ def mark_email_verified(user: User) -> None:
     """Store the user's address as verified, for users whom an operator makes."""
     EmailAddress.objects.update_or_create(
         user=user, email=user.email, defaults={"verified": True, "primary": True}
+    )
+
+
+def verified_addresses(organization: Organization, *, action: Action) -> list[str]:
+    """Return the verified addresses of the members whose role allows an action, in the order they came."""
+    roles = [role for role in Membership.Role.values if allows(role, action)]
+    found = EmailAddress.objects.filter(
+        verified=True,
+        primary=True,
+        user__is_active=True,
+        user__memberships__organization=organization,
+        user__memberships__role__in=roles,
+    )
+    return list(
+        found.order_by("user__memberships__created_at", "pk").values_list("email", flat=True)
     )

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from accounts.admin import ReadOnly
+from billing import alert_admin as alert_admin  # registers its tables
 from billing.models import (
     Attempt,
     BillingAccount,

@@ -1,10 +1,15 @@
 """Celery tasks of billing: thin, idempotent, by name."""
 
+import logging
+from smtplib import SMTPException
+
 from celery import shared_task
 from django.utils import timezone
 
 from accounts.models import Organization
-from billing import aggregation, retention, wallet
+from billing import aggregation, alert_mail, alerts, retention, wallet
+
+logger = logging.getLogger(__name__)
 
 
 @shared_task(name="billing.grant_trial")
@@ -23,6 +28,36 @@ def roll_up() -> None:
 def create_partitions() -> None:
     """Make the monthly partitions of usage events before they are needed."""
     aggregation.create_partitions(timezone.now())
+
+
+@shared_task(name="billing.check_alerts")
+def check_alerts() -> None:
+    """Look at the organizations whose spending has changed, and send again what mail was lost."""
+    now = timezone.now()
+    for organization_id in alerts.waiting():
+        try:
+            alerts.check(organization_id, now=now)
+        except Exception:  # the task boundary: one organization's trouble must not silence others
+            logger.exception("alerts of organization %s could not be checked", organization_id)
+    for notification_id in alerts.to_be_mailed(now):
+        mail_notification.delay(notification_id=notification_id)
+
+
+@shared_task(
+    name="billing.mail_notification",
+    autoretry_for=(SMTPException, OSError),
+    retry_backoff=10,
+    max_retries=5,
+)
+def mail_notification(*, notification_id: int) -> None:
+    """Send the mail of one notification, once."""
+    alert_mail.send(notification_id)
+
+
+@shared_task(name="billing.prune_refusals")
+def prune_refusals() -> None:
+    """Forget refusals of long ago."""
+    retention.prune_refusals(timezone.now())
 
 
 @shared_task(name="billing.prune_reservations")

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from billing import request_views, views
+from billing import notification_views, request_views, views
 
 dashboard_patterns: list[URLPattern] = [
     path("<slug:slug>/", views.overview, name="overview"),
@@ -11,4 +11,15 @@ dashboard_patterns: list[URLPattern] = [
     path("<slug:slug>/usage.csv", views.usage_csv, name="usage_csv"),
     path("<slug:slug>/requests/", request_views.request_list, name="requests"),
     path("<slug:slug>/requests/<str:public_id>/", request_views.request_detail, name="request"),
+    path("<slug:slug>/notifications/", notification_views.notifications, name="notifications"),
+    path(
+        "<slug:slug>/notifications/read/",
+        notification_views.notifications_read,
+        name="notifications_read",
+    ),
+    path(
+        "<slug:slug>/notifications/settings/",
+        notification_views.alert_settings,
+        name="alert_settings",
+    ),
 ]

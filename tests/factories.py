@@ -15,6 +15,7 @@ from apikeys.services import CreatedKey, KeyRules
 from billing import wallet
 from billing.models import (
     CreditLot,
+    Notification,
     PriceVersion,
     ProviderCostVersion,
     RefusedRequest,
@@ -176,3 +177,28 @@ def make_refusal(key: ApiKey, **fields: Any) -> RefusedRequest:
         **fields,
     }
     return RefusedRequest.objects.create(**values)
+
+
+def make_notification(key: ApiKey, **fields: Any) -> Notification:
+    """Store what an organization was told, by default of a monthly budget of a key used at 80 %."""
+    details = {
+        "threshold": 80,
+        "scope": "key",
+        "name": key.name,
+        "model": "",
+        "period": "month",
+        "cap_nanousd": 100 * money.NANOUSD_PER_USD,
+        "posted_nanousd": 80 * money.NANOUSD_PER_USD,
+        "held_nanousd": 0,
+        "is_refusing": False,
+        "ends_at": "2026-12-01T00:00:00+00:00",
+    }
+    values = {
+        "organization": key.organization,
+        "kind": Notification.Kind.BUDGET,
+        "occasion": f"test:{next(_numbers)}",
+        "key": key,
+        "details": details,
+        **fields,
+    }
+    return Notification.objects.create(**values)

@@ -27,7 +27,7 @@ ENQUEUED = re.compile(r'enqueue\(\s*"([^"]+)"')
 
 # Pages whose address names no organization, and deeds that only a POST does.
 WITHOUT_ORGANIZATION = {"home", "organization_create"}
-POST_ONLY = {"key_update", "key_disable", "key_enable", "member_role"}
+POST_ONLY = {"key_update", "key_disable", "key_enable", "member_role", "notifications_read"}
 
 
 def relative(path):

@@ -345,19 +345,22 @@ def _links(css_class: str, items: Iterable[Link], *, label: str, item: str) -> S
 
 @register.simple_tag(takes_context=True)
 def rail_link(
-    context: Mapping[str, Any], label: str, *, icon: str, url: str, key: str
+    context: Mapping[str, Any], label: str, *, icon: str, url: str, key: str, count: str = ""
 ) -> SafeString:
-    """Return an item of the rail; one without an address is left out."""
+    """Return an item of the rail, with how many are unread; one without an address is left out."""
     if not url:
         return mark_safe("")
     current = mark_safe(' aria-current="page"') if context.get("nav_active") == key else ""
     return format_html(
-        '<li><a class="rail-link" href="{}" data-nav="{}"{}>{}{}</a></li>',
+        '<li><a class="rail-link" href="{}" data-nav="{}"{}>{}{}{}</a></li>',
         url,
         key,
         current,
         _icon(icon),
         label,
+        format_html('<span class="rail-count">{}<span class="sr-only"> unread</span></span>', count)
+        if count
+        else "",
     )
 
 
