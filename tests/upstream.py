@@ -16,6 +16,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests import upstream_media
+
 USAGE = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
 PIECES = ("Hel", "lo ", "wor", "ld")
 UPSTREAM_ID = "upstream-77"
@@ -50,6 +52,9 @@ class Script:
     extra: Mapping[str, Any] = field(default_factory=dict)
     message: Mapping[str, Any] = field(default_factory=dict)
     raw: bytes | None = None
+    parts: Sequence[bytes] = ()
+    content_type: str = "application/json"
+    refuses: str = ""  # the credential that `status` is for; everybody's when empty
     id: str = UPSTREAM_ID
 
 
@@ -130,6 +135,8 @@ class Upstream:
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_post("/v1/messages", self._chat)  # Anthropic: scripted by `raw`
         app.router.add_post("/v1/embeddings", self._embeddings)
+        for path in upstream_media.PATHS:
+            app.router.add_post(path, self._media)
         self._runner = web.AppRunner(
             app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1
         )
@@ -147,11 +154,22 @@ class Upstream:
         call = Received(
             path=request.path_qs,
             headers={name.lower(): value for name, value in request.headers.items()},
-            body=await request.json(),
+            body=await upstream_media.read(request),
             peer=request.transport.get_extra_info("peername"),
         )
         self.calls.append(call)
         return call, self.scripts.get(call.model, Script())
+
+    async def _media(self, request: web.Request) -> web.StreamResponse:
+        call, script = await self._received(request)
+        try:
+            if script.status != 200:
+                return _error(script)
+            response = await upstream_media.answer(request, call, script, _abort)
+            call.finished = True
+            return response
+        finally:
+            call.ended_at = time.monotonic()
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         call, script = await self._received(request)
@@ -169,7 +187,7 @@ class Upstream:
             await asyncio.sleep(script.delay_seconds)
         if script.abort_at == "request":
             _abort(request)
-        if script.status != 200:
+        if script.status != 200 and call.headers.get("authorization", "").endswith(script.refuses):
             return _error(script)
         if not call.body.get("stream"):
             return web.Response(
