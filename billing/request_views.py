@@ -23,7 +23,7 @@ from billing import (
     reports,
     request_log,
 )
-from billing.basis import BASIS_WORDS
+from billing.basis import BASIS_WORDS, FLAG_WORDS
 from billing.models import Attempt, RefusedRequest, UsageEvent
 from billing.request_log import REFUSED, LogFilters
 from exerati import formats
@@ -123,6 +123,7 @@ def request_detail(request: OrganizationRequest, *, public_id: str) -> HttpRespo
         "formula": formula,
         "outcome_words": OUTCOME_WORDS[Outcome(event.outcome)],
         "basis_words": BASIS_WORDS[event.basis],
+        "flag_words": FLAG_WORDS.get(event.usage_flag, ""),
         "is_test": event.mode == "test",
         **page_words.request_words(event, formula=formula),
         "requests_url": reverse("dashboard:requests", args=[request.organization.slug]),

@@ -161,6 +161,7 @@ def _money(event: UsageEvent) -> dict[str, Any]:
         "price": usd_number(event.price_nanousd),
         "basis": event.basis,
         "basis_reason": BASIS_WORDS[event.basis],
+        "usage_flag": event.usage_flag or None,
         "price_formula": _formula(event),
     }
 

@@ -66,7 +66,7 @@ def settlement(
     )
 
 
-def provider_cost(usage: TokenUsage, *, costs: tuple[Dated, ...], now: float) -> int | None:
+def cost_nanousd(usage: TokenUsage, costs: tuple[Dated, ...], now: float) -> int | None:
     """Return what a usage costs us at its provider in nano-USD; None where that is not known."""
     card = price_at(costs, now)
     if card is None:
@@ -80,7 +80,7 @@ def provider_cost(usage: TokenUsage, *, costs: tuple[Dated, ...], now: float) ->
 def input_cost(bound: TokenBound, *, costs: tuple[Dated, ...], now: float) -> int | None:
     """Return the most that a provider may charge us for having been sent a request; None: not known."""
     usage = TokenUsage(input_tokens=bound.input_tokens, calls=bound.calls)
-    return provider_cost(usage, costs=costs, now=now)
+    return cost_nanousd(usage, costs, now)
 
 
 def clamp(usage: TokenUsage, bound: TokenBound) -> TokenUsage:
@@ -137,13 +137,13 @@ def _provider_cost(call: OpenCall, billed: TokenUsage, now: float) -> int | None
         return 0
     if call.attempts:
         last = call.attempts[-1]
-        delivered = provider_cost(billed, costs=call.costs, now=now)
+        delivered = cost_nanousd(billed, call.costs, now)
         if delivered is not None:
             last.provider_cost_nanousd = max(delivered, last.provider_cost_nanousd or 0)
         costs = [attempt.provider_cost_nanousd for attempt in call.attempts]
         known = [cost for cost in costs if cost is not None]
         return sum(known) if len(known) == len(costs) else None
-    return provider_cost(billed, costs=call.costs, now=now)
+    return cost_nanousd(billed, call.costs, now)
 
 
 def _flag(

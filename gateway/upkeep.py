@@ -18,7 +18,7 @@ from exerati.lib.broadcast import CATALOG_CHANGED, KEY_CHANGED
 from exerati.lib.redis import async_client
 from gateway.engine import Engine
 from gateway.open_call import OpenCall
-from gateway.settlement import provider_cost
+from gateway.settlement import cost_nanousd
 
 TICK_SECONDS = 1.0
 RESUBSCRIBE_SECONDS = 1.0
@@ -154,6 +154,6 @@ def _progress(call: OpenCall) -> dict[str, object]:
     if call.attempts:
         attempts = progress["attempts"] = attempt_rows(call.attempts)
         if usage:
-            cost = provider_cost(usage, costs=call.costs, now=time.time())
+            cost = cost_nanousd(usage, call.costs, time.time())
             progress["provider_cost_nanousd"] = attempts[-1]["provider_cost_nanousd"] = cost
     return progress

@@ -180,3 +180,25 @@ def test_what_the_provider_took_beyond_the_bound_is_our_cost():
     assert result.charge_nanousd == 10 * 100 + 100 * 400
     assert result.provider_cost_nanousd == 10 * 50 + 1000 * 200
     assert result.attempts[0].provider_cost_nanousd == result.provider_cost_nanousd
+
+
+@pytest.mark.parametrize(
+    ("reported", "flag"),
+    [
+        (REPORTED, ""),
+        (None, ""),
+        (TokenUsage(input_tokens=-1, output_tokens=5), "negative"),
+        (TokenUsage(input_tokens=10, output_tokens=5, cache_read_tokens=11), "inconsistent"),
+        (TokenUsage(input_tokens=10, output_tokens=5, reasoning_tokens=6), "inconsistent"),
+        (TokenUsage(input_tokens=101, output_tokens=5), "over_bound"),
+        (TokenUsage(input_tokens=10, output_tokens=10**9), "over_bound"),
+    ],
+)
+def test_usage_that_had_to_be_corrected_is_flagged(reported, flag):
+    result = settle(make_call(), reported=reported)
+
+    assert result.usage_flag == flag
+
+
+def test_price_beyond_the_reservation_is_flagged():
+    assert settle(make_call(upper_nanousd=1), reported=REPORTED).usage_flag == "clamped"
