@@ -166,8 +166,10 @@ async def _reserve(
         )
         upper = _upper(smaller)
         if smaller == candidates or upper > headroom:
-            error.affordable_tokens = min(
-                _affordable_tokens(one, headroom=headroom) for one in candidates
+            error.affordable_tokens = (
+                min(_affordable_tokens(one, headroom=headroom) for one in candidates)
+                if admission.measure is None  # images and audio have no limit that could be lowered
+                else 0
             )
             raise
         await engine.budgets.reserve(_request(admission, smaller, upper))
@@ -200,8 +202,12 @@ def _affordable(
 
 
 def _affordable_tokens(candidate: Candidate, *, headroom: int) -> int:
-    """Return how many output tokens fit into the headroom beside the input bound."""
+    """
+    Return how many output tokens fit into the headroom beside the input bound; 0 where a client cannot choose them.
+    """
     bound, price = candidate.bound, candidate.price
+    if not bound.output_tokens or price.rates.output_microusd_per_mtok is None:
+        return 0
     without = pricing.upper_bound_nanousd(replace(bound, output_tokens=0), price=price)
     million = (
         pricing.upper_bound_nanousd(replace(bound, output_tokens=1_000_000), price=price) - without

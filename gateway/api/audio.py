@@ -74,7 +74,6 @@ class Speech(MediaView):
         """Return what makes the request to a route."""
 
         def build(adapter: Adapter, route: RouteSnapshot) -> UpstreamRequest:
-            self.check_route(route)
             body: dict[str, Any] = {**wanted.body, "model": route.upstream_model}
             if in_events:
                 body["stream_format"] = "sse"
@@ -151,7 +150,6 @@ class TranscriptionView(MediaView):
         """Return what makes the request to a route, and notes the route in `chosen`."""
 
         def build(adapter: Adapter, route: RouteSnapshot) -> UpstreamRequest:
-            self.check_route(route)
             chosen.append(route)
             fields = openai_media.transcription_fields(
                 route.upstream,

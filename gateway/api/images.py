@@ -78,7 +78,6 @@ class ImageView(MediaView):
         """Return what makes the request to a route."""
 
         def build(adapter: Adapter, route: RouteSnapshot) -> UpstreamRequest:
-            self.check_route(route)
             body = openai_media.image_body(wanted.body, upstream_model=route.upstream_model)
             accept = "text/event-stream" if wanted.stream else "application/json"
             if not wanted.uploads:

@@ -13,7 +13,6 @@ from gateway.media import forms, units
 from gateway.media.forms import Form
 from gateway.open_call import OpenCall
 from gateway.providers import openai_media
-from gateway.providers.base import ProviderError
 from gateway.routing import NoRoute, find_model, routes_for
 from gateway.snapshot import ModelSnapshot, RouteSnapshot
 
@@ -31,10 +30,16 @@ class MediaView(MeteredView):
         catalog = context.engine.catalog
         context.model = name
         model = find_model(name, kind=self.kind, key=self.key, catalog=catalog)
-        routes = routes_for(model, key=self.key, catalog=catalog)
-        if not any(route.upstream.api in self.speaking for route in routes):
-            raise NoRoute(model.name)
+        self.routes_of(context, model)
         return model, current_price(model)
+
+    def routes_of(self, context: CallContext, model: ModelSnapshot) -> tuple[RouteSnapshot, ...]:
+        """Return the model's routes to providers that have such an endpoint. Raises NoRoute when there is none."""
+        routes = routes_for(model, key=self.key, catalog=context.engine.catalog)
+        found = tuple(route for route in routes if route.upstream.api in self.speaking)
+        if not found:
+            raise NoRoute(model.name)
+        return found
 
     async def let_in(
         self,
@@ -56,13 +61,9 @@ class MediaView(MeteredView):
             streamed=streamed,
             client_request_id=context.client_request_id,
             measure=measure,
+            routes=self.routes_of(context, model),
         )
         return await self.admit(context, wanted)
-
-    def check_route(self, route: RouteSnapshot) -> None:
-        """Raise ProviderError for a route whose provider has no such endpoint, so that the next one is tried."""
-        if route.upstream.api not in self.speaking:
-            raise ProviderError("not_found", "This provider has no such endpoint.", sent=False)
 
 
 async def parse_form(context: CallContext) -> Form:

@@ -38,7 +38,6 @@ class Moderations(MediaView):
         shown = serve_as(call, prefix="modr-")
 
         def build(adapter: Adapter, route: RouteSnapshot) -> UpstreamRequest:
-            self.check_route(route)
             body = {**wanted.body, "model": route.upstream_model}
             return openai_media.json_request(route.upstream, path="/moderations", body=body)
 

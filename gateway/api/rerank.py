@@ -35,7 +35,6 @@ class Rerank(MediaView):
         shown = serve_as(call, prefix="rrk-")
 
         def build(adapter: Adapter, route: RouteSnapshot) -> UpstreamRequest:
-            self.check_route(route)
             return rerank.request(
                 route.upstream,
                 upstream_model=route.upstream_model,

@@ -1,18 +1,32 @@
 """Gives the texts of a form the types that their JSON would have, so that one set of checks does for both. Pure."""
 
-import json
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from gateway.wire_checks import wrong_type, wrong_value
 
-Kind = Literal["integer", "number", "boolean", "array", "json"]
 _BOOLEANS: Final = {"true": True, "false": False, "1": True, "0": False}
 
 
 def typed(texts: Mapping[str, list[str]], kinds: Mapping[str, str]) -> dict[str, Any]:
-    """Return the fields of a form; one that `kinds` does not name is a text. Raises InvalidRequest."""
-    return {name: _typed(name, values, kinds.get(name, "text")) for name, values in texts.items()}
+    """
+    Return the fields of a form; one that `kinds` does not name is a text. Raises InvalidRequest.
+
+    Fields named `a[b]` become an object `a` of texts: so the SDKs write objects.
+    """
+    fields: dict[str, Any] = {}
+    for name, values in texts.items():
+        outer, bracket, inner = name.partition("[")
+        if bracket and inner.endswith("]"):
+            inside = fields.setdefault(outer, {})
+            if not isinstance(inside, dict):
+                wrong_value(outer[:60], "it is given as a text and as an object.")
+            inside[inner[:-1]] = _typed(name, values, "text")
+        elif name in fields:
+            wrong_value(name[:60], "it is given as a text and as an object.")
+        else:
+            fields[name] = _typed(name, values, kinds.get(name, "text"))
+    return fields
 
 
 def _typed(name: str, values: list[str], kind: str) -> Any:
@@ -46,20 +60,9 @@ def _boolean(value: str, name: str) -> Any:
     return _BOOLEANS[value.lower()]
 
 
-def _json(value: str, name: str) -> Any:
-    """Return the object of a text that is one, else the text."""
-    if not value.lstrip().startswith("{"):
-        return value
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        wrong_value(name, "the object in it is not valid JSON.")
-
-
 _READERS: Final = {
     "text": _text,
     "integer": _integer,
     "number": _number,
     "boolean": _boolean,
-    "json": _json,
 }

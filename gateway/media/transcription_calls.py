@@ -131,6 +131,18 @@ def _format(value: Any, param: str) -> None:
         unsupported_value(param, "speakers are not told apart yet. Use 'json'.")
 
 
+def _chunking(value: Any, param: str) -> None:
+    """How the provider cuts the recording; it does not change what is billed."""
+    if value.__class__ is not dict:
+        wire_checks.choice("auto")(value, param)
+        return
+    wire_checks.choice("server_vad")(value.get("type"), f"{param}.type")
+    for name in value:
+        wire_checks.choice("type", "prefix_padding_ms", "silence_duration_ms", "threshold")(
+            name, param
+        )
+
+
 def _names(*allowed: str) -> Check:
     check = wire_checks.choice(*allowed) if allowed else wire_checks.name
 
@@ -157,7 +169,7 @@ _TRANSCRIPTION_CHECKS: Final[Mapping[str, Check]] = {
     "include": _names("logprobs"),
     "timestamp_granularities": _names("word", "segment"),
     "stream": wire_checks.boolean,
-    "chunking_strategy": wire_checks.choice("auto"),
+    "chunking_strategy": _chunking,
     "known_speaker_names": wire_checks.unsupported("Speakers are not told apart yet."),
     "known_speaker_references": wire_checks.unsupported("Speakers are not told apart yet."),
 }

@@ -198,6 +198,8 @@ def _request(
 def _form_fields(name: str, value: Any) -> Iterable[tuple[str, str]]:
     if isinstance(value, list):
         return [(f"{name}[]", str(item)) for item in value]
+    if isinstance(value, dict):
+        return [(f"{name}[{key}]", str(item)) for key, item in value.items()]
     if isinstance(value, bool):
         return [(name, "true" if value else "false")]
     return [(name, str(value))]
