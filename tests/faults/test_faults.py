@@ -1,0 +1,58 @@
+"""
+The small form of the proof that runs with the suite: faults of a fixed seed, faults of a new one, every crash
+point, and protections taken away. The full form is a command, see docs/faults.md.
+"""
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.faults.mutants import MUTANTS
+
+ROOT = Path(__file__).resolve().parents[2]
+FIXED_SEED = 20
+# Far beyond what a run takes; one that hangs is ended, and says where it was.
+AT_MOST_SECONDS = 1200
+
+
+def run(*arguments):
+    """Run `python -m tests.faults` with servers and processes of its own; return its exit code and what it said."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.faults", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=AT_MOST_SECONDS,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [FIXED_SEED, None], ids=["fixed", "new"])
+def test_no_fault_loses_doubles_or_overspends_a_call(seed):
+    chosen = random.SystemRandom().randrange(10**6) if seed is None else seed
+
+    code, said = run("--seed", str(chosen), "--faults", "32")
+
+    assert code == 0, said
+    print(said.splitlines()[-1])  # noqa: T201  the seed, for who reads the log
+
+
+@pytest.mark.slow
+def test_every_crash_point_with_every_outcome_leaves_the_books_right():
+    code, said = run("--crash-points")
+
+    assert code == 0, said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mutant", [MUTANTS[0], MUTANTS[3]], ids=lambda mutant: mutant.name)
+def test_a_protection_taken_away_is_noticed(mutant):
+    code, said = run("--mutant", mutant.name)
+
+    assert code == 0, said
