@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final, Literal, TypeVar, get_args
 
+from billing.types import RATE_NAMES, Rates, Tier
 from gateway.catalog_row import CatalogInvalid, Row
 
 Api = Literal["openai", "anthropic", "gemini", "sandbox"]
@@ -58,47 +59,9 @@ class Provider:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rates:
-    """
-    What each kind of usage costs; None is "not priced", never free.
-
-    `reasoning` and the cached and media classes replace the input or output rate for their tokens.
-    """
-
-    input_microusd_per_mtok: int | None = None
-    output_microusd_per_mtok: int | None = None
-    cache_read_microusd_per_mtok: int | None = None
-    cache_write_5m_microusd_per_mtok: int | None = None
-    cache_write_1h_microusd_per_mtok: int | None = None
-    reasoning_microusd_per_mtok: int | None = None
-    audio_input_microusd_per_mtok: int | None = None
-    audio_output_microusd_per_mtok: int | None = None
-    image_input_microusd_per_mtok: int | None = None
-    image_output_microusd_per_mtok: int | None = None
-    image_nanousd: int | None = None
-    second_nanousd: int | None = None
-    character_nanousd: int | None = None
-    search_nanousd: int | None = None
-    call_nanousd: int | None = None
-
-    def given(self) -> dict[str, int]:
-        """Return the classes that are priced, by field name."""
-        pairs = ((item.name, getattr(self, item.name)) for item in fields(self))
-        return {name: rate for name, rate in pairs if rate is not None}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tier:
-    """Changed rates of a call with more than `above_input_tokens`; they price all its tokens."""
-
-    above_input_tokens: int
-    rates: Rates
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
     """
-    What a provider asks.
+    What a provider asks; a tier names only the rates it changes.
 
     A service tier (`flex`, `priority`) names only the rates it changes; its own `tiers` stand in
     place of these.
@@ -314,7 +277,7 @@ def _tiers(row: Row) -> Iterable[Tier]:
 
 def _rates(row: Row) -> Rates:
     """Read the rates that are there; an absent one is None, a zero is refused."""
-    names = [item.name for item in fields(Rates) if item.name in row.values]
+    names = [name for name in RATE_NAMES if name in row.values]
     if not names:
         raise row.invalid("", "names no rate")
     return Rates(**{name: row.optional(name, row.positive) for name in names})

@@ -62,7 +62,7 @@ class MediaBound(NamedTuple):
 
 def bound(parts: Iterable[Mapping[str, Any]], *, model: str) -> MediaBound:
     """Return the bound of content parts, each of one of `KINDS`, for a model by its public name."""
-    images = audio = files = seconds = 0
+    images = audio = files = sounding = seconds = 0
     for part in parts:
         if part["type"] == "image_url":
             images += _image_tokens(part["image_url"], family=model.rpartition("/")[2])
@@ -72,8 +72,13 @@ def bound(parts: Iterable[Mapping[str, Any]], *, model: str) -> MediaBound:
             audio += _AUDIO_TOKENS_PER_SECOND * max(length, _AUDIO_PADDED_SECONDS)
         else:
             files += _FILE_TOKENS
-    # Pages of a document are images too.
-    return MediaBound(images + audio + files, images + files, audio, seconds)
+            sounding += _FILE_TOKENS if _may_sound(part["file"]) else 0
+    # Pages of a document are images too, and a film has a sound.
+    return MediaBound(images + audio + files, images + files, audio + sounding, seconds)
+
+
+def _may_sound(file: Mapping[str, Any]) -> bool:
+    return not file["file_data"][:30].lower().startswith(("data:application/pdf", "data:text/"))
 
 
 def _image_tokens(image: Mapping[str, Any], *, family: str) -> int:

@@ -60,7 +60,9 @@ def _chats() -> Iterator[tuple[str, Any, TokenUsage | None]]:
 
 def _messages() -> Iterator[tuple[str, Any, TokenUsage | None]]:
     for item in recorded_anthropic.exchanges():
-        if item.status == 200 and isinstance(item.request, dict):
+        # Claude is told how to cite by a text of its own (600 tokens); we do not ask for citations.
+        cites = '"citations": {"enabled": true}' in json.dumps(item.request)
+        if item.status == 200 and isinstance(item.request, dict) and not cites:
             usage = _usage(AnthropicAdapter(), item.data, streamed=item.streamed)
             yield f"anthropic/{item.name}", lambda body=item.request: read_request(body), usage
 
@@ -112,10 +114,20 @@ def _responses() -> Iterator[tuple[str, Any, TokenUsage | None]]:
             request, response = (found["request"] or {}).get("body"), found["response"]
             if case["api"] != "responses" or not isinstance(request, dict):
                 continue
+            if _carries_reasoning(request):
+                continue
             if response["status"] == 200:
                 name = f"{path.parent.name}/{path.stem}/{number}"
                 usage = _last_usage(response["body"])
                 yield name, lambda body=request: ResponsesDialect().chat_body(body), usage
+
+
+def _carries_reasoning(request: dict[str, Any]) -> bool:
+    """Say whether OpenAI's own reasoning, kept there or encrypted for it alone, is input: we do not send that on."""
+    items = request.get("input")
+    return any(
+        item.get("type") == "reasoning" for item in (items if isinstance(items, list) else ())
+    )
 
 
 def _last_usage(body: Any) -> TokenUsage | None:

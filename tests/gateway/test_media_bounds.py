@@ -20,6 +20,10 @@ def audio(data: bytes):
     return {"type": "input_audio", "input_audio": {"data": b64encode(data).decode(), "format": "x"}}
 
 
+def file(data: str):
+    return {"type": "file", "file": {"file_data": data}}
+
+
 def wav(*, seconds: float, rate: int = 8_000, width: int = 2, channels: int = 1) -> bytes:
     file = io.BytesIO()
     with wave.open(file, "wb") as writer:
@@ -106,6 +110,12 @@ def test_a_moment_of_audio_is_padded_by_some_providers():
 
 
 def test_a_document_may_fill_any_context_and_its_pages_are_images():
-    found = media_bounds.bound([{"type": "file", "file": {"file_data": "data:"}}], model="m")
+    found = media_bounds.bound([file("data:application/pdf;base64,JVBE")], model="m")
 
     assert found.tokens == found.image_tokens == 1_000_000
+    assert found.audio_tokens == 0
+
+
+@pytest.mark.parametrize("data", ["data:video/mp4;base64,AAAA", "https://a/b.mp4", "AAAA"])
+def test_what_may_be_a_film_has_a_sound(data):
+    assert media_bounds.bound([file(data)], model="m").audio_tokens == 1_000_000
