@@ -46,7 +46,13 @@ class AsyncAPIView(APIView):
         if method not in self.http_method_names or not hasattr(self, method):
             raise method_not_allowed(request.method, allowed=self.allowed_methods)
         handler: Handler = getattr(self, method)
-        return await handler(context, *args, **kwargs)
+        return await self.handle(context, handler, **kwargs)
+
+    async def handle(
+        self, context: CallContext, handler: Handler, **kwargs: Any
+    ) -> HttpResponseBase:
+        """Run the method's handler."""
+        return await handler(context, **kwargs)
 
     async def authenticate(self, context: CallContext) -> KeySnapshot:
         """Return the request's key; raises a kind of AuthenticationFailed."""

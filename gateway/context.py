@@ -28,7 +28,8 @@ class CallContext:
     One HTTP request: its id (ours, minted here), raw headers and body, and the engine of this process.
 
     `response_headers` are added to whatever is answered, errors included. `key`, `endpoint` and `model` are known as
-    far as the request has come; `admitted` says that the call has a reservation, and so an event of its own.
+    far as the request has come; `admitted` says that the call has a reservation, and so an event of its own;
+    `goes_on` that it is to be finished even for a client that has left.
     """
 
     engine: Engine
@@ -46,6 +47,7 @@ class CallContext:
     endpoint: str = ""
     model: str = ""
     admitted: bool = False
+    goes_on: bool = False
     error_body: "ErrorBody | None" = (
         None  # of an endpoint whose errors have another envelope than OpenAI's
     )

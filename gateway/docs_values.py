@@ -72,6 +72,18 @@ ERROR_WORDS: Final[Mapping[str, tuple[str, str]]] = {
         "No model of that name serves this endpoint.",
         "Look up the id with `GET /v1/models`.",
     ),
+    "idempotency_key_reused": (
+        "The `Idempotency-Key` was used for another request.",
+        "Make a new key for each request.",
+    ),
+    "idempotency_in_flight": (
+        "The first request with this `Idempotency-Key` is still running.",
+        "Ask again after `Retry-After`.",
+    ),
+    "idempotency_answer_lost": (
+        "The first request was charged, but its answer cannot be repeated (too large, or its process ended).",
+        "Make a new key to call again.",
+    ),
     "no_matching_route": (
         "The `provider` preferences leave no route of this model.",
         "Loosen the preference in `param`, or choose another model.",

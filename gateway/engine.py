@@ -25,6 +25,7 @@ from billing.types import Settlement
 from exerati.lib import ids
 from exerati.lib.database import Connection
 from gateway import account_notices, vocabulary
+from gateway.idempotency import IdempotentCalls
 from gateway.limits import Limits, processes_sharing
 from gateway.open_call import OpenCall
 from gateway.providers import sandbox
@@ -50,6 +51,7 @@ class Engine:
         self.budgets = Budgets(self.owner, lease_seconds=settings.LEASE_SECONDS)
         self.metering = Metering(self.owner)
         self.refusals = Refusals()
+        self.idempotency = IdempotentCalls()
         self.limits = Limits(processes=processes_sharing())
         self.keys = KeyDirectory(self._key_inactive)
         self.client = Client(
@@ -75,6 +77,7 @@ class Engine:
         await asyncio.gather(*self._background, return_exceptions=True)
         await self.budgets.close()
         await self.refusals.close()
+        await self.idempotency.close()
         await self.limits.close()
         await self.keys.close()
         await self.authorizer.close()

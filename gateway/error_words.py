@@ -15,6 +15,7 @@ from exerati.lib import money
 from gateway import budget_refusal
 from gateway.admission import RequestTooDear
 from gateway.api_error import CODES, ApiError
+from gateway.idempotency import IdempotencyProblem, Problem
 from gateway.limits import RateLimited
 from gateway.open_call import CallCut
 from gateway.providers.base import ProviderError
@@ -161,6 +162,34 @@ def model_not_allowed(error: ModelNotAllowed) -> ApiError:
         f"This API key may not use the model '{error.model[:120]}'. Its owner can change the key's models.",
         param="model",
     )
+
+
+_IDEMPOTENCY: Final[Mapping[Problem, tuple[str, str]]] = {
+    "invalid": (
+        "invalid_value",
+        "An 'Idempotency-Key' is 1 to 255 visible ASCII characters. A random UUID will do.",
+    ),
+    "reused": (
+        "idempotency_key_reused",
+        "This 'Idempotency-Key' was used for another request. Make a new one for each request.",
+    ),
+    "in_flight": (
+        "idempotency_in_flight",
+        "The first request with this 'Idempotency-Key' is still running. Ask again shortly for its answer.",
+    ),
+    "lost": (
+        "idempotency_answer_lost",
+        "The first request with this 'Idempotency-Key' has ended and was charged for what it delivered, but its "
+        "answer is not there to be repeated. Make a new key to call again.",
+    ),
+}
+
+
+def idempotency_problem(error: IdempotencyProblem) -> ApiError:
+    code, message = _IDEMPOTENCY[error.problem]
+    is_running = error.problem == "in_flight"
+    headers = {"retry-after": "1"} if is_running else {"x-should-retry": "false"}
+    return ApiError(code, message, param="Idempotency-Key", headers=headers)
 
 
 def no_matching_route(error: NoMatchingRoute) -> ApiError:

@@ -21,6 +21,7 @@ from gateway import error_words
 from gateway.admission import RequestTooDear
 from gateway.api_error import ApiError as ApiError  # whoever deals with errors finds all of it here
 from gateway.generations import GenerationNotFound
+from gateway.idempotency import IdempotencyProblem
 from gateway.json_body import InvalidBody
 from gateway.limits import RateLimited
 from gateway.open_call import CallCut
@@ -143,6 +144,7 @@ _TABLE: Final[Mapping[type[BaseException], Callable[[Any], ApiError]]] = {
         "generation_not_found", "Your organization made no call with this id.", param="id"
     ),
     TooManyFieldsSent: lambda error: ApiError("invalid_request", "Too many query parameters."),
+    IdempotencyProblem: error_words.idempotency_problem,
     RateLimited: error_words.rate_limited,
     BudgetExceeded: error_words.budget_exceeded,
     RequestTooDear: error_words.too_dear,

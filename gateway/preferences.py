@@ -16,7 +16,7 @@ from gateway import wire_checks
 from gateway.strategy_names import Strategy
 from gateway.wire_checks import unsupported_value, wrong_type, wrong_value
 
-TIMEOUT_HEADER: Final = "x-exerati-timeout"
+TIMEOUT_HEADER: Final = b"x-exerati-timeout"
 MAX_TIMEOUT_SECONDS: Final = 3_600
 MAX_MODELS: Final = 8
 MAX_NAMES: Final = 50
@@ -68,7 +68,9 @@ def timeout_seconds(header: str) -> float | None:
     except ValueError:
         seconds = math.nan
     if not 0 < seconds <= MAX_TIMEOUT_SECONDS:
-        wrong_value(TIMEOUT_HEADER, f"expected seconds, above 0 and up to {MAX_TIMEOUT_SECONDS}.")
+        wrong_value(
+            TIMEOUT_HEADER.decode(), f"expected seconds, above 0 and up to {MAX_TIMEOUT_SECONDS}."
+        )
     return seconds
 
 

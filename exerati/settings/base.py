@@ -175,6 +175,10 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "check alerts": {"task": "billing.check_alerts", "schedule": 10.0},
     "prune refusals": {"task": "billing.prune_refusals", "schedule": 3600.0},
     "create partitions": {"task": "billing.create_partitions", "schedule": 3600.0},
+    "prune idempotent calls": {
+        "task": "gateway.prune_idempotent_calls",
+        "schedule": 3600.0,
+    },
     "prune reservations": {"task": "billing.prune_reservations", "schedule": 3600.0},
 }
 

@@ -1,6 +1,8 @@
 """What every endpoint of /v1 that costs money has in common."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -9,9 +11,10 @@ from django.http import HttpResponse, HttpResponseBase
 
 from billing.types import TokenUsage
 from exerati.lib.money import usd_text
-from gateway import admission, json_body, preferences, route_detail
+from gateway import admission, idempotency, json_body, preferences, route_detail
 from gateway.admission import Admission
-from gateway.async_view import AsyncAPIView
+from gateway.api import idempotent
+from gateway.async_view import AsyncAPIView, Handler
 from gateway.context import CallContext, Message
 from gateway.dispatch import BuildRequest, ReadAnswer, answer_whole
 from gateway.errors import unknown_parameters, unsupported_media_type
@@ -44,7 +47,19 @@ class MeteredView(AsyncAPIView):
             raise unknown_parameters(ignored)
         context.add_header("x-exerati-ignored-params", ",".join(ignored))
 
+    async def handle(
+        self, context: CallContext, handler: Handler, **kwargs: Any
+    ) -> HttpResponseBase:
+        """Answer once for each `Idempotency-Key`, where the request has one."""
+        if idempotency.HEADER not in context.by_name:
+            return await handler(context, **kwargs)
+        return await idempotent.once(context, partial(handler, **kwargs), key_id=self.key.id)
+
     async def admit(self, context: CallContext, wanted: Admission) -> OpenCall:
+        """Let the call in, under the deadline that its request sets; raises what `admission.admit` raises."""
+        timeout = preferences.timeout_seconds(context.header(preferences.TIMEOUT_HEADER))
+        if timeout is not None or context.goes_on:
+            wanted = replace(wanted, timeout_seconds=timeout, drain=context.goes_on)
         try:
             call = await admission.admit(context.engine, wanted)
         except RateLimited as error:
@@ -78,14 +93,8 @@ class MeteredView(AsyncAPIView):
             body["route"] = route_detail.detail(call)
         return json_response(encode(body))
 
-
     def tell_counted(self, body: dict[str, Any], usage: TokenUsage) -> None:
         """Write into an answer what we counted, where its provider told no usage; not every answer has a place."""
-
-
-def asked_timeout(context: CallContext) -> float | None:
-    """Return the deadline that the request sets for itself, in seconds; raises InvalidRequest."""
-    return preferences.timeout_seconds(context.header(preferences.TIMEOUT_HEADER.encode()))
 
 
 def wants_route(context: CallContext, wishes: Preferences) -> bool:

@@ -14,7 +14,6 @@ from gateway.admission import Admission, Fallback
 from gateway.api.base import (
     MeteredView,
     Relayed,
-    asked_timeout,
     parse_body,
     start_stream,
     wants_route,
@@ -153,7 +152,6 @@ class ChatView(MeteredView):
             ),
             wishes=wishes,
             sticky_key=chat.body.get("prompt_cache_key") or chat.body.get("user") or "",
-            timeout_seconds=asked_timeout(context),
         )
 
     def _bound(self, served: _Served) -> TokenBound:
@@ -164,7 +162,6 @@ class ChatView(MeteredView):
             max_output_tokens=served.model.max_output_tokens,
             key_max_output_tokens=self.key.max_output_tokens,
         )
-
 
     def tell_counted(self, body: dict[str, Any], usage: TokenUsage) -> None:
         """Clients read `usage` without asking whether it is there."""

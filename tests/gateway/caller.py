@@ -3,6 +3,7 @@
 import json
 import socket
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 from tests.gateway_server import Gateway
@@ -12,7 +13,13 @@ class Caller:
     """A client of one chat call, streamed by default, that can hang up at any moment."""
 
     def __init__(
-        self, shop: Any, *, gateway: Gateway | None = None, key: str = "", **fields: Any
+        self,
+        shop: Any,
+        *,
+        gateway: Gateway | None = None,
+        key: str = "",
+        headers: Mapping[str, str] | None = None,
+        **fields: Any,
     ) -> None:
         body = {
             "model": shop.model,
@@ -24,7 +31,9 @@ class Caller:
         head = (
             "POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\n"
             f"authorization: Bearer {key or shop.secret}\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(data)}\r\n\r\n"
+            f"content-length: {len(data)}\r\n"
+            + "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
+            + "\r\n"
         )
         self.socket = socket.create_connection(
             ("127.0.0.1", (gateway or shop.gateway).port), timeout=60
