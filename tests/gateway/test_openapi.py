@@ -10,9 +10,18 @@ from jsonschema import Draft202012Validator
 from gateway import api_urls, model_list, serializers
 from gateway.api.openapi import DOCUMENT
 from gateway.dialects import completions, messages_request, responses_request
+from gateway.media import (
+    image_calls,
+    moderation_calls,
+    rerank_calls,
+    speech_calls,
+    transcription_calls,
+)
 from gateway.models import Model
 from tests import factories
 from tests.gateway import books
+from tests.gateway.media_files import wav
+from tests.gateway.media_shop import form, sell
 
 DESCRIPTION: dict[str, Any] = json.loads(DOCUMENT.read_text())
 METHODS = {"get", "post", "put", "patch", "delete"}
@@ -96,6 +105,18 @@ def test_parameters_are_those_that_are_known():
     assert properties("MessageRequest") == messages_request._TRANSLATED
 
 
+def test_parameters_of_images_and_audio_are_those_that_are_known():
+    assert properties("ImageRequest") == set(image_calls._GENERATION_CHECKS)
+    assert properties("ImageEditRequest") == set(image_calls._EDIT_JSON_CHECKS)
+    assert properties("ImageEditForm") == set(image_calls._EDIT_FORM_CHECKS) | {"image", "mask"}
+    assert properties("SpeechRequest") == set(speech_calls._CHECKS)
+    transcription = set(transcription_calls._TRANSCRIPTION_CHECKS) | {"file"}
+    assert properties("TranscriptionForm") == transcription
+    assert properties("TranslationForm") == set(transcription_calls._TRANSLATION_CHECKS) | {"file"}
+    assert properties("ModerationRequest") == set(moderation_calls._CHECKS)
+    assert properties("RerankRequest") == set(rerank_calls._CHECKS)
+
+
 def test_filters_are_those_that_work():
     parameters = DESCRIPTION["paths"]["/models"]["get"]["parameters"]
 
@@ -120,6 +141,29 @@ def test_nothing_else_is_open_without_a_key():
 
 
 # true
+
+
+def test_answers_of_images_and_audio_are_as_described(shop):
+    def call(path, kind, body, **rates):
+        wanted = {"model": sell(shop, kind, **rates), **body}
+        return shop.gateway.request("POST", f"/v1{path}", key=shop.secret, body=wanted)
+
+    drawn = call("/images/generations", "image", {"prompt": "A cat"}, image_nanousd=1)
+    check(drawn, "ImageList")
+    check(call("/moderations", "moderation", {"input": "Hi"}, call_nanousd=0), "Moderation")
+    asked = {"query": "a", "documents": ["a", "b"]}
+    check(call("/rerank", "rerank", asked, search_nanousd=1), "RerankResult")
+    model = sell(shop, "transcription", second_nanousd=1)
+    content_type, body = form(("model", model), ("file", ("a.wav", "audio/wav", wav(1))))
+    for route in ("transcriptions", "translations"):
+        answer = shop.gateway.request(
+            "POST",
+            f"/v1/audio/{route}",
+            key=shop.secret,
+            body=body,
+            headers={"content-type": content_type},
+        )
+        check(answer, "Transcript")
 
 
 def test_answers_are_as_described(shop):
