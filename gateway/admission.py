@@ -111,6 +111,7 @@ async def admit(engine: Engine, admission: Admission) -> OpenCall:
         sticky_key=f"{admission.key.id} {admission.sticky_key}",
         deadline_is_theirs=admission.timeout_seconds is not None,
         drain=admission.drain,
+        may_extend=not admission.fixed_output,
         client_request_id=admission.client_request_id,
         count_input=admission.count_input,
         measure=admission.measure,

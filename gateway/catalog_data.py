@@ -29,6 +29,7 @@ Quirk = Literal[
     "keeps_extensions",
     "max_tokens_only",
     "no_developer_role",
+    "no_output_bound",
     "no_stream_options",
     "no_token_inputs",
     "reasoning_field",

@@ -68,7 +68,8 @@ class OpenCall:
 
     `model`, `price` and `bound` are those of the candidate that is being tried; `serving` is its route, in the
     call's try number `tries`. After `deadline` the call is cut; a
-    deadline that the customer set is no fault of ours, so the prompt is charged then.
+    deadline that the customer set is no fault of ours, so the prompt is charged then. `may_extend`: the customer
+    named no maximum of output, so that its bound may be raised while it runs.
 
     Times are `time.monotonic()` seconds. `output_tokens` counts what was delivered up to the last progress
     report; the translator's text is counted and dropped then, so that long streams do not pile up. `costs` are
@@ -92,6 +93,7 @@ class OpenCall:
     deadline: float = math.inf
     deadline_is_theirs: bool = False
     drain: bool = False
+    may_extend: bool = False
     client_request_id: str = ""
     started: float = field(default_factory=time.monotonic)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))

@@ -134,6 +134,8 @@ class MessagesWriter:
         self._blocks.finish()
         ending = _ending(self._choice, self._blocks, explanation=self._explanation)
         told = _usage(usage or TokenUsage(), cost_nanousd=cost_nanousd)
+        if "exerati" in extra:
+            told["exerati"] = extra["exerati"]
         self._tell("message_delta", delta=ending, usage=told)
         self._tell("message_stop")
         return self._taken()

@@ -60,6 +60,7 @@ class ResponsesDialect:
             **_begun(self.asked, answer["id"], answer["model"], answer["created"]),
             **_ended(finish_reason, created=answer["created"]),
             "output": output.shown,
+            "service_tier": answer.get("service_tier") or "default",
             "usage": _usage(usage, cost_nanousd=cost_nanousd) if usage else None,
         }
 
@@ -98,6 +99,7 @@ class ResponsesWriter:
             **self._begun,
             **ended,
             "output": self._output.shown,
+            "service_tier": (usage.service_tier if usage else "") or "default",
             "usage": _usage(told, cost_nanousd=cost_nanousd) if told else None,
         }
         self._tell(f"response.{ended['status']}", response=response)
@@ -174,4 +176,5 @@ def _usage(told: Json, *, cost_nanousd: int) -> Json:
         },
         "total_tokens": told["total_tokens"],
         "cost": usd_number(cost_nanousd),
+        **({"exerati": told["exerati"]} if "exerati" in told else {}),
     }

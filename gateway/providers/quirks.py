@@ -16,6 +16,7 @@ from gateway.providers.base import ProviderError
 Body = dict[str, Any]
 
 CHUNK: Final = "chat.completion.chunk"
+NO_OUTPUT_BOUND: Final = "no_output_bound"
 FINISH_REASONS: Final = frozenset(
     {"stop", "length", "tool_calls", "content_filter", "function_call"}
 )
@@ -115,6 +116,12 @@ def _decoded(tokens: list[int]) -> str:
         ) from None
 
 
+def write_no_output_bound(body: Body) -> None:
+    """Some servers refuse every limit of output; the relay then watches the output itself (`gateway.money_stop`)."""
+    body.pop("max_completion_tokens", None)
+    body.pop("max_tokens", None)
+
+
 EMBEDDINGS_QUIRKS: Final[Mapping[str, Callable[[Body], None]]] = {
     "no_token_inputs": write_texts_for_tokens,
 }
@@ -122,6 +129,7 @@ CHAT_QUIRKS: Final[Mapping[str, Callable[[Body], None]]] = {
     "max_tokens_only": write_max_tokens_only,
     "no_developer_role": write_system_for_developer,
     "no_stream_options": write_no_stream_options,
+    NO_OUTPUT_BOUND: write_no_output_bound,
 }
 
 
