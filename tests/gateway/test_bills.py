@@ -159,6 +159,23 @@ def test_the_tier_that_served_is_charged_and_the_dearer_one_reserved(
     assert 100 * dearest <= reserved < 100 * dearest + 400 * dearest
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_responses_name_the_tier_that_served(tiered, stream):
+    tiered.script(extra={"service_tier": "priority"})
+
+    answer = tiered.gateway.request(
+        "POST",
+        "/v1/responses",
+        key=tiered.secret,
+        body={"model": tiered.model, "input": "Hi", "service_tier": "fast", "stream": stream},
+    )
+
+    told = answer.body.split(b"data: ")[-1] if stream else answer.body
+    response = json.loads(told)["response"] if stream else json.loads(told)
+    assert response["service_tier"] == "priority"
+    assert books.only(tiered.organization).charge_nanousd == 9 * 300 + 4 * 900
+
+
 def test_a_tier_without_a_price_is_refused_before_anything_is_sent(shop):
     answer = shop.chat(service_tier="priority")
 
