@@ -20,6 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 OLDEST_PYTHON = (3, 11)
 DEV_COMMANDS = ("test", "check_all")
 STAMP = "installed-locks"
+# Stripe's OpenAPI document, which its stand-in answers by; its package must come without what it asks for.
+STRIPE_LOCK = "requirements-stripe.lock"
 
 # What pip says -> what to do. First match wins; the order goes from the particular to the general.
 INSTALL_FAILURES = (
@@ -56,9 +58,10 @@ class SetupError(Exception):
 
 def enter_environment(argv: List[str]) -> None:
     """Return if this process runs inside the up-to-date `.venv`; otherwise make it so and start again there."""
-    locks = [
+    main_lock = (
         "requirements-dev.lock" if argv[1:2] and argv[1] in DEV_COMMANDS else "requirements.lock"
-    ]
+    )
+    locks = [main_lock, STRIPE_LOCK]
     venv = ROOT / ".venv"
     try:
         require_python(argv)
@@ -123,8 +126,8 @@ def make_environment(venv: Path, locks: List[str], python: str = sys.executable)
             stamp.unlink()
         with step(1, 2, "making %s" % venv.name):
             make_venv(venv, python)
-        for lock in locks:
-            with step(2, 2, "installing %d packages" % package_count(lock)):
+        with step(2, 2, "installing %d packages" % sum(map(package_count, locks))):
+            for lock in locks:
                 install(venv, lock)
         stamp.write_text("".join("%s\n" % line for line in stamp_lines(locks)))
 

@@ -10,7 +10,7 @@ from exerati.engines import EngineError, Engines
 
 NAMES = ("default", "debian", "django61")
 DEBIAN_POSTGRES = Path("/usr/lib/postgresql/15/bin")
-DJANGO61_LOCKS = ["requirements-dev.lock", "requirements-django61.lock"]
+DJANGO61_LOCKS = ["requirements-dev.lock", bootstrap.STRIPE_LOCK, "requirements-django61.lock"]
 DJANGO61_PYTHON = (3, 12)
 # What the LTS still needs may already be on its way out in a later Django; everything else stays an error.
 DJANGO61_PYTEST = ("-W", "ignore::django.utils.deprecation.RemovedInDjango2028Warning")

@@ -1,0 +1,45 @@
+"""`python -m tests.fake_stripe [--port 0]`: serves until it is ended, and prints its address first."""
+
+import argparse
+import asyncio
+import socket
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from tests.fake_stripe.app import App
+
+
+class Protocol(HttpToolsProtocol):
+    """uvicorn's own, which also shows the connection, so that it can be cut."""
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        super().on_message_begin()
+        self.scope["transport"] = self.transport  # type: ignore[typeddict-unknown-key]  # ours
+
+
+def main() -> None:
+    """Serve on the loopback."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fake_stripe", description=__doc__)
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    options = parser.parse_args()
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", options.port))
+    app = App()
+    app.store.base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    print(app.store.base_url, flush=True)  # noqa: T201  whoever starts it reads this line
+    config = uvicorn.Config(
+        app,
+        http=Protocol,
+        loop="asyncio",
+        log_level="critical",
+        lifespan="off",
+        access_log=False,
+    )
+    asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
+
+
+if __name__ == "__main__":
+    main()
