@@ -1,6 +1,7 @@
 """Prices: worked examples by hand, and the promise that no charge passes its bound."""
 
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 from hypothesis import assume, given
@@ -13,7 +14,7 @@ from billing.types import RATE_NAMES, Price, Rates, Tier, TokenBound, TokenUsage
 PLAIN = Rates(input_microusd_per_mtok=2_500_000, output_microusd_per_mtok=10_000_000)
 
 
-def charge(rates: Rates, **usage: int) -> int:
+def charge(rates: Rates, **usage: Any) -> int:
     return charge_nanousd(TokenUsage(**usage), price=Price(1, rates))
 
 
@@ -269,7 +270,7 @@ UNITS = ("images", "seconds", "characters", "searches", "calls")
 @st.composite
 def usage_within(draw: st.DrawFn, bound: TokenBound) -> TokenUsage:
     """Return a usage that the bound allows; parts may even claim more than the whole, as providers do."""
-    used = {name: draw(st.integers(0, getattr(bound, name))) for name in UNITS}
+    used: dict[str, Any] = {name: draw(st.integers(0, getattr(bound, name))) for name in UNITS}
     for total, parts in (("input_tokens", INPUT_PARTS), ("output_tokens", OUTPUT_PARTS)):
         used[total] = draw(st.integers(0, getattr(bound, total)))
         for part in parts:
@@ -287,7 +288,7 @@ def test_no_usage_within_the_bound_costs_more_than_the_bound(data, price, bound,
     assert 0 <= cost <= upper_bound_nanousd(bound, price=price)
 
 
-def _more(bound: int | None, more: int | None) -> int | None:
+def _more(bound: int | None, more: int | None) -> Any:
     """None is any number, which is more than every other."""
     return None if bound is None or more is None else bound + more
 

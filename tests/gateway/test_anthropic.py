@@ -290,12 +290,12 @@ def test_recorded_requests_come_out_as_they_were_accepted(exchange, body):
 
 def usage_of(exchange: recorded_anthropic.Exchange) -> TokenUsage:
     if not exchange.streamed:
-        return anthropic_usage.read_usage(json.loads(exchange.data)["usage"])
+        return anthropic_usage.read_usage(json.loads(exchange.data)["usage"]) or TokenUsage()
     merged: Json = {}
     for event in recorded_anthropic.events_of(exchange.data):
         said = event.get("usage") or (event.get("message") or {}).get("usage") or {}
         merged = anthropic_usage.merged(merged, said)
-    return anthropic_usage.read_usage(merged)
+    return anthropic_usage.read_usage(merged) or TokenUsage()
 
 
 def normal(request: Json) -> Json:

@@ -109,9 +109,9 @@ def test_usage_goes_out_in_openais_words_beside_the_providers_own():
         "queue_time": 0.5,
     }
 
-    wire = openai_usage.wire_usage(
-        openai_usage.read_usage(raw), extra=openai_usage.extra_usage(raw)
-    )
+    usage = openai_usage.read_usage(raw)
+    assert usage is not None
+    wire = openai_usage.wire_usage(usage, extra=openai_usage.extra_usage(raw))
 
     assert wire["prompt_tokens_details"] == {
         "video_tokens": 1,
