@@ -39,7 +39,7 @@ WITH cap AS (
     FROM apikeys_keymodelbudget m JOIN apikeys_apikey k ON k.id = m.key_id
     WHERE k.organization_id = %(organization)s AND k.mode = 'live' AND k.id = %(key)s
 )
-SELECT cap.scope, cap.name, cap.public_id, cap.period, cap.cap,
+SELECT cap.scope, cap.name, cap.public_id, cap.period, cap.cap + coalesce(raised.extra, 0)::bigint,
     coalesce(b.posted_nanousd, CASE WHEN cap.period <> 'total' OR cap.scope = 'key_model' THEN (
         SELECT sum(part.charge_nanousd) FROM (
             SELECT u.charge_nanousd, u.project_id, u.key_id, u.model FROM billing_usagerollup u
@@ -54,7 +54,8 @@ SELECT cap.scope, cap.name, cap.public_id, cap.period, cap.cap,
               AND e.occurred_at < bounds.whole_hours
         ) part WHERE billing_in_scope(cap.scope, cap.id, cap.model, o.id, part.project_id, part.key_id, part.model)
     ) END, 0)::bigint,
-    coalesce(b.held_nanousd, 0)::bigint, CASE WHEN cap.period <> 'total' THEN bounds.period_end END
+    coalesce(b.held_nanousd, 0)::bigint, CASE WHEN cap.period <> 'total' THEN bounds.period_end END,
+    coalesce(raised.extra, 0)::bigint, raised.until
 FROM cap
 JOIN accounts_organization o ON o.id = %(organization)s
 CROSS JOIN LATERAL (
@@ -64,6 +65,11 @@ CROSS JOIN LATERAL (
 LEFT JOIN billing_budget b ON b.scope_id = cap.id AND b.model = cap.model AND b.period = cap.period
     AND b.scope = CASE WHEN cap.scope = 'organization' AND cap.period = 'total' THEN 'wallet' ELSE cap.scope END
     AND b.period_start = bounds.period_start
+CROSS JOIN LATERAL (
+    SELECT sum(r.extra_nanousd) AS extra, min(r.ends_at) AS until FROM billing_budgetraise r
+    WHERE r.organization_id = o.id AND r.scope = cap.scope AND r.scope_id = cap.id AND r.model = cap.model
+      AND r.period = cap.period AND r.starts_at <= %(now)s AND r.ends_at > %(now)s
+) raised
 WHERE cap.cap IS NOT NULL
 """
 
@@ -86,7 +92,8 @@ class BudgetLine:
     """
     One cap and its counters in nano-USD; `ends_at` is None for a total, which never starts anew.
 
-    A cap of one key on one model (`key_model`) has the model's name.
+    A cap of one key on one model (`key_model`) has the model's name. `raised_nanousd` is what a temporary raise,
+    inside of `cap_nanousd`, adds until `raised_until` (of several: the first that ends).
     """
 
     scope: Literal["organization", "project", "key", "key_model"]
@@ -97,6 +104,8 @@ class BudgetLine:
     posted_nanousd: int
     held_nanousd: int
     ends_at: datetime | None
+    raised_nanousd: int = 0
+    raised_until: datetime | None = None
 
     @property
     def used_nanousd(self) -> int:

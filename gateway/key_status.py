@@ -68,6 +68,8 @@ def _budget(line: BudgetLine) -> dict[str, Any]:
         "held_usd": usd_number(line.held_nanousd),
         "remaining_usd": usd_number(line.left_nanousd),
         "renews_at": line.ends_at,
+        "raised_usd": usd_number(line.raised_nanousd),
+        "raised_until": line.raised_until,
     }
 
 
