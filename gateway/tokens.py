@@ -8,7 +8,7 @@ SentencePiece vocabulary falls back to one token a byte. They are bounds for eve
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -42,6 +42,7 @@ _SYSTEM_TEXTS: Final = (
 )
 _NO_MEDIA: Final = MediaBound()
 _MARK: Final = b'"cache_control"'
+_LIFE: Final = b'"ttl"'
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -62,7 +63,7 @@ def chat_bound(
     if the request is sent as `bounded_body` writes it.
     """
     prompt = _prompt_bound(call, model=model or call.model)
-    input_bytes = prompt.input_tokens
+    input_bytes = prompt.tokens
     limits = (call.max_output_tokens, key_max_output_tokens, max_output_tokens or context_tokens)
     wanted = min((limit for limit in limits if limit is not None), default=_OUTPUT_DEFAULT)
     if context_tokens is not None:
@@ -72,7 +73,17 @@ def chat_bound(
     if prediction is not None:
         # OpenAI refuses an output limit beside a prediction, and bills its rejected tokens as output.
         wanted = (max_output_tokens or context_tokens or wanted) + _json_bound(prediction)
-    return replace(prompt, input_tokens=input_bytes, output_tokens=call.n * wanted)
+    return TokenBound(
+        input_tokens=input_bytes,
+        output_tokens=call.n * wanted,
+        seconds=prompt.media.seconds,
+        cache_write_5m_tokens=None if prompt.is_cached else 0,
+        cache_write_1h_tokens=None if prompt.is_cached_for_an_hour else 0,
+        audio_input_tokens=prompt.media.audio_tokens,
+        image_input_tokens=prompt.media.image_tokens,
+        audio_output_tokens=0,
+        image_output_tokens=0,
+    )
 
 
 def bounded_body(call: ChatCall, bound: TokenBound) -> dict[str, Any]:
@@ -163,8 +174,16 @@ def _has_tools(call: ChatCall) -> bool:
     return "tools" in call.body or "functions" in call.body
 
 
-def _prompt_bound(call: ChatCall, *, model: str) -> TokenBound:
-    """Return the bound of the prompt, before the model's context limits it; its output is 0."""
+class _Prompt(NamedTuple):
+    """The most that a prompt may be, before the model's context limits it, and whether it may go to a cache."""
+
+    tokens: int
+    media: MediaBound
+    is_cached: bool
+    is_cached_for_an_hour: bool
+
+
+def _prompt_bound(call: ChatCall, *, model: str) -> _Prompt:
     body = call.body
     messages = body["messages"]
     total = _PER_CALL + _PER_MESSAGE * len(messages)
@@ -177,18 +196,10 @@ def _prompt_bound(call: ChatCall, *, model: str) -> TokenBound:
         if name in body:
             total += extra
             texts.append(_encode(body[name]))
+    for text in texts:
+        total += _bytes_bound(text)
     marks = [mark for part in parts if (mark := part.get("cache_control"))]
-    written, for_an_hour = _cache_writes(model, texts, marks)
-    return TokenBound(
-        input_tokens=total + media.tokens + sum(_bytes_bound(text) for text in texts),
-        seconds=media.seconds,
-        cache_write_5m_tokens=None if written else 0,
-        cache_write_1h_tokens=None if for_an_hour else 0,
-        audio_input_tokens=media.audio_tokens,
-        image_input_tokens=media.image_tokens,
-        audio_output_tokens=0,
-        image_output_tokens=0,
-    )
+    return _Prompt(total + media.tokens, media, *_cache_writes(model, texts, marks))
 
 
 def _cache_writes(model: str, texts: list[bytes], marks: list[Any]) -> tuple[bool, bool]:
@@ -199,10 +210,13 @@ def _cache_writes(model: str, texts: list[bytes], marks: list[Any]) -> tuple[boo
     (https://platform.claude.com/docs/en/build-with-claude/prompt-caching, read 2026-11); others write unasked,
     and have one life. A text that only speaks of marks makes the bound larger than need be, no more.
     """
-    named = [*texts, _encode(marks)] if marks else texts
-    for_an_hour = any(b'"ttl"' in text for text in named)
-    unasked = not model.rpartition("/")[2].startswith("claude")
-    return unasked or bool(marks) or any(_MARK in text for text in texts), for_an_hour
+    if marks:
+        texts = [*texts, _MARK, _encode(marks)]
+    is_marked = is_long = False
+    for text in texts:
+        is_marked = is_marked or _MARK in text
+        is_long = is_long or _LIFE in text
+    return is_marked or not model.rpartition("/")[2].startswith("claude"), is_long
 
 
 def _json_bound(value: object) -> int:
