@@ -27,18 +27,22 @@ Quirk = Literal[
     "key_optional",
     "keepalive_comments",
     "keeps_extensions",
+    "least_10_seconds",
     "max_tokens_only",
     "no_developer_role",
     "no_output_bound",
     "no_stream_options",
     "no_token_inputs",
+    "no_transcript_format",
     "reasoning_field",
     "reasoning_content_field",
     "reports_cost",
+    "rerank_top_k",
     "service_tiers",
     "usage_in_x_groq",
 ]
 
+FREE: Final = "call_nanousd"
 FOLDER: Final = Path(__file__).parent / "catalog"
 DESCRIPTION_MAX_CHARACTERS: Final = 200
 
@@ -277,7 +281,14 @@ def _tiers(row: Row) -> Iterable[Tier]:
 
 
 def _rates(row: Row) -> Rates:
-    """Read the rates that are there; an absent one is None, a zero is refused."""
+    """
+    Read the rates that are there; an absent one is None, a zero is refused.
+
+    What is free says so: its only rate is a fee of 0 for the call.
+    """
+    if row.values == {FREE: 0}:
+        row.take(FREE)
+        return Rates(**{FREE: 0})
     names = [name for name in RATE_NAMES if name in row.values]
     if not names:
         raise row.invalid("", "names no rate")

@@ -64,10 +64,29 @@ KIND_NOUNS = {
 MODALITIES = {"pdf": "file"}  # models.dev's word -> ours
 PARAMETERS = {
     "embedding": ["dimensions", "encoding_format", "input", "user"],
-    "image": ["n", "prompt", "quality", "response_format", "size", "user"],
-    "speech": ["input", "instructions", "response_format", "speed", "voice"],
-    "transcription": ["file", "language", "prompt", "response_format", "temperature"],
-    "rerank": ["documents", "query", "top_n"],
+    "image": [
+        "background",
+        "n",
+        "output_compression",
+        "output_format",
+        "partial_images",
+        "prompt",
+        "quality",
+        "size",
+        "stream",
+        "user",
+    ],
+    "speech": ["input", "instructions", "response_format", "speed", "stream_format", "voice"],
+    "transcription": [
+        "file",
+        "language",
+        "prompt",
+        "response_format",
+        "stream",
+        "temperature",
+        "timestamp_granularities",
+    ],
+    "rerank": ["documents", "max_tokens_per_doc", "query", "return_documents", "top_n"],
     "moderation": ["input"],
 }
 
@@ -128,7 +147,12 @@ def build(values: dict[str, Any], *, sources: Sources) -> dict[str, Any]:
     shutdown_on = facts.get("shutdown_on")
     if shutdown_on and shutdown_on < sources.as_of.isoformat() and not values.get("documented"):
         raise SystemExit(f"{row.name}: shut down on {shutdown_on}: take it off the list")
-    prices, origin["prices"] = sources.prices(row.keys, since=facts["created_on"])
+    if values.get("free"):  # no source can tell what is free from what it does not know
+        free = {catalog_data.FREE: 0}
+        prices = [{"effective_from": facts["created_on"], "provider_cost": free}]
+        origin["prices"] = values["facts_source"]
+    else:
+        prices, origin["prices"] = sources.prices(row.keys, since=facts["created_on"])
     if row.kind in {"embedding", "rerank"}:  # their answers are no tokens, whatever a table says
         for price in prices:
             price["provider_cost"].pop("output_microusd_per_mtok", None)

@@ -60,8 +60,20 @@ def test_names_are_slugs_that_fit_in_an_address():
 def test_every_rate_is_positive():
     for model in MODELS:
         for cost in costs(model):
+            rates = highest_rates(cost)
             assert cost.rates.given(), model.name
-            assert all(rate > 0 for rate in highest_rates(cost).values()), model.name
+            assert rates == {"call_nanousd": 0} or min(rates.values()) > 0, model.name
+
+
+def test_only_what_is_free_to_use_is_free():
+    free = [
+        model.name
+        for model in MODELS
+        for cost in costs(model)
+        if cost.rates.given() == {catalog_data.FREE: 0}
+    ]
+
+    assert free == ["omni-moderation-latest"]
 
 
 def test_a_price_is_in_force_on_the_day_of_the_build():
@@ -203,6 +215,12 @@ def change(folder, path, value):
             ["prices", 0, "provider_cost", "input_microusd_per_mtok"],
             0,
             "prices[0].provider_cost.input_microusd_per_mtok",
+            "must be a positive whole number, not 0",
+        ),
+        (
+            ["prices", 0, "provider_cost", "call_nanousd"],
+            0,
+            "prices[0].provider_cost.call_nanousd",
             "must be a positive whole number, not 0",
         ),
         (
