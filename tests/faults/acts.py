@@ -116,6 +116,6 @@ ON_SERVERS: Mapping[str, Mapping[str, Act]] = {
     "link": {"cut": _cut, "delay": _delay},
     **{
         f"billing_{name}": {"lose answer": _lose, "lose request": _lose}
-        for name in ("reserve", "settle", "renew", "sweep", "roll_up")
+        for name in ("reserve", "extend", "settle", "renew", "sweep", "roll_up")
     },
 }

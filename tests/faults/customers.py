@@ -1,5 +1,5 @@
 """
-Who calls in a run: three organizations, keys with and without caps, three models and a watch on every cap.
+Who calls in a run: three organizations, keys with and without caps, models and a watch on every cap.
 
 The watch is a trigger in the run's own database: whatever commits with posted + held above a cap is noted, so a
 breach is found also if it lasts for a millisecond. Caps are raised a little every second, so that they bind during
@@ -21,18 +21,22 @@ from gateway.models import Model, Route
 from tests import factories
 from tests.faults.provider import MODEL_OF_FAILING_ROUTE
 
-CHAT, FALLBACK, EMBEDDING, SANDBOX = (
-    "faults/chat",
-    "faults/two-routes",
-    "faults/embedding",
-    "sandbox/slow",
+CHAT = "faults/chat"
+FALLBACK = "faults/two-routes"
+UNBOUNDED = (
+    "faults/unbounded"  # its provider takes no bound, so that long streams extend their reservation
 )
+EMBEDDING = "faults/embedding"
+SANDBOX = "sandbox/slow"
 # Nano-USD a token: those of factories.make_price and make_provider_cost.
 INPUT_PRICE, OUTPUT_PRICE = 100, 400
 INPUT_COST, OUTPUT_COST = 50, 200
-# What capped keys begin with, about eight calls at once, and what they get more every second, about two calls.
-TIGHT_NANOUSD = 400_000
-RAISE_NANOUSD = 30_000
+# What a call of the unbounded model reserves at first, and by how many tokens it is extended at least.
+UNBOUNDED_TOKENS = 20
+EXTENSION_TOKENS = 1024
+# What capped keys begin with, about four calls at once, and what they get more every second, about one call.
+TIGHT_NANOUSD = 200_000
+RAISE_NANOUSD = 12_000
 NO_LIMITS: dict[str, Any] = {
     "requests_per_minute": 10**6,
     "tokens_per_minute": 10**9,
@@ -76,7 +80,7 @@ def make(*, provider_url: str) -> list[Customer]:
     rich, poor, capped = (factories.make_organization(name) for name in ("Rich", "Poor", "Capped"))
     factories.make_credit(rich, usd="1000")
     factories.make_credit(capped, usd="1000")
-    factories.make_credit(poor, usd="0.0008")
+    factories.make_credit(poor, usd="0.0003")
     type(capped).objects.filter(pk=capped.pk).update(budget_day_nanousd=2 * TIGHT_NANOUSD)
     by_day, by_total, by_model = (
         factories.make_api_key(rich, budget_day_nanousd=TIGHT_NANOUSD, **NO_LIMITS),
@@ -116,6 +120,13 @@ def _make_models(provider_url: str) -> None:
     Route.objects.create(
         model=fallback, provider=provider, upstream_model=MODEL_OF_FAILING_ROUTE, priority=0
     )
+    unbounded = factories.make_provider(
+        "stand-in-2", base_url=provider_url, quirks=["no_output_bound"]
+    )
+    factories.make_model(
+        UNBOUNDED, provider=unbounded, **{**wide, "max_output_tokens": UNBOUNDED_TOKENS}
+    )
+    factories.make_provider_cost(unbounded, UNBOUNDED)
     factories.make_model(
         EMBEDDING, provider=provider, kind=Model.Kind.EMBEDDING, context_tokens=1_000_000
     )

@@ -10,7 +10,7 @@ import asyncio
 import json
 import random
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ from tests.faults.customers import Customer
 from tests.faults.world import Child, World
 
 CALL_SECONDS = 60
+ANSWERED, REFUSED = 200, 429
 PROMPT_BYTES = 160
 # Output tokens that call 0 of a key may have; call n may have n more.
 FEWEST_TOKENS = 70
@@ -36,6 +37,7 @@ ACTIONS = {
     "no usage": 4,
     "empty": 2,
     "two routes": 5,
+    "unbounded": 14,
     "whole": 17,
     "embedding": 6,
 }
@@ -65,6 +67,7 @@ class Load:
 
     def __init__(self, world: World, who: Sequence[Customer], *, seed: int, callers: int) -> None:
         self.seen: dict[str, Seen] = {}
+        self.statuses: Counter[int] = Counter()
         self.under_way = 0
         self.most_under_way = 0
         self._world = world
@@ -72,6 +75,7 @@ class Load:
         self._callers = callers
         self._seed = seed
         self._numbers: Counter[tuple[str, str]] = Counter()
+        self._refused: dict[tuple[str, str], list[int]] = defaultdict(list)
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._session: aiohttp.ClientSession | None = None
@@ -105,6 +109,9 @@ class Load:
         finally:
             self.under_way -= 1
             seen.ended_at = time.time()
+            self.statuses[seen.status] += 1
+            if seen.status == REFUSED:
+                self._refused[customer.name, seen.model].append(seen.number)
         return seen
 
     async def _calls(self, number: int) -> None:
@@ -113,6 +120,8 @@ class Load:
         while not self._stopping.is_set():
             [customer] = drawn.choices(self._customers, weights)
             [action] = drawn.choices(list(ACTIONS), list(ACTIONS.values()))
+            if action == "unbounded" and customer.name != "free":
+                action = "stream"  # so that no budget ends it early
             gateway = self._world.children[drawn.choice(self._world.gateways)]
             seen = await self.call(customer, action, gateway=gateway, drawn=drawn)
             pause = drawn.uniform(0, 0.1) if seen.status == 200 else PAUSE_AFTER_REFUSAL_SECONDS
@@ -121,8 +130,7 @@ class Load:
 
     def _new(self, customer: Customer, action: str, gateway: Child) -> Seen:
         model = _model(customer, action)
-        number = self._numbers[customer.name, model]
-        self._numbers[customer.name, model] += 1
+        number = self._number(customer, model)
         seen = Seen(
             label=f"{customer.name}:{model}:{number}",
             number=number,
@@ -134,6 +142,13 @@ class Load:
         )
         self.seen[seen.label] = seen
         return seen
+
+    def _number(self, customer: Customer, model: str) -> int:
+        """Return a number that no admitted call of the key on the model has; bounds grow with it, so use low ones."""
+        if refused := self._refused[customer.name, model]:
+            return refused.pop()
+        self._numbers[customer.name, model] += 1
+        return self._numbers[customer.name, model] - 1
 
     async def _send(self, seen: Seen, port: int, drawn: random.Random) -> None:
         assert self._session is not None
@@ -159,7 +174,9 @@ def _model(customer: Customer, action: str) -> str:
         return customers.EMBEDDING
     if customer.mode == "test":
         return customers.SANDBOX
-    return customers.FALLBACK if action == "two routes" else customers.CHAT
+    return {"two routes": customers.FALLBACK, "unbounded": customers.UNBOUNDED}.get(
+        action, customers.CHAT
+    )
 
 
 def _body(seen: Seen, drawn: random.Random) -> dict[str, Any]:
@@ -178,12 +195,12 @@ def _body(seen: Seen, drawn: random.Random) -> dict[str, Any]:
         prompt = json.dumps(asked).ljust(PROMPT_BYTES)
     if seen.action == "embedding":
         return {"model": seen.model, "input": prompt.ljust(PROMPT_BYTES + seen.number)}
-    return {
-        "model": seen.model,
-        "messages": [{"role": "user", "content": prompt}],
-        "max_completion_tokens": FEWEST_TOKENS + seen.number,
-        "stream": streamed,
-    }
+    body: dict[str, Any] = {"model": seen.model, "stream": streamed}
+    if seen.model == customers.UNBOUNDED:
+        prompt = prompt.ljust(PROMPT_BYTES + seen.number)
+    else:
+        body["max_completion_tokens"] = FEWEST_TOKENS + seen.number
+    return {**body, "messages": [{"role": "user", "content": prompt}]}
 
 
 async def _read_stream(seen: Seen, response: aiohttp.ClientResponse, *, leave_after: int) -> None:

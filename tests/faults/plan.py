@@ -37,7 +37,7 @@ KINDS = (
     Kind("terminate connections", ("postgres",), 6),
     Kind("cut", ("link",), 6),
     Kind("lose answer", ("billing_reserve", "billing_settle"), 12),
-    Kind("lose answer", ("billing_renew", "billing_sweep", "billing_roll_up"), 6),
+    Kind("lose answer", ("billing_extend", "billing_renew", "billing_sweep", "billing_roll_up"), 6),
     Kind("lose request", ("billing_reserve", "billing_settle", "billing_renew"), 6),
     Kind("delay", ("link",), 5, (0.3, 4.0)),
 )

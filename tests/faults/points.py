@@ -25,6 +25,7 @@ _MOMENTS = ("before", "after")
 GATEWAY_STEPS = (
     "limits.take",
     "reserve",
+    "extend",
     "upstream.send",
     "upstream.read",
     "client.event",
@@ -38,7 +39,14 @@ WORKER_STEPS = ("roll_up",)
 GATEWAY_POINTS = tuple(f"{step}.{moment}" for step in GATEWAY_STEPS for moment in _MOMENTS)
 WORKER_POINTS = tuple(f"{step}.{moment}" for step in WORKER_STEPS for moment in _MOMENTS)
 # Every SQL function that commits money, for the loss of its connection while it does.
-COMMITS = ("billing_reserve", "billing_settle", "billing_renew", "billing_sweep", "billing_roll_up")
+COMMITS = (
+    "billing_reserve",
+    "billing_extend",
+    "billing_settle",
+    "billing_renew",
+    "billing_sweep",
+    "billing_roll_up",
+)
 
 
 class PointReached(Exception):
@@ -106,6 +114,7 @@ def install(folder: str) -> None:
     steps: tuple[tuple[str, Any, str], ...] = (
         ("limits.take", Limits, "take"),
         ("reserve", Budgets, "_reserve"),
+        ("extend", Budgets, "_extend"),
         ("upstream.send", client.Client, "send"),
         ("client.event", EventStream, "write"),
         ("client.end", EventStream, "end"),

@@ -67,14 +67,14 @@ class Records:
         """Return which call an event belongs to, "" for a test call whose process died before it could say."""
         if event["client_request_id"] or event["mode"] == "test":
             return str(event["client_request_id"])
-        more = event["upper_nanousd"] - self._base.get(event["model"], 0)
+        more = _first_bound(event) - self._base.get(event["model"], 0)
         number = more // _step(event["model"])
         return f"{self.by_name[event['key_id']]}:{event['model']}:{number}"
 
     def _bound_of_call_0(self) -> dict[str, int]:
         """Return what the first call of a key reserves on each model, learned from the events that name theirs."""
         return {
-            event["model"]: event["upper_nanousd"]
+            event["model"]: _first_bound(event)
             - _step(event["model"]) * self.seen[event["client_request_id"]].number
             for event in self.events
             if event["client_request_id"] and event["mode"] == "live"
@@ -120,7 +120,15 @@ class Records:
 
 def _step(model: str) -> int:
     """How much more each call of a key on a model reserves than the one before (see load._body)."""
-    return customers.INPUT_PRICE if model == customers.EMBEDDING else customers.OUTPUT_PRICE
+    by_prompt = model in (customers.EMBEDDING, customers.UNBOUNDED)
+    return customers.INPUT_PRICE if by_prompt else customers.OUTPUT_PRICE
+
+
+def _first_bound(event: Row) -> int:
+    """What was reserved at first; how often it was extended does not matter here."""
+    if event["model"] == customers.UNBOUNDED:
+        return int(event["upper_nanousd"] % (customers.EXTENSION_TOKENS * customers.OUTPUT_PRICE))
+    return int(event["upper_nanousd"])
 
 
 def _told(call: ProviderCall) -> str:

@@ -95,7 +95,7 @@ def play(report: Report, world: World, script: Script, *, callers: int) -> Repor
 
 async def _play(report: Report, world: World, script: Script, callers: int) -> None:
     from tests.faults import customers  # Django is set up only now
-    from tests.faults.load import Load
+    from tests.faults.load import ANSWERED, REFUSED, Load
 
     await world.listen()
     who = await asyncio.to_thread(customers.make, provider_url=world.provider.base_url)
@@ -113,10 +113,13 @@ async def _play(report: Report, world: World, script: Script, callers: int) -> N
     supervisor.cancel()
     await world.proxy.stop()
     report.figures["samples"] = sampler.samples
+    report.figures["answers"] = {str(status or "none"): n for status, n in load.statuses.items()}
     report.figures["most calls under way"] = load.most_under_way
     report.figures["ended by themselves"] = world.died
     report.problems += sampler.problems
     report.problems += [f"{life} ended by itself" for life in world.died if "gateway" in life]
+    if not load.statuses[ANSWERED] or not load.statuses[REFUSED]:
+        report.problems.append("load: nothing was answered, or no cap has refused a call")
     await asyncio.to_thread(judge, world, load, happened, report)
 
 
