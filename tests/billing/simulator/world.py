@@ -1,0 +1,445 @@
+"""
+One organization with everything that can bind a call, a random history of it, and what should come of it.
+
+A world is made from a seed alone: the same seed is the same history. It says what it wants done (`story`), is told
+what the database answered, and compares that with the reference model.
+"""
+
+import random
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Literal
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from billing.types import ReserveRequest
+from exerati.lib import ids
+from tests.billing.calls import settlement
+from tests.billing.reference import Call, Reference
+
+Kind = Literal["reserve", "settle", "foreign", "extend", "renew", "sweep", "cap", "turn"]
+Scope = tuple[str, int, str]  # as in a counter: scope, its id, model
+
+MODELS = ("a", "b", "c")
+PERIODS = ("day", "week", "month", "total")
+ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe")
+CAPS = (None, 0, 500, 2_000, 4_000, 6_000, 8_000, 12_000)
+CALLS = (
+    40  # calls are numbered: few numbers make repeats, late settlements and unknown calls common
+)
+
+
+class Violation(AssertionError):
+    """The database did what it must not: `rule` says which promise is broken, `seed` replays it."""
+
+    def __init__(self, rule: str, *, seed: int, found: object, wanted: object) -> None:
+        super().__init__(f"seed {seed}: {rule}: found {found}, wanted {wanted}")
+        self.rule = rule
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a world wants done next."""
+
+    kind: Kind
+    rows: list[Any]
+
+
+@dataclass(slots=True)
+class Turning(Reference):
+    """The reference model, in which periods end: a call weighs on the caps of the period that admitted it."""
+
+    ended: dict[tuple[str, str], list[set[int]]] = field(default_factory=dict)
+    extensions: dict[int, int] = field(default_factory=dict)
+
+    def room(self, scopes: tuple[str, ...]) -> int:
+        """Return the largest bound that would be admitted."""
+        return min(
+            (
+                cap - sum(call.weight for call in self.counted(*capped))
+                for capped, cap in self.caps.items()
+                if capped[0] in scopes
+            ),
+            default=2**62,
+        )
+
+    def counted(self, scope: str, period: str, *, beside: int | None = None) -> list[Call]:
+        """Return the calls of the present period, or the others of the period that admitted call `beside`."""
+        ended = self.ended.get((scope, period), [])
+        among = next((numbers for numbers in ended if beside in numbers), None)
+        past = set().union(*ended)
+        return [
+            call
+            for number, call in self.calls.items()
+            if scope in call.scopes
+            and number != beside
+            and (number in among if among is not None else number not in past)
+        ]
+
+    def turn(self, scope: str, period: str) -> None:
+        """Let the period of a counter end."""
+        ended = self.ended.setdefault((scope, period), [])
+        ended.append(set(self.calls).difference(*ended))
+
+    def rooms_beside(self, number: int, scopes: tuple[str, ...]) -> dict[tuple[str, str], int]:
+        """Return what the other calls leave on each cap in these scopes, in the periods of a call."""
+        return {
+            capped: cap - sum(call.weight for call in self.counted(*capped, beside=number))
+            for capped, cap in self.caps.items()
+            if capped[0] in scopes
+        }
+
+    def settle(
+        self, number: int, charge: int, *, unserved: tuple[str, ...] = ()
+    ) -> tuple[bool, int | None]:
+        """End the call or true it up; see Reference."""
+        call = self.calls.get(number)
+        if call is not None and call.swept and call.charge is not None:
+            served = tuple(scope for scope in call.held_on if scope not in unserved)
+            rooms = [
+                max(room, call.charge if scope in call.scopes else 0)
+                for (scope, _), room in self.rooms_beside(number, served).items()
+            ]
+            call.charge = min(max(charge, 0), call.upper, *rooms)
+            call.scopes, call.swept = served, False
+        # Without the name of its base: a dataclass with slots is made twice.
+        return Reference.settle(self, number, charge, unserved=unserved)
+
+    def extend(self, number: int, step: int, more: int) -> tuple[str, int | None]:
+        """Raise the bound of an open call; return the verdict and the bound that holds."""
+        call = self.calls.get(number)
+        if call is None or call.charge is not None:
+            return "lost", None
+        if step > self.extensions.get(number, 0):
+            rooms = self.rooms_beside(number, call.scopes).values()
+            if any(room - call.upper < more for room in rooms):
+                return "over", call.upper
+            call.upper += more if call.scopes else 0
+            self.extensions[number] = step
+        return "ok", call.upper
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key's row ids; test keys reach no counter."""
+
+    id: int
+    project_id: int
+    mode: Literal["live", "test"]
+
+
+@dataclass(slots=True)
+class World:
+    """See the module; `keys` are three live ones in two projects and a test key."""
+
+    seed: int
+    organization_id: int
+    keys: tuple[Key, ...]
+    price_version_id: int
+    credit: int
+    zone: str
+    week_start: int
+    month_day: int
+    dice: random.Random
+    model: Turning = field(default_factory=Turning)
+    request_ids: dict[int, UUID] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.model.caps[f"wallet {self.organization_id}", "total"] = self.credit
+
+    # --- the story
+
+    def story(self, steps: int) -> Generator[Wish, Any, None]:
+        """Yield so many wishes and check the answer to each."""
+        acts: tuple[Callable[[], Generator[Wish, Any, None]], ...]
+        acts = (self.reserve,) * 5 + (self.settle,) * 3 + (self.renew,) * 2 + (self.cap,) * 3
+        acts += (self.sweep, self.turn, self.foreign) + (self.extend,) * self.eager
+        for _ in range(4):
+            yield from self.cap()
+        for _ in range(steps):
+            yield from self.dice.choice(acts)()
+
+    def reserve(self) -> Generator[Wish, Any, None]:
+        """Admit one to five calls at once, some of them again."""
+        wanted = {n: self.some_bound(n) for n in self.some_calls(5)}
+        verdicts = yield Wish("reserve", [self.request(n, upper) for n, upper in wanted.items()])
+        for (number, upper), verdict in zip(wanted.items(), verdicts, strict=True):
+            self.check_verdict(number, upper, verdict)
+
+    def check_verdict(self, number: int, upper: int, verdict: dict[str, Any]) -> None:
+        """Compare one verdict with the model's; a refusal must also say what is left, and when that changes."""
+        live = self.key_of(number).mode == "live"
+        scopes, fallbacks = self.scopes(number), self.fallback_scopes(number)
+        room = self.model.room(scopes + fallbacks)
+        wanted = self.model.reserve(number, scopes, upper if live else 0, fallbacks=fallbacks)
+        self.expect("verdict", verdict["verdict"], wanted)
+        if wanted == "over":
+            self.expect("room", verdict["cap"] - verdict["posted"] - verdict["held"], room)
+            told = verdict["frees_at"] and datetime.fromisoformat(verdict["frees_at"])
+            self.expect("period", told, self.period_end(verdict["period"]))
+
+    def settle(self) -> Generator[Wish, Any, None]:
+        """End one to four calls at once, some of them again, for a charge that may be out of bounds."""
+        ended = {n: self.some_charge() for n in self.some_calls(4) if self.may_settle(n)}
+        rows = [
+            settlement(self.id_of(n), charge, model=self.served(n, charge))
+            for n, charge in ended.items()
+        ]
+        answers = yield Wish("settle", rows)
+        for number, charge in ended.items():
+            unserved = {self.model_scope(number, m) for m in self.models(number)}
+            unserved.discard(self.model_scope(number, self.served(number, charge)))
+            wanted = self.model.settle(number, charge, unserved=tuple(unserved))
+            self.expect("settlement", answers[self.id_of(number)], wanted)
+
+    def foreign(self) -> Generator[Wish, Any, None]:
+        """Let a process that does not hold a call try to end it."""
+        [number] = self.some_calls(1)
+        answers = yield Wish("foreign", [settlement(self.id_of(number), 700)])
+        call = self.model.calls.get(number)
+        self.expect("fence", answers[self.id_of(number)], (False, call.charge if call else None))
+
+    def extend(self) -> Generator[Wish, Any, None]:
+        """Raise the bounds of some calls, some by a step that was taken before."""
+        steps = {
+            n: (
+                self.model.extensions.get(n, 0) + self.dice.randint(0, 1),
+                self.dice.randint(0, 2_000),
+            )
+            for n in self.some_calls(4)
+        }
+        rows = [
+            {"request_id": str(self.id_of(n)), "step": step, "more_nanousd": more}
+            for n, (step, more) in steps.items()
+        ]
+        verdicts = yield Wish("extend", rows)
+        for (number, (step, more)), verdict in zip(steps.items(), verdicts, strict=True):
+            wanted = self.model.extend(number, step, more)
+            self.expect("extension", (verdict["verdict"], verdict["upper"]), wanted)
+
+    def renew(self) -> Generator[Wish, Any, None]:
+        """Tell how far some calls have come."""
+        told = {
+            n: (self.dice.randint(0, 3_000), self.dice.random() < 0.6) for n in self.some_calls(6)
+        }
+        rows = [
+            {
+                "request_id": str(self.id_of(n)),
+                "input_tokens": 1,
+                "output_tokens": 1,
+                "progress_nanousd": progress,
+                "sent": sent,
+            }
+            for n, (progress, sent) in told.items()
+        ]
+        lost = yield Wish("renew", rows)
+        for number, (progress, sent) in told.items():
+            kept = self.model.renew(number, progress, sent=sent)
+            self.expect("lease", str(self.id_of(number)) not in lost, kept)
+
+    def sweep(self) -> Generator[Wish, Any, None]:
+        """Let the leases of some calls end, and look at all calls after the sweep."""
+        expired = [n for n, call in self.model.calls.items() if call.charge is None]
+        expired = self.dice.sample(expired, self.dice.randint(0, len(expired)))
+        yield Wish("sweep", [self.id_of(n) for n in expired])
+        for number in expired:
+            call = self.model.calls[number]
+            # Nobody knows which model served; the one asked for is taken.
+            charge = call.progress if call.sent else 0
+            self.model.settle(number, charge, unserved=call.fallbacks)
+            call.swept = True
+
+    def cap(self) -> Generator[Wish, Any, None]:
+        """Set, change or take away a cap."""
+        scope = self.random_scope()
+        period, cap = self.dice.choice(PERIODS), self.dice.choice(CAPS)
+        yield Wish("cap", [(scope, period, cap, self.counters_of() if self.eager else None)])
+        self.model.caps.pop((name_of(scope), period), None)
+        if cap is not None:
+            self.model.caps[name_of(scope), period] = cap
+
+    def turn(self) -> Generator[Wish, Any, None]:
+        """Let a period end now."""
+        period = self.dice.choice(PERIODS[:3])
+        opened = self.counters_of() if self.eager else None
+        ended = yield Wish("turn", [(self.organization_id, period, opened)])
+        for scope, period in ended:
+            self.model.turn(name_of(scope), period)
+
+    @property
+    def eager(self) -> bool:
+        """
+        Whether the counter of a new cap is made at once rather than by the next call.
+
+        Only a counter that is there binds true-ups and extensions; lazy worlds have neither.
+        """
+        return self.seed % 2 == 0
+
+    def may_settle(self, number: int) -> bool:
+        """Return whether the call is not to be trued up, or its world can say by how much."""
+        call = self.model.calls.get(number)
+        return self.eager or call is None or not call.swept
+
+    def counters_of(self) -> tuple[list[int], list[int], list[int]]:
+        """Return whose counters are to be made: organizations, projects, keys."""
+        live = [key for key in self.keys if key.mode == "live"]
+        projects = sorted({key.project_id for key in live})
+        return [self.organization_id], projects, [key.id for key in live]
+
+    # --- who calls what
+
+    def some_calls(self, most: int) -> list[int]:
+        """Return one or more different numbers."""
+        return self.dice.sample(range(CALLS), self.dice.randint(1, most))
+
+    def some_bound(self, number: int) -> int:
+        """Return an upper bound; one in four just fits, or just does not."""
+        if self.dice.random() < 0.25:
+            room = self.model.room(self.scopes(number) + self.fallback_scopes(number))
+            return max(0, min(room + self.dice.randint(0, 1), 2**40))
+        return self.dice.randint(0, 3_000)
+
+    def some_charge(self) -> int:
+        """Return a charge; one in ten is negative."""
+        least, most = (-500, -1) if self.dice.random() < 0.1 else (0, 4_000)
+        return self.dice.randint(least, most)
+
+    def id_of(self, number: int) -> UUID:
+        """Return the request id of a call."""
+        return self.request_ids.setdefault(number, ids.new_uuid())
+
+    def key_of(self, number: int) -> Key:
+        """Return whose call it is."""
+        return self.keys[number % len(self.keys)]
+
+    def models(self, number: int) -> tuple[str, ...]:
+        """Return the model asked for, then those that may stand in: none, one or two."""
+        turn = number // len(self.keys)
+        return tuple(MODELS[(turn + step) % len(MODELS)] for step in range(1 + turn % 3))
+
+    def served(self, number: int, charge: int) -> str:
+        """Return the model that served a call that costs so much."""
+        return self.models(number)[charge % len(self.models(number))]
+
+    def scopes(self, number: int) -> tuple[str, ...]:
+        """Return what a call counts for."""
+        key = self.key_of(number)
+        if key.mode == "test":
+            return ()
+        organization = self.organization_id
+        return (
+            f"wallet {organization}",
+            f"organization {organization}",
+            f"project {key.project_id}",
+            f"key {key.id}",
+            self.model_scope(number, self.models(number)[0]),
+        )
+
+    def fallback_scopes(self, number: int) -> tuple[str, ...]:
+        """Return what a call counts for besides, until it is known which model served."""
+        if self.key_of(number).mode == "test":
+            return ()
+        return tuple(self.model_scope(number, model) for model in self.models(number)[1:])
+
+    def model_scope(self, number: int, model: str) -> str:
+        """Return the scope of a call's key on a model."""
+        return f"key_model {self.key_of(number).id} {model}"
+
+    def random_scope(self) -> Scope:
+        """Return a scope that may be capped."""
+        key = self.dice.choice(self.keys[:3])
+        return self.dice.choice((
+            ("organization", self.organization_id, ""),
+            ("project", key.project_id, ""),
+            ("key", key.id, ""),
+            ("key_model", key.id, self.dice.choice(MODELS)),
+            ("key_model", key.id, self.dice.choice(MODELS)),
+        ))  # fmt: skip
+
+    def request(self, number: int, upper: int) -> ReserveRequest:
+        """Return the request to admit a call."""
+        key, models = self.key_of(number), self.models(number)
+        return ReserveRequest(
+            request_id=self.id_of(number),
+            organization_id=self.organization_id,
+            project_id=key.project_id,
+            key_id=key.id,
+            mode=key.mode,
+            endpoint="chat/completions",
+            model=models[0],
+            fallback_models=models[1:],
+            price_version_id=self.price_version_id,
+            upper_nanousd=upper,
+            streamed=False,
+        )
+
+    # --- what must be true
+
+    def expect(self, rule: str, found: object, wanted: object) -> None:
+        """Raise Violation unless both are the same."""
+        if found != wanted:
+            raise Violation(rule, seed=self.seed, found=found, wanted=wanted)
+
+    def period_end(self, period: str) -> datetime | None:
+        """Return when the present period ends, by the calendar of Python."""
+        return period_end(
+            period,
+            now=datetime.now(UTC),
+            zone=ZoneInfo(self.zone),
+            week_start=self.week_start,
+            month_day=self.month_day,
+        )
+
+    def check_books(
+        self,
+        *,
+        counters: Iterable[Any],
+        charges: dict[UUID, int],
+        posted: dict[UUID, int],
+        announced: set[UUID],
+    ) -> None:
+        """
+        Compare the stored money with the model.
+
+        `counters` are (scope, period, posted, held), `charges` those of the usage events, `posted` the transfers,
+        `announced` the calls in the outbox.
+        """
+        wanted = {
+            self.id_of(number): call.charge
+            for number, call in self.model.calls.items()
+            if call.charge is not None
+        }
+        self.expect("lost or double event", charges.keys(), wanted.keys())
+        self.expect("platform loss", max(0, sum(wanted.values()) - sum(charges.values())), 0)
+        self.expect("overcharge", charges, wanted)
+        self.expect("outbox", announced, wanted.keys())
+        moved = {id_: amount for id_, amount in posted.items() if amount}
+        self.expect("ledger", moved, {id_: charge for id_, charge in wanted.items() if charge})
+        for scope, period, spent, held in counters:
+            calls = self.model.counted(name_of(scope), period)
+            wanted_held = sum(call.upper for call in calls if call.charge is None)
+            self.expect(f"held by {scope[0]}", held, wanted_held)
+            self.expect(f"spent by {scope[0]}", spent, sum(call.charge or 0 for call in calls))
+
+
+def name_of(scope: Scope) -> str:
+    """Return a scope's name in the model."""
+    return " ".join(str(part) for part in scope if part)
+
+
+def period_end(
+    period: str, *, now: datetime, zone: ZoneInfo, week_start: int, month_day: int
+) -> datetime | None:
+    """Return the end of the period that holds `now`: a second opinion on billing/sql/periods.sql."""
+    today = now.astimezone(zone).date()
+    if period == "total":
+        return None
+    if period == "day":
+        end = today + timedelta(days=1)
+    elif period == "week":
+        end = today + timedelta(days=7 - (today.isoweekday() - week_start) % 7)
+    else:
+        months = today.year * 12 + today.month - (today.day < month_day)
+        end = date(months // 12, months % 12 + 1, month_day)
+    return datetime.combine(end, time(), zone).astimezone(UTC)

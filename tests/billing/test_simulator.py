@@ -1,0 +1,33 @@
+"""
+Thousands of random histories against the SQL functions and the reference model, step by step.
+
+`EXERATI_SEEDS=200000 python3 manage.py test tests/billing/test_simulator.py` plays as many as you like;
+`EXERATI_FIRST_SEED=4711 EXERATI_SEEDS=1` plays one again.
+"""
+
+import logging
+import os
+import time
+
+import pytest
+
+from tests.billing.simulator.play import play
+
+logger = logging.getLogger(__name__)
+
+SEEDS = int(os.environ.get("EXERATI_SEEDS", "5000"))
+FIRST_SEED = int(os.environ.get("EXERATI_FIRST_SEED", "0"))
+PARTS = 10  # shared out among the workers
+
+
+@pytest.mark.slow
+@pytest.mark.django_db
+@pytest.mark.parametrize("part", range(PARTS))
+def test_no_history_breaks_a_promise(part):
+    seeds = range(FIRST_SEED, FIRST_SEED + SEEDS)[part::PARTS]
+    started = time.monotonic()
+
+    steps = play(seeds)
+
+    took = time.monotonic() - started
+    logger.info("%d seeds, %d steps, %.0f seeds/s", len(seeds), steps, len(seeds) / took)
