@@ -5,6 +5,7 @@
 --   ["take", key, request, requests a minute, tokens, tokens a minute, open calls at most, lease in ms]
 --   ["free", key, request, tokens to give back (negative: used beyond what was taken), tokens a minute]
 --   ["keep", key, request, lease in ms]
+--   ["rebuild", key, ms until requests are full again, tokens left, tokens a minute, lease in ms, requests]
 -- The answer is a JSON list: for "take" [refused, remaining requests, ms until requests are full again, remaining
 -- tokens, ms until tokens are full again, ms until a retry makes sense], refused being "" or requests, tokens or
 -- concurrency; for the others 0.
@@ -83,7 +84,20 @@ local function keep(call)
     return 0
 end
 
-local actions = { take = take, free = free, keep = keep }
+-- After a wipe: what PostgreSQL knows of a key. Whatever is stricter holds, so it may run at any time.
+local function rebuild(call)
+    local key, ahead, level, limit, lease = call[2], call[3], call[4], call[5], call[6]
+    local arrival = math.max(requests_state(key, 1), now + ahead)
+    redis.call('SET', tag .. ':requests:' .. key, string.format('%.3f', arrival), 'PX', 2 * MINUTE)
+    store_tokens(key, math.min(level, tokens_state(key, limit)), limit)
+    for _, request in ipairs(call[7]) do
+        redis.call('ZADD', open_calls(key), 'NX', now + lease, request)
+    end
+    redis.call('PEXPIRE', open_calls(key), lease + MINUTE)
+    return 0
+end
+
+local actions = { take = take, free = free, keep = keep, rebuild = rebuild }
 local answers = {}
 for index, call in ipairs(cjson.decode(ARGV[1])) do
     answers[index] = actions[call[1]](call)
