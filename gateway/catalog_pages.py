@@ -6,7 +6,7 @@ A model without a price is not routable and not listed. Amounts are the integers
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Literal
 
@@ -16,7 +16,9 @@ from billing.price_formula import Formula, explain
 from billing.pricing import PriceMissing, charge_nanousd
 from billing.types import Price, Rates, TokenUsage
 from exerati import formats
+from gateway import route_stats
 from gateway.models import Model, Route
+from gateway.snapshot import route_key
 
 Sort = Literal["name", "newest", "input", "output", "context"]
 
@@ -72,11 +74,14 @@ CONTEXT_STEPS = (32_000, 128_000, 200_000, 1_000_000)
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """One way a model is served, in the order in which the routes are tried."""
+    """One way a model is served; how it has done lately is None where nobody has asked it."""
 
     provider: str
     upstream_model: str
     is_on: bool
+    key: str = ""
+    uptime_percent: float | None = None
+    first_token_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +207,28 @@ def _row(model: Model, price: Price, routes: Iterable[Route]) -> CatalogRow:
 
 
 def _serving(route: Route) -> Serving:
-    return Serving(route.provider.title, route.upstream_model, route.provider.disabled_at is None)
+    return Serving(
+        route.provider.title,
+        route.upstream_model,
+        route.provider.disabled_at is None,
+        route_key(route.provider.name, route.upstream_model),
+    )
+
+
+def _with_figures(row: CatalogRow, *, now: datetime) -> CatalogRow:
+    """Return the row with the uptime of the last day and the speed of the last hour of each route."""
+    found = route_stats.read([route.key for route in row.routes], now=now.timestamp())
+    routes = [
+        replace(
+            route,
+            uptime_percent=found[route.key]["24h"].uptime_percent,
+            first_token_ms=found[route.key]["1h"].first_token_ms,
+        )
+        if route.key in found
+        else route
+        for route in row.routes
+    ]
+    return replace(row, routes=tuple(routes))
 
 
 def owner_title(owned_by: str) -> str:
@@ -266,7 +292,7 @@ class ModelDetail:
 
 
 def detail(name: str, *, now: datetime) -> ModelDetail | None:
-    """Return a listed model with its routes and price history; runs three queries."""
+    """Return a listed model with its routes and price history; runs three queries, and reads Redis."""
     model = Model.objects.filter(name=name, hidden_at=None).first()
     if model is None:
         return None
@@ -276,7 +302,7 @@ def detail(name: str, *, now: datetime) -> ModelDetail | None:
         return None
     routes = model.routes.select_related("provider").order_by("priority", "pk")
     return ModelDetail(
-        row=_row(model, current.price, routes),
+        row=_with_figures(_row(model, current.price, routes), now=now),
         supported_parameters=tuple(model.supported_parameters),
         knowledge_cutoff=model.knowledge_cutoff,
         prices=tuple(price_tables(current.price)),

@@ -32,10 +32,14 @@ SECTIONS: Final[Mapping[str, Sequence[str]]] = {
         "streaming",
         "models",
         "embeddings",
+        "images",
+        "audio",
+        "moderations",
+        "rerank",
         "completions",
         "account",
     ),
-    "Reference": ("errors", "limits", "budgets"),
+    "Reference": ("errors", "limits", "routing", "budgets"),
 }
 SLUGS: Final = tuple(slug for slugs in SECTIONS.values() for slug in slugs)
 LANGUAGES: Final = frozenset({"curl", "Python", "JavaScript"})

@@ -156,6 +156,7 @@ def values() -> dict[str, str]:
         "suggested_budget": money.display(settings.KEY_BUDGET_SUGGESTED_NANOUSD),
         "max_body_mib": str(settings.MAX_BODY_BYTES // 2**20),
         "max_messages": f"{settings.MAX_MESSAGES:,}",
+        "upstream_retries": str(settings.UPSTREAM_RETRIES),
         "max_tools": f"{settings.MAX_TOOLS:,}",
         "keepalive_seconds": str(settings.KEEPALIVE_SECONDS),
         "slow_reader_seconds": str(settings.SLOW_READER_SECONDS),

@@ -32,6 +32,7 @@ from gateway.providers import sandbox
 from gateway.providers.authorize import Authorizer
 from gateway.providers.base import ProviderError, Upstream, UpstreamRequest, UpstreamResponse
 from gateway.providers.client import Client
+from gateway.route_stats import StatsPublisher
 from gateway.snapshot import SANDBOX, SIGNATURE_QUERY, Catalog, RouteSnapshot, load_catalog
 from gateway.traffic import Traffic
 
@@ -60,6 +61,7 @@ class Engine:
         )
         self.authorizer = Authorizer(self.client.send)
         self.traffic = Traffic(processes=processes_sharing(), refused=self._account_refused)
+        self.route_stats = StatsPublisher()
         self.open_calls: dict[UUID, OpenCall] = {}
         self._settle_wait_seconds: float = settings.SETTLE_WAIT_SECONDS
         self._background: set[asyncio.Task[Any]] = set()
@@ -78,6 +80,8 @@ class Engine:
         await self.budgets.close()
         await self.refusals.close()
         await self.idempotency.close()
+        await self.route_stats.publish(self.traffic.counts)
+        await self.route_stats.close()
         await self.limits.close()
         await self.keys.close()
         await self.authorizer.close()

@@ -43,6 +43,7 @@ class Upkeep:
             (settings.KEY_SNAPSHOT_SECONDS, self._engine.keys.refresh),
             (settings.CATALOG_SNAPSHOT_SECONDS, self._engine.refresh_catalog),
             (TICK_SECONDS, self._watch_streams),
+            (settings.ROUTE_STATS_SECONDS, self._publish_route_stats),
             (TICK_SECONDS, self._engine.refusals.flush),
         )
         loop = asyncio.get_running_loop()
@@ -110,6 +111,9 @@ class Upkeep:
                 call.cut("idle_upstream")
             elif now - (call.last_sent or call.started) > settings.KEEPALIVE_SECONDS:
                 self._engine.behind(call.stream.ping())
+
+    async def _publish_route_stats(self) -> None:
+        await self._engine.route_stats.publish(self._engine.traffic.counts)
 
     async def _listen(self) -> None:
         """Follow the broadcasts; after a lost connection everything is read again."""

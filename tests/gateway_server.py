@@ -33,6 +33,7 @@ SETTINGS: Mapping[str, Any] = {
     "BODY_SECONDS": 3,
     "MAX_BODY_BYTES": 2**20,
     "GATEWAY_PROCESSES": 2,
+    "ROUTE_STATS_SECONDS": 0.5,
 }
 
 
