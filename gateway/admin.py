@@ -1,15 +1,19 @@
 """Support's view of providers, models and routes."""
 
+from typing import Any
+
 from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 
 from gateway import provider_accounts
-from gateway.models import Model, Provider, Route
+from gateway.models import AccountNotice, Model, Provider, ProviderAccount, Route
 
 
-class ProviderForm(forms.ModelForm):
-    """A provider, with a field that takes a new credential and never shows one."""
+class CredentialForm(forms.ModelForm):
+    """A field that takes a new credential and never shows one."""
 
     credential = forms.CharField(
         required=False,
@@ -18,6 +22,16 @@ class ProviderForm(forms.ModelForm):
         help_text="A new credential, stored sealed. Empty keeps the present one.",
     )
     forget_credential = forms.BooleanField(required=False, help_text="Remove the stored one.")
+
+    def save(self, commit: bool = True) -> Any:
+        """Seal the new credential onto the provider or account."""
+        if self.cleaned_data["credential"] or self.cleaned_data["forget_credential"]:
+            provider_accounts.seal(self.instance, credential=self.cleaned_data["credential"])
+        return super().save(commit=commit)
+
+
+class ProviderForm(CredentialForm):
+    """A provider with the account of its own."""
 
     class Meta:
         model = Provider
@@ -29,15 +43,18 @@ class ProviderForm(forms.ModelForm):
             "api_key_env",
             "quirks",
             "max_connections",
+            "no_training",
+            "zero_retention",
             "disabled_at",
         ]
 
-    def save(self, commit: bool = True) -> Provider:
-        """Seal the new credential onto the provider."""
-        if self.cleaned_data["credential"] or self.cleaned_data["forget_credential"]:
-            provider_accounts.seal(self.instance, credential=self.cleaned_data["credential"])
-        provider: Provider = super().save(commit=commit)
-        return provider
+
+class AccountForm(CredentialForm):
+    """An account beside the provider's own."""
+
+    class Meta:
+        model = ProviderAccount
+        fields = ["provider", "name", "base_url", "weight", "requests_per_minute", "disabled_at"]
 
 
 class RouteInline(admin.TabularInline):
@@ -91,8 +108,72 @@ class RouteAdmin(admin.ModelAdmin):
     """Who serves what, in which order."""
 
     search_fields = ["model__name", "provider__name", "upstream_model"]
-    list_display = ["model", "provider", "upstream_model", "priority", "disabled_at"]
+    list_display = [
+        "model",
+        "provider",
+        "upstream_model",
+        "priority",
+        "weight",
+        "region",
+        "disabled_at",
+    ]
     list_filter = ["provider", ("disabled_at", admin.EmptyFieldListFilter)]
     list_select_related = ["model", "provider"]
     autocomplete_fields = ["model", "provider"]
     ordering = ["model__name", "priority"]
+
+
+@admin.register(ProviderAccount)
+class ProviderAccountAdmin(admin.ModelAdmin):
+    """More accounts with a provider; calls are spread over them by weight."""
+
+    form = AccountForm
+    search_fields = ["provider__name", "name"]
+    list_display = [
+        "provider",
+        "name",
+        "stored_credential",
+        "weight",
+        "requests_per_minute",
+        "disabled_at",
+    ]
+    list_filter = ["provider"]
+    list_select_related = ["provider"]
+    autocomplete_fields = ["provider"]
+    ordering = ["provider__name", "name"]
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: ProviderAccount | None = None
+    ) -> list[str]:
+        """A credential is sealed for provider and name, so both stay."""
+        return ["provider", "name"] if obj else []
+
+    @admin.display(description="stored credential")
+    def stored_credential(self, account: ProviderAccount) -> str:
+        """Return the last four characters of the credential."""
+        return f"…{account.credential_last4}" if account.credential_last4 else "none"
+
+
+@admin.register(AccountNotice)
+class AccountNoticeAdmin(admin.ModelAdmin):
+    """Accounts of ours that providers refuse; written by the gateway, resolved by staff."""
+
+    list_display = ["provider", "account", "reason", "count", "first_at", "last_at", "resolved_at"]
+    list_filter = [("resolved_at", admin.EmptyFieldListFilter), "reason", "provider"]
+    list_select_related = ["provider"]
+    ordering = ["-last_at"]
+    actions = ["resolve"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Only the gateway makes them."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: AccountNotice | None = None) -> bool:
+        """They are resolved by the action, not edited."""
+        return False
+
+    @admin.action(description="Resolve: the account works again", permissions=["view"])
+    def resolve(self, request: HttpRequest, notices: QuerySet[AccountNotice]) -> None:
+        """Close the notices; a new refusal opens a new one."""
+        count = notices.filter(resolved_at=None).update(resolved_at=timezone.now())
+        self.message_user(request, f"{count} resolved.")

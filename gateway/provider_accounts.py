@@ -12,7 +12,7 @@ from billing.price_versions import RateSheet
 from exerati.lib.encryption import CannotDecrypt, encrypt
 from gateway import catalog_data, snapshot
 from gateway.catalog_load import provider_row
-from gateway.models import Model, Provider, Route
+from gateway.models import Model, Provider, ProviderAccount, Route
 
 Kind = Literal["chat", "embedding"]
 
@@ -35,14 +35,14 @@ class OwnModel:
     max_output_tokens: int = 4_096
 
 
-def seal(provider: Provider, *, credential: str) -> None:
-    """Put a credential on the provider, sealed, or take it away with ""; the caller saves it."""
+def seal(holder: Provider | ProviderAccount, *, credential: str) -> None:
+    """Put a credential on a provider or an account of it, sealed, or take it away with ""; the caller saves."""
     if not credential:
-        provider.sealed_credential = None
-        provider.credential_last4 = ""
+        holder.sealed_credential = None
+        holder.credential_last4 = ""
         return
-    provider.sealed_credential = encrypt(credential, context=f"provider:{provider.name}")
-    provider.credential_last4 = credential[-4:]
+    holder.sealed_credential = encrypt(credential, context=snapshot.sealed_for(holder))
+    holder.credential_last4 = credential[-4:]
 
 
 @transaction.atomic

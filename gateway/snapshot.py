@@ -151,15 +151,22 @@ def base_url(provider: Provider) -> str:
 def credential(provider: Provider) -> str:
     """Return our account's secret: the stored one, else the environment's; "" when there is none."""
     if provider.sealed_credential:
-        return decrypt(provider.sealed_credential, context=f"provider:{provider.name}")
+        return decrypt(provider.sealed_credential, context=sealed_for(provider))
     return os.environ.get(provider.api_key_env, "") if provider.api_key_env else ""
+
+
+def sealed_for(holder: Provider | ProviderAccount) -> str:
+    """Return the context that a credential is sealed with, so that it opens nowhere else."""
+    if isinstance(holder, Provider):
+        return f"provider:{holder.name}"
+    return f"provider:{holder.provider.name}:{holder.name}"
 
 
 def account_credential(row: ProviderAccount) -> str:
     """Return the secret of an account beside the provider's own; raises CannotDecrypt."""
     if not row.sealed_credential:
         return ""
-    return decrypt(row.sealed_credential, context=f"provider:{row.provider.name}:{row.name}")
+    return decrypt(row.sealed_credential, context=sealed_for(row))
 
 
 def _upstreams(provider: Provider) -> list[Upstream]:

@@ -2,8 +2,11 @@
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from exerati.lib.encryption import decrypt
+from gateway import snapshot
+from gateway.models import AccountNotice, ProviderAccount
 from tests import factories
 from tests.cast import signed_in
 
@@ -54,3 +57,36 @@ def test_an_empty_field_keeps_the_credential_and_the_box_forgets_it(client):
 
     assert kept == ("Renamed", "1234")
     assert (provider.sealed_credential, provider.credential_last4) == (None, "")
+
+
+def test_an_account_beside_the_providers_own_is_sealed_for_both_names(client):
+    provider = factories.make_provider()
+
+    added = client.post(
+        reverse("admin:gateway_provideraccount_add"),
+        {"provider": provider.pk, "name": "second", "weight": 3, "credential": SECRET},
+    )
+
+    account = ProviderAccount.objects.get(provider=provider)
+    shown = client.get(reverse("admin:gateway_provideraccount_changelist")).content.decode()
+    assert added.status_code == 302
+    assert snapshot.account_credential(account) == SECRET
+    assert "…1234" in shown
+    assert SECRET not in shown
+
+
+def test_a_notice_is_resolved_by_staff_and_not_edited(client):
+    now = timezone.now()
+    notice = AccountNotice.objects.create(
+        provider=factories.make_provider(), reason="quota", first_at=now, last_at=now
+    )
+
+    listing = reverse("admin:gateway_accountnotice_changelist")
+    client.post(listing, {"action": "resolve", "_selected_action": [notice.pk]})
+    edited = client.post(
+        reverse("admin:gateway_accountnotice_change", args=[notice.pk]), {"reason": "auth"}
+    )
+
+    notice.refresh_from_db()
+    assert notice.resolved_at is not None
+    assert edited.status_code == 403
