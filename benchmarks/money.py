@@ -4,7 +4,8 @@ Measures admission and settlement: pairs of reserve + settle through one process
 Makes its own durable PostgreSQL in a temporary folder and removes it: `python3 -m benchmarks.money`. Prints
 pairs a second, the median and 99th percentile of one pair, and the CPU the calling process spends on a pair, for 1,
 32 and 128 callers, on one organization and on a hundred; first on tables PostgreSQL has no statistics of, then on
-analysed ones. `--seconds` sets the length of each measurement.
+analysed ones; and last the same with a transaction of its own for each reserve and each settle, over as many
+connections as a pool would have. `--seconds` sets the length of each measurement.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from exerati import embedded, throwaway
 CALLERS = (1, 32, 128)
 ORGANIZATIONS = 100
 CREDIT_NANOUSD = 10**15
+POOL = 32  # connections of the naive way
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,13 @@ def measure_all(seconds: float) -> None:
         for chosen in (payers[:1], payers):
             for callers in CALLERS:
                 figures = asyncio.run(measure(chosen, callers=callers, seconds=seconds))
-                print(f"{statistics_state:>13} {len(chosen):>13} {callers:>13} {figures}")
+                print(
+                    f"{statistics_state:>13} {len(chosen):>13} {callers:>13} {figures}", flush=True
+                )
+    for chosen in (payers[:1], payers):
+        for callers in CALLERS:
+            figures = asyncio.run(measure(chosen, callers=callers, seconds=seconds, naive=True))
+            print(f"{'naive':>13} {len(chosen):>13} {callers:>13} {figures}", flush=True)
 
 
 def make_payers() -> list[Payer]:
@@ -106,7 +114,7 @@ def make_payers() -> list[Payer]:
     return payers
 
 
-async def measure(payers: list[Payer], *, callers: int, seconds: float) -> str:
+async def measure(payers: list[Payer], *, callers: int, seconds: float, naive: bool = False) -> str:
     """Let callers make pairs one after another for so long, and return the figures as text."""
     from billing.budgets import Budgets
     from billing.metering import Metering
@@ -114,16 +122,26 @@ async def measure(payers: list[Payer], *, callers: int, seconds: float) -> str:
 
     owner = ids.new_uuid()
     budgets, metering = Budgets(owner, lease_seconds=20), Metering(owner)
+    pool = [(Budgets(owner, lease_seconds=20), Metering(owner)) for _ in range(min(callers, POOL))]
+    if naive:
+        for doors in pool:
+            one_by_one(*doors)
     times: list[float] = []
 
     async def caller(number: int, until: Callable[[], bool]) -> None:
         turn = number
         while not until():
             started = time.perf_counter()
-            await pair(budgets, metering, payers[turn % len(payers)])
+            if naive:
+                # A connection is one caller's for the time of its pair, as with a pool.
+                async with locks[number % len(pool)]:
+                    await pair(*pool[number % len(pool)], payers[turn % len(payers)])
+            else:
+                await pair(budgets, metering, payers[turn % len(payers)])
             times.append(time.perf_counter() - started)
             turn += callers
 
+    locks = [asyncio.Lock() for _ in pool]
     # Both connections, their prepared statements and the counters of the period are made before the clock starts.
     ended = time.perf_counter() + 0.3
     await asyncio.gather(*(caller(n, lambda: time.perf_counter() > ended) for n in range(callers)))
@@ -133,13 +151,20 @@ async def measure(payers: list[Payer], *, callers: int, seconds: float) -> str:
         *(caller(n, lambda: time.perf_counter() > started + seconds) for n in range(callers))
     )
     took, cpu = time.perf_counter() - started, time.process_time() - cpu
-    await budgets.close()
-    await metering.close()
+    for doors in [(budgets, metering), *pool]:
+        for door in doors:
+            await door.close()
     cuts = statistics.quantiles(times, n=100)
     return (
         f"{len(times) / took:>13.0f} {cuts[49] * 1e3:>13.2f} {cuts[98] * 1e3:>13.2f} "
         f"{cpu / len(times) * 1e6:>13.1f}"
     )
+
+
+def one_by_one(budgets: object, metering: object) -> None:
+    """Let doors send every call in a transaction of its own."""
+    for door in (budgets, metering):
+        door._batcher._max_size = 1  # type: ignore[attr-defined]
 
 
 async def pair(budgets: object, metering: object, payer: Payer) -> None:

@@ -1,6 +1,7 @@
 """The form of a key, whatever the randomness."""
 
 import re
+from dataclasses import FrozenInstanceError
 
 import pytest
 from hypothesis import given
@@ -74,3 +75,22 @@ def test_the_digest_is_hmac_sha_256_under_the_pepper():
 
     assert keys.digest("x", pepper=b"test-pepper").hex() == expected
     assert keys.digest("x", pepper=b"another pepper").hex() != expected
+
+
+def test_refusal_says_whether_the_form_or_the_checksum_is_wrong():
+    secret = keys.make("live").secret
+    wrong = secret[:-1] + ("a" if secret[-1] != "a" else "b")
+
+    with pytest.raises(keys.Malformed, match=r"^not the form of a key$"):
+        keys.parse(secret + "x")
+    with pytest.raises(keys.Malformed, match=r"^wrong checksum$"):
+        keys.parse(wrong)
+
+
+def test_keys_cannot_be_changed_afterwards():
+    new = keys.make("live")
+    parsed = keys.parse(new.secret)
+
+    for key in (new, parsed):
+        with pytest.raises(FrozenInstanceError):
+            key.secret = "another"

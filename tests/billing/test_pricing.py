@@ -311,3 +311,39 @@ def test_more_of_anything_never_costs_less(rates, usage, more, data):
     assume(rates_for(0, price=price) == rates)
 
     assert charge_nanousd(larger, price=price) >= charge_nanousd(usage, price=price)
+
+
+@pytest.mark.parametrize("unit", ["images", "seconds", "characters", "searches", "calls"])
+def test_unit_without_a_fee_costs_nothing(unit):
+    assert charge(PLAIN, **{unit: 1_000_000}) == 0
+
+
+def test_audio_paid_by_the_second_is_not_paid_by_the_token():
+    by_second = replace(PLAIN, second_nanousd=1_000)
+
+    # 1,000 input tokens of which 600 are audio; 30 seconds
+    cost = charge(by_second, input_tokens=1_000, audio_input_tokens=600, seconds=30)
+
+    assert cost == 400 * 2_500 + 30 * 1_000
+
+
+def test_bound_reaches_a_tier_only_beyond_its_threshold():
+    dear = replace(PLAIN, input_microusd_per_mtok=5_000_000)
+    price = Price(1, PLAIN, tiers=(Tier(200, dear),))
+
+    assert upper_bound_nanousd(TokenBound(200, calls=0), price=price) == 200 * 2_500
+    assert upper_bound_nanousd(TokenBound(201, calls=0), price=price) == 201 * 5_000
+
+
+@pytest.mark.parametrize("missing", ["input", "output"])
+def test_missing_price_says_of_what(missing):
+    rates = replace(PLAIN, **{f"{missing}_microusd_per_mtok": None})
+    used = {f"{missing}_tokens": 5}
+
+    with pytest.raises(PriceMissing) as of_charge:
+        charge(rates, **used)
+    with pytest.raises(PriceMissing) as of_bound:
+        upper_bound_nanousd(TokenBound(**{"input_tokens": 0, **used}), price=Price(1, rates))
+
+    assert [of_charge.value.rate, of_bound.value.rate] == [missing, missing]
+    assert str(of_charge.value) == missing

@@ -59,7 +59,7 @@ def _places(tree: ast.AST) -> Iterator[Place]:
         if _is_docstring(node):
             continue
         for field, value in ast.iter_fields(node):
-            if field in ("annotation", "returns"):
+            if field in ("annotation", "returns") or _is_type(node):
                 continue
             if isinstance(value, ast.AST):
                 yield from ((node, field, None, new) for new in _changes(value))
@@ -67,6 +67,10 @@ def _places(tree: ast.AST) -> Iterator[Place]:
                 for index, item in enumerate(value):
                     if isinstance(item, ast.AST) and not _is_docstring(item):
                         yield from ((node, field, index, new) for new in _changes(item))
+
+
+def _is_type(node: ast.AST) -> bool:
+    return isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Literal"
 
 
 def _is_docstring(node: ast.AST) -> bool:
