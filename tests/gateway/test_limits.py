@@ -1,6 +1,7 @@
 """Requests, tokens and open calls a key may have: exact over several processes, given back, and without Redis."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -88,7 +89,7 @@ def test_open_calls_are_exact_over_two_processes_and_free_again_at_once(shop, se
 
 def test_tokens_are_exact_over_two_processes(shop, second_gateway):
     second_gateway.learn(shop.model, key=shop.secret)
-    fields = {"max_completion_tokens": 1000}
+    fields: dict[str, Any] = {"max_completion_tokens": 1000}
     first = shop.chat(**fields).headers
     bound = 1_000_000 - int(first["x-ratelimit-remaining-tokens"])
     secret = shop.make_key(tokens_per_minute=2 * bound + 1, concurrency=1000)  # one more after 30 s
