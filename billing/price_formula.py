@@ -26,7 +26,7 @@ FEES = (
     ("image", "images", "Images"),
     ("second", "seconds", "Seconds"),
     ("character", "characters", "Characters"),
-    ("search", "searches", "Web searches"),
+    ("search", "searches", "Searches"),
     ("call", "calls", "Call"),
 )
 

@@ -50,7 +50,7 @@ UNIT_TITLES = {
     "image": "image",
     "second": "second",
     "character": "character",
-    "search": "web search",
+    "search": "search",
     "call": "call",
 }
 SORT_TITLES: Mapping[Sort, str] = {

@@ -82,7 +82,12 @@ def entry(model: ModelSnapshot) -> dict[str, Any]:
 def pricing(model: ModelSnapshot) -> dict[str, Any] | None:
     """Return the price of this moment as decimal strings in USD, None when none holds yet."""
     price = price_book.at(model.prices, time.time())
-    return _pricing(price) if price else None
+    if price is None:
+        return None
+    found = _pricing(price)
+    if model.kind == "rerank" and "web_search" in found:  # the same fee, of another search
+        found["search"] = found.pop("web_search")
+    return found
 
 
 def _pricing(price: Price) -> dict[str, Any]:
