@@ -25,8 +25,9 @@ TESTS = {
     "billing.pricing": ("tests/billing/test_pricing.py",),
     "apikeys.keys": ("tests/apikeys/test_keys.py",),
     "billing.budgets": (
+        "tests/billing/test_doors.py",
         "tests/billing/test_reserve.py",
-        "tests/billing/test_extensions.py",
+        "tests/billing/test_extend.py",
         "tests/billing/test_sweep.py",
     ),
     "billing.metering": (
