@@ -128,7 +128,8 @@ class BudgetRaise(models.Model):
                 condition=models.Q(extra_nanousd__gt=0), name="raise_adds_something"
             ),
             models.CheckConstraint(
-                condition=models.Q(ends_at__gte=models.F("starts_at")), name="raise_ends_after_start"
+                condition=models.Q(ends_at__gte=models.F("starts_at")),
+                name="raise_ends_after_start",
             ),
         ]
         # Admission: the raises of an organization that have not ended.
