@@ -16,6 +16,7 @@ BEGIN
     SELECT array_agg(DISTINCT r.organization_id) INTO organizations
     FROM billing_reservation r WHERE r.request_id = ANY (ids) AND r.mode = 'live';
     PERFORM billing_lock_wallets(organizations) WHERE organizations IS NOT NULL;
+    PERFORM billing_open_missing(ids, clock_timestamp());
     PERFORM 1 FROM billing_reservation r WHERE r.request_id = ANY (ids) ORDER BY r.request_id FOR UPDATE;
     FOR wish IN
         SELECT c.* FROM ROWS FROM (jsonb_to_recordset(calls) AS (request_id uuid, step int, more_nanousd bigint))
@@ -42,4 +43,19 @@ BEGIN
         verdicts := verdicts || jsonb_build_object('verdict', verdict, 'upper', call.upper_nanousd);
     END LOOP;
     RETURN verdicts;
+END $$;
+
+-- Make the counters that calls would be held on if they were admitted now: a cap set since binds what is added to them,
+-- too, although no call has met it yet. The caller holds the wallets.
+CREATE OR REPLACE FUNCTION billing_open_missing(call_ids uuid[], moment timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    wanted record;
+BEGIN
+    SELECT array_agg(DISTINCT r.organization_id) AS organizations, array_agg(DISTINCT r.project_id) AS projects,
+           array_agg(DISTINCT r.key_id) AS keys
+    INTO wanted FROM billing_reservation r WHERE r.request_id = ANY (call_ids) AND r.mode = 'live';
+    IF EXISTS (SELECT FROM billing_scopes(wanted.organizations, wanted.projects, wanted.keys, moment) s
+               WHERE s.counter IS NULL) THEN
+        PERFORM billing_open_budgets(wanted.organizations, wanted.projects, wanted.keys, moment);
+    END IF;
 END $$;

@@ -27,6 +27,7 @@ BEGIN
         SELECT request_id, occurred_at, organization_id FROM message
     )
     SELECT coalesce(array_agg(request_id), '{}') INTO waiting FROM message;
+    PERFORM billing_open_missing(late, moment);
 
     FOR call IN
         SELECT r.*, c.said FROM billing_reservation r

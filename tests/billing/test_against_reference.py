@@ -127,7 +127,8 @@ class World:
             "SELECT billing_settle(%s::text::jsonb, %s)", f"[{','.join(calls)}]", self.owner
         )
         given = {UUID(a["request_id"]): (a["settled"], a["charge"]) for a in answer}
-        for number, charge in ended:
+        # Late ones share what room there is in the order of their ids.
+        for number, charge in sorted(ended, key=lambda call: self.id_of(call[0])):
             key = self.payers[number % 3].key.pk
             unserved = {f"key_model {key} {model}" for model in self.models(number)}
             unserved.discard(f"key_model {key} {served[number]}")

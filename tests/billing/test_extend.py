@@ -67,6 +67,19 @@ async def test_step_that_one_scope_has_no_room_for_holds_nothing(payer):
         assert await outcomes(doors.budgets, [payer.call(1)]) == ["key month"]
 
 
+async def test_step_meets_a_cap_that_no_call_has_met_yet(payer):
+    request = payer.call(1_000)
+    async with open_doors() as doors:
+        await doors.budgets.reserve(request)
+        update("accounts_organization", payer.organization.pk, budget_month_nanousd=1_400)
+
+        assert not await doors.budgets.extend(request.request_id, step=1, more_nanousd=401)
+        assert await doors.budgets.extend(request.request_id, step=1, more_nanousd=400)
+
+    assert budget("organization", payer.organization.pk, period="month") == (0, 1_400)
+    assert_books_balance()
+
+
 async def test_steps_of_one_batch_share_the_room(payer):
     update("apikeys_apikey", payer.key.pk, budget_total_nanousd=2_500)
     first, second = payer.call(1_000), payer.call(1_000)

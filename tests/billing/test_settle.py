@@ -141,11 +141,11 @@ async def test_settlements_of_one_call_at_the_same_time_make_one_event(payer):
         )
 
     assert sum(isinstance(result, metering.ForeignReservation) for result in results) == 20
-    results = [result for result in results if isinstance(result, metering.Settled)]
-    charges = {result.request_id: result.charge for result in results if result.settled}
+    own = [result for result in results if isinstance(result, metering.Settled)]
+    charges = {result.request_id: result.charge for result in own if result.settled}
     assert len(charges) == 20
-    assert sum(result.settled for result in results) >= 20
-    assert all(result.charge == charges[result.request_id] for result in results)
+    assert sum(result.settled for result in own) >= 20
+    assert all(result.charge == charges[result.request_id] for result in own)
     assert rows("SELECT count(*), sum(charge_nanousd) FROM billing_usageevent") == [
         (20, sum(charge or 0 for charge in charges.values()))
     ]

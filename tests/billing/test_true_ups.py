@@ -139,6 +139,17 @@ async def test_true_up_never_rises_where_a_cap_was_lowered_below_what_is_spent(p
     assert_books_balance()
 
 
+async def test_true_up_meets_a_cap_that_no_call_has_met_yet(payer):
+    async with open_doors() as doors:
+        request = await swept(doors, payer)
+        update("accounts_organization", payer.organization.pk, budget_month_nanousd=400)
+
+        assert (await doors.metering.settle(settlement(request, 900))).charge == 400
+
+    assert budget("organization", payer.organization.pk, period="month") == (400, 0)
+    assert_books_balance()
+
+
 async def test_counter_made_after_the_sweep_is_trued_up_too(payer):
     async with open_doors() as doors:
         request = await swept(doors, payer)

@@ -38,7 +38,7 @@ def slot(payer: Payer, *, concurrency: int = 3, request: str = "") -> TakeSlot:
 async def rebuilt() -> dict[str, int]:
     output = StringIO()
     await stored(call_command, "limits", "rebuild", "--json", stdout=output)
-    return json.loads(output.getvalue())
+    return dict(json.loads(output.getvalue()))
 
 
 async def test_wiped_limits_know_open_calls_and_the_last_minute_again(payer):

@@ -24,7 +24,7 @@ def charged(shop) -> tuple[int, int]:
         found[:] = rows(
             "SELECT charge_nanousd, upper_nanousd FROM billing_usageevent WHERE model = %s AND streamed",
             shop.model,
-        )  # type: ignore[assignment]
+        )
         return len(found) == 1
 
     wait_until(settled)
