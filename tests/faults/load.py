@@ -31,7 +31,8 @@ PAUSE_AFTER_REFUSAL_SECONDS = 0.3
 
 # What a call does, and how often.
 ACTIONS = {
-    "stream": 44,
+    "stream": 38,
+    "long": 12,
     "leave": 12,
     "broken": 5,
     "no usage": 4,
@@ -182,6 +183,8 @@ def _model(customer: Customer, action: str) -> str:
 def _body(seen: Seen, drawn: random.Random) -> dict[str, Any]:
     pieces = 0 if seen.action == "empty" else drawn.randint(5, FEWEST_TOKENS)
     pause = round(drawn.uniform(0.03, 0.08), 3)
+    if seen.action == "long":
+        pieces, pause = FEWEST_TOKENS, 0.15
     streamed = seen.action not in ("whole", "embedding")
     if seen.model == customers.SANDBOX:
         prompt = json.dumps({"delay_ms": int(pause * 1000), "tokens": pieces})

@@ -232,17 +232,17 @@ FAULTS = tuple(
     Fault(number, after, kind, target, seconds)
     for number, (after, kind, target, seconds) in enumerate(
         (
-            (2.0, "lose answer", "billing_settle", 0.0),
-            (0.5, "kill", "gateway-1", 0.2),
+            (3.0, "lose answer", "billing_settle", 0.0),
             (0.5, "lose answer", "billing_settle", 0.0),
-            (0.5, "kill", "worker", 0.1),
-            (1.0, "crash", "postgres", 1.0),
-            (2.0, "lose answer", "billing_settle", 0.0),
+            (1.0, "crash", "postgres", 1.5),
             (1.0, "kill", "worker", 0.1),
-            (1.0, "crash", "postgres", 1.0),
-            (2.0, "kill", "worker", 0.1),
-            (0.5, "pause beyond the lease", "gateway-2", 6.5),
-            (2.0, "kill", "worker", 0.1),
+            (12.0, "kill", "gateway-1", 0.2),
+            (1.0, "kill", "worker", 0.1),
+            (5.0, "kill", "gateway-2", 0.2),
+            (1.0, "kill", "worker", 0.1),
+            (0.5, "lose answer", "billing_settle", 0.0),
+            (1.0, "kill", "worker", 0.1),
+            (2.0, "pause beyond the lease", "gateway-1", 6.5),
         ),
         1,
     )

@@ -30,6 +30,7 @@ CALLERS = 50
 QUIET_SECONDS = 90
 WARM_UP_SECONDS = 2.0
 SAMPLE_SECONDS = 0.02
+BEAT_SECONDS = 0.25
 
 
 @dataclass(slots=True)
@@ -101,7 +102,11 @@ async def _play(report: Report, world: World, script: Script, callers: int) -> N
     who = await asyncio.to_thread(customers.make, provider_url=world.provider.base_url)
     await world.start()
     load = Load(world, who, seed=report.seed, callers=callers)
-    supervisor = asyncio.create_task(world.supervise())
+    standstills: list[Happened] = []
+    aside = [
+        asyncio.create_task(world.supervise()),
+        asyncio.create_task(_note_standstills(standstills)),
+    ]
     with Sampler(world) as sampler:
         load.start()
         raising = asyncio.create_task(_raise_caps())
@@ -110,7 +115,8 @@ async def _play(report: Report, world: World, script: Script, callers: int) -> N
         raising.cancel()
         await load.stop()
         report.problems += await asyncio.to_thread(quiet, world)
-    supervisor.cancel()
+    for task in aside:
+        task.cancel()
     await world.proxy.stop()
     report.figures["samples"] = sampler.samples
     report.figures["answers"] = {str(status or "none"): n for status, n in load.statuses.items()}
@@ -120,7 +126,16 @@ async def _play(report: Report, world: World, script: Script, callers: int) -> N
     report.problems += [f"{life} ended by itself" for life in world.died if "gateway" in life]
     if not load.statuses[ANSWERED] or not load.statuses[REFUSED]:
         report.problems.append("load: nothing was answered, or no cap has refused a call")
-    await asyncio.to_thread(judge, world, load, happened, report)
+    await asyncio.to_thread(judge, world, load, happened + standstills, report)
+
+
+async def _note_standstills(noted: list[Happened]) -> None:
+    """Note when this whole process stood still, and the proxy and the provider in it: the machine was overloaded."""
+    while True:
+        began_at = time.time()
+        await asyncio.sleep(BEAT_SECONDS)
+        if (ended_at := time.time()) - began_at > 2 * BEAT_SECONDS:
+            noted.append(Happened("standstill", "standstill", "machine", began_at, ended_at))
 
 
 async def _raise_caps() -> None:
