@@ -7,7 +7,16 @@ from celery import shared_task
 from django.utils import timezone
 
 from accounts.models import Organization
-from billing import aggregation, alert_mail, alerts, retention, wallet
+from billing import (
+    aggregation,
+    alert_mail,
+    alerts,
+    retention,
+    stripe_client,
+    stripe_events,
+    topups,
+    wallet,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -64,3 +73,41 @@ def prune_refusals() -> None:
 def prune_reservations() -> None:
     """Forget reservations that ended long ago."""
     retention.prune_reservations(timezone.now())
+
+
+@shared_task(
+    name="billing.apply_stripe_event",
+    autoretry_for=(stripe_client.StripeAway,),
+    retry_backoff=10,
+    max_retries=5,
+)
+def apply_stripe_event(*, event_id: str) -> None:
+    """Do what one event of Stripe calls for."""
+    stripe_events.apply(event_id)
+
+
+@shared_task(name="billing.apply_stripe_events")
+def apply_stripe_events() -> None:
+    """Apply what was stored and then forgotten, by a worker that died for one."""
+    for event_id in stripe_events.waiting() if stripe_client.is_on() else ():
+        try:
+            stripe_events.apply(event_id)
+        except Exception:  # the task boundary: one event must not hold up the others
+            logger.exception("event %s of Stripe could not be applied", event_id)
+
+
+@shared_task(name="billing.poll_stripe")
+def poll_stripe() -> None:
+    """Find what lost webhooks would have told: new events, and top-ups that are still open."""
+    if not stripe_client.is_on():
+        return
+    now = timezone.now()
+    try:
+        stripe_events.poll(now)
+    except stripe_client.StripeAway as error:
+        logger.warning("Stripe cannot be asked for its events: %s", error.__cause__)
+    for uuid in topups.undecided(now):
+        try:
+            topups.follow(uuid)
+        except Exception:  # the task boundary: one top-up must not hold up the others
+            logger.exception("top-up %s could not be followed", uuid)

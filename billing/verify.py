@@ -146,12 +146,13 @@ INVARIANTS = (
     ),
     Invariant(
         "credit lots",
-        "Everything credited to a wallet is in its lots.",
+        "Everything credited to a wallet is in its lots, less what was taken back of them.",
         "SELECT count(*) FROM billing_creditlot",
         """
         SELECT format('organization %s: %s credited, %s in lots', b.scope_id, b.credited_nanousd, coalesce(s.amount, 0))
         FROM billing_budget b LEFT JOIN (
-            SELECT organization_id, sum(amount_nanousd) AS amount FROM billing_creditlot GROUP BY organization_id
+            SELECT organization_id, sum(amount_nanousd - reversed_nanousd) AS amount
+            FROM billing_creditlot GROUP BY organization_id
         ) s ON s.organization_id = b.scope_id
         WHERE b.scope = 'wallet' AND b.credited_nanousd <> coalesce(s.amount, 0)
         """,

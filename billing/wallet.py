@@ -1,5 +1,5 @@
 """
-Credit into wallets, and what they hold.
+Credit into wallets and out of them again, and what they hold.
 
 The wallet of an organization is a `Budget` row whose cap is all that was credited; charges are posted
 to it by the functions in `billing/sql/`. Each credit is a lot, a ledger transfer and that counter, in one
@@ -17,6 +17,9 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import Organization, User
 from billing.models import Budget, CreditLot, LedgerAccount, LedgerTransfer
+
+NANOUSD_PER_CENT = 10_000_000
+Kind = LedgerAccount.Kind
 
 
 class IdempotencyConflict(Exception):
@@ -53,7 +56,13 @@ def grant(
     if (lot.organization_id, lot.amount_nanousd) != (organization.pk, amount_nanousd):
         raise IdempotencyConflict(idempotency_key)
     if is_new:
-        _post(lot, reason=reason)
+        _enter(
+            organization,
+            kind="grant",
+            idempotency_key=f"grant:{idempotency_key}",
+            legs=((Kind.PROMO_EXPENSE, Kind.WALLET, amount_nanousd),),
+            reason=reason,
+        )
         audit.record(
             organization,
             action="wallet.granted",
@@ -63,24 +72,134 @@ def grant(
     return lot
 
 
-def _post(lot: CreditLot, *, reason: str) -> None:
-    """Enter a new lot into the ledger and the wallet's counter."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT billing_lock_wallets(%s)", [[lot.organization_id]])  # makes it, too
-    Kind = LedgerAccount.Kind
-    house, _ = LedgerAccount.objects.get_or_create(organization=None, kind=Kind.PROMO_EXPENSE)
-    own, _ = LedgerAccount.objects.get_or_create(organization=lot.organization, kind=Kind.WALLET)
-    LedgerTransfer.objects.create(
-        idempotency_key=f"grant:{lot.idempotency_key}",
-        kind="grant",
-        organization=lot.organization,
-        debit_account=house,
-        credit_account=own,
-        amount_nanousd=lot.amount_nanousd,
-        reason=reason,
-        created_at=timezone.now(),
+@transaction.atomic
+def buy(
+    organization: Organization, *, net_cents: int, tax_cents: int, idempotency_key: str
+) -> CreditLot:
+    """Enter credit that was paid for; its tax is owed to the state. A repeat of the key changes nothing."""
+    lot, is_new = CreditLot.objects.get_or_create(
+        idempotency_key=idempotency_key,
+        defaults={
+            "organization": organization,
+            "source": CreditLot.Source.PURCHASE,
+            "amount_nanousd": net_cents * NANOUSD_PER_CENT,
+            "remaining_nanousd": net_cents * NANOUSD_PER_CENT,
+        },
     )
-    _wallets(lot.organization).update(credited_nanousd=F("credited_nanousd") + lot.amount_nanousd)
+    if (lot.organization_id, lot.amount_nanousd) != (
+        organization.pk,
+        net_cents * NANOUSD_PER_CENT,
+    ):
+        raise IdempotencyConflict(idempotency_key)
+    if is_new:
+        _enter(
+            organization,
+            kind="topup",
+            idempotency_key=idempotency_key,
+            legs=(
+                (Kind.STRIPE_CLEARING, Kind.WALLET, net_cents * NANOUSD_PER_CENT),
+                (Kind.STRIPE_CLEARING, Kind.TAX_PAYABLE, tax_cents * NANOUSD_PER_CENT),
+            ),
+            reason="Credit bought",
+        )
+    return lot
+
+
+@transaction.atomic
+def take_back(
+    lot_key: str, *, kind: str, net_cents: int, tax_cents: int, idempotency_key: str, reason: str
+) -> None:
+    """
+    Take credit that was bought out of its wallet again, with its tax: the money went back to the payer.
+
+    The wallet may go below zero; then nothing is admitted until it is paid up.
+    """
+    lot = CreditLot.objects.select_for_update().get(idempotency_key=lot_key)
+    net = net_cents * NANOUSD_PER_CENT
+    _enter(
+        lot.organization,
+        kind=kind,
+        idempotency_key=idempotency_key,
+        legs=(
+            (Kind.WALLET, Kind.STRIPE_CLEARING, net),
+            (Kind.TAX_PAYABLE, Kind.STRIPE_CLEARING, tax_cents * NANOUSD_PER_CENT),
+        ),
+        reason=reason,
+    )
+    CreditLot.objects.filter(pk=lot.pk).update(reversed_nanousd=F("reversed_nanousd") + net)
+
+
+@transaction.atomic
+def give_back(
+    lot_key: str, *, kind: str, net_cents: int, tax_cents: int, idempotency_key: str, reason: str
+) -> None:
+    """Put back what `take_back` took: the exact reversal."""
+    lot = CreditLot.objects.select_for_update().get(idempotency_key=lot_key)
+    net = net_cents * NANOUSD_PER_CENT
+    _enter(
+        lot.organization,
+        kind=kind,
+        idempotency_key=idempotency_key,
+        legs=(
+            (Kind.STRIPE_CLEARING, Kind.WALLET, net),
+            (Kind.STRIPE_CLEARING, Kind.TAX_PAYABLE, tax_cents * NANOUSD_PER_CENT),
+        ),
+        reason=reason,
+    )
+    CreditLot.objects.filter(pk=lot.pk).update(reversed_nanousd=F("reversed_nanousd") - net)
+
+
+@transaction.atomic
+def pay_dispute_fee(organization: Organization, *, cents: int, idempotency_key: str) -> None:
+    """Book what Stripe takes for a dispute; it is our cost and does not come back."""
+    _enter(
+        organization,
+        kind="dispute_fee",
+        idempotency_key=idempotency_key,
+        legs=((Kind.DISPUTE_FEES, Kind.STRIPE_CLEARING, cents * NANOUSD_PER_CENT),),
+        reason="Fee for a dispute",
+    )
+
+
+def _enter(
+    organization: Organization,
+    *,
+    kind: str,
+    idempotency_key: str,
+    legs: tuple[tuple[str, str, int], ...],
+    reason: str,
+) -> None:
+    """
+    Post the legs (debit, credit, nano-USD) and what they move into or out of the wallet, under the wallet's lock.
+
+    Raises IntegrityError for a key that was posted before.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT billing_lock_wallets(%s)", [[organization.pk]])  # makes it, too
+    moved = 0
+    for leg, (debit, credit, amount) in enumerate(legs):
+        if not amount:
+            continue
+        LedgerTransfer.objects.create(
+            idempotency_key=idempotency_key,
+            leg=leg,
+            kind=kind,
+            organization=organization,
+            debit_account=_account(organization, debit),
+            credit_account=_account(organization, credit),
+            amount_nanousd=amount,
+            reason=reason,
+            created_at=timezone.now(),
+        )
+        moved += amount * ((credit == Kind.WALLET) - (debit == Kind.WALLET))
+    _wallets(organization).update(credited_nanousd=F("credited_nanousd") + moved)
+
+
+def _account(organization: Organization, kind: str) -> LedgerAccount:
+    """Return the organization's wallet, or an account of the house."""
+    owner = organization if kind == Kind.WALLET else None
+    account, _ = LedgerAccount.objects.get_or_create(organization=owner, kind=kind)
+    return account
 
 
 def grant_trial(organization: Organization) -> CreditLot:

@@ -25,3 +25,19 @@ def secrets_are_set(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> l
         for name, value in values.items()
         if value.startswith("local-only")
     ]
+
+
+@register(Tags.security, deploy=True)
+def webhooks_have_a_secret(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Refuse to take payments without the secret that tells Stripe's webhooks from forged ones."""
+    if not settings.STRIPE_SECRET_KEY or settings.STRIPE_WEBHOOK_SECRET.startswith("whsec_"):
+        return []
+    return [
+        Error(
+            "STRIPE_SECRET_KEY is set, but STRIPE_WEBHOOK_SECRET is not.",
+            hint="Make a webhook endpoint at Stripe for /stripe/webhook and set its secret (whsec_...).",
+            id="exerati.E002",
+        )
+    ]

@@ -9,6 +9,7 @@ from billing.models.alerts import (
 )
 from billing.models.budgets import BillingAccount, Budget, BudgetRaise, Reservation
 from billing.models.ledger import CreditLot, LedgerAccount, LedgerTransfer, TrueUp
+from billing.models.payments import Dispute, StripeCustomer, StripeEvent, TopUp
 from billing.models.prices import PriceVersion, ProviderCostVersion, RateCard
 from billing.models.refusals import RefusedRequest
 from billing.models.usage import Attempt, OutboxMessage, TokenCounts, UsageEvent, UsageRollup
@@ -21,6 +22,7 @@ __all__ = [
     "BudgetRaise",
     "ChangedSpend",
     "CreditLot",
+    "Dispute",
     "LedgerAccount",
     "LedgerTransfer",
     "Notification",
@@ -31,7 +33,10 @@ __all__ = [
     "RateCard",
     "RefusedRequest",
     "Reservation",
+    "StripeCustomer",
+    "StripeEvent",
     "TokenCounts",
+    "TopUp",
     "TrueUp",
     "UsageEvent",
     "UsageRollup",

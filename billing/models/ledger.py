@@ -117,6 +117,7 @@ class CreditLot(models.Model):
     idempotency_key = models.CharField(max_length=120, unique=True)
     amount_nanousd = models.BigIntegerField()
     remaining_nanousd = models.BigIntegerField()
+    reversed_nanousd = models.BigIntegerField(default=0)  # refunded or charged back
     expires_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -127,7 +128,13 @@ class CreditLot(models.Model):
                     remaining_nanousd__gte=0, remaining_nanousd__lte=models.F("amount_nanousd")
                 ),
                 name="lot_remaining_within_amount",
-            )
+            ),
+            models.CheckConstraint(
+                condition=models.Q(
+                    reversed_nanousd__gte=0, reversed_nanousd__lte=models.F("amount_nanousd")
+                ),
+                name="lot_reversed_within_amount",
+            ),
         ]
         # Draw order: what expires first, then what came first.
         indexes = [

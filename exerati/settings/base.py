@@ -179,6 +179,8 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "task": "gateway.prune_idempotent_calls",
         "schedule": 3600.0,
     },
+    "apply stripe events": {"task": "billing.apply_stripe_events", "schedule": 10.0},
+    "poll stripe": {"task": "billing.poll_stripe", "schedule": 60.0},
     "prune reservations": {"task": "billing.prune_reservations", "schedule": 3600.0},
 }
 
@@ -202,6 +204,14 @@ LOGGING: dict[str, Any] = {
 MARKUP_PERCENT = env.markup_percent
 TRIAL_CREDIT_NANOUSD = 1_000_000_000
 TRIAL_CREDIT_DAYS = 30
+TOPUP_LEAST_CENTS = 500
+TOPUP_MOST_CENTS = 1_000_000
+# Without a key nothing can be paid and nothing asks for it. `EXERATI_STRIPE_API_BASE` points to a stand-in.
+STRIPE_SECRET_KEY = env.stripe_secret_key.get_secret_value()
+STRIPE_WEBHOOK_SECRET = env.stripe_webhook_secret.get_secret_value()
+STRIPE_API_BASE = env.stripe_api_base.rstrip("/")
+STRIPE_TAX = env.stripe_tax
+STRIPE_WEBHOOK_BYTES = 256 * 1024
 KEY_BUDGET_SUGGESTED_NANOUSD = 50_000_000_000
 ALERT_SPIKE_TIMES = 30
 ALERT_SPIKE_FLOOR_NANOUSD = 5_000_000_000

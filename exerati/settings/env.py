@@ -49,6 +49,10 @@ class Env(BaseSettings):
     email_url: str = Field(default="console://", alias="EXERATI_EMAIL")
     mail_from: str = Field(default="Exerati <no-reply@exerati.com>", alias="EXERATI_MAIL_FROM")
     markup_percent: str = Field(default="5.5", alias="EXERATI_MARKUP_PERCENT")
+    stripe_secret_key: SecretStr = Field(default=SecretStr(""), alias="STRIPE_SECRET_KEY")
+    stripe_webhook_secret: SecretStr = Field(default=SecretStr(""), alias="STRIPE_WEBHOOK_SECRET")
+    stripe_api_base: str = Field(default="", alias="EXERATI_STRIPE_API_BASE")
+    stripe_tax: bool = Field(default=False, alias="EXERATI_STRIPE_TAX")
     drain_seconds: int = Field(default=120, ge=0, alias="EXERATI_DRAIN_SECONDS")
     log_level: str = Field(default="INFO", alias="EXERATI_LOG_LEVEL")
 
