@@ -72,7 +72,7 @@ def _context(notice: Notification) -> dict[str, object]:
         "action_url": settings.SITE_URL + path,
         "list_url": settings.SITE_URL
         + reverse("dashboard:notifications", args=[notice.organization.slug]),
-        "role_words": " or ".join(role.lower() for role in roles_that(Action.MANAGE_BILLING)),
+        "role_words": _listed([role.lower() for role in roles_that(Action.MANAGE_BILLING)]),
     }
 
 
@@ -83,3 +83,8 @@ def action(notice: Notification, *, words: Told) -> tuple[str, str]:
         return "See credit and budgets", reverse("dashboard:overview", args=[slug])
     path = reverse("dashboard:key", args=[slug, notice.key.public_id])
     return ("Look at the key, unfreeze it" if words.is_frozen else "Open the key"), path
+
+
+def _listed(words: list[str]) -> str:
+    """Return `owner, admin or billing member`."""
+    return f"{', '.join(words[:-1])} or {words[-1]} member"

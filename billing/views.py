@@ -66,11 +66,11 @@ def overview(request: OrganizationRequest) -> HttpResponse:
     if not by_model.total.requests and not request_log.has_any(organization):
         return _first_steps(request)
     by_key = reports.usage(organization, period=recent, group="key")
+    week = _period(request, "7d", now=now).start
     context = {
         **_readings(request, now=now),
-        "errors": request_log.recent_errors(
-            organization, since=_period(request, "7d", now=now).start
-        ),
+        "errors": request_log.recent_errors(organization, since=week),
+        "bases": request_log.bases(organization, since=week),
         "chart": _chart(request, by_model, METRICS["spend"]),
         "top_models": by_model.rows[:TOP_SHOWN],
         "top_keys": by_key.rows[:TOP_SHOWN],

@@ -105,7 +105,7 @@ def room_bar(*, used: int, held: int, needed: int, limit: int, label: str) -> st
         width = max(0, amount) * WIDTH / whole
         parts += rect(at, 0, width, 12, css_class)
         at += width
-    parts += rect(min(limit * WIDTH / whole, WIDTH - 3), 0, 3, 12, "room-limit")
+    parts += rect(min(limit * WIDTH / whole, WIDTH - 4), 0, 4, 12, "room-limit")
     attributes = {"role": "img", "aria-label": label}
     return stretched_svg("room", width=WIDTH, height=12, inner=parts, attributes=attributes)
 

@@ -111,6 +111,17 @@ def test_a_quiet_month_is_no_new_beginning(alice_client, call):
     assert "No requests in this range." in words
 
 
+def test_the_overview_says_on_what_calls_were_charged_and_why(alice_client, call):
+    for basis in ("reported", "reported", "counted", "estimated", "waived"):
+        call(basis=basis)
+
+    words = text_of(page(alice_client, "overview"))
+
+    assert "Reported The token counts are the provider&#x27;s own. 2" in words
+    for basis in ("Counted", "Estimated", "Waived"):
+        assert re.search(rf"{basis} [^.;]+", words), basis
+
+
 # usage
 
 
@@ -317,7 +328,7 @@ def test_an_unknown_request_is_not_there(alice_client, public_id):
     assert page(alice_client, "request", public_id=public_id).status_code == 404
 
 
-@pytest.mark.parametrize(("name", "most"), [("overview", 13), ("usage", 9), ("requests", 10)])
+@pytest.mark.parametrize(("name", "most"), [("overview", 14), ("usage", 9), ("requests", 10)])
 def test_a_page_asks_the_same_number_of_queries_however_much_there_is(
     alice_client, acme, call, count_queries, name, most
 ):

@@ -140,6 +140,7 @@ def test_page_of_a_refusal_tells_limit_level_counters_and_when_it_frees(alice_cl
         "Monthly budget",
         "Limit: $50.00",
         "The key prod-api",
+        "limit $50.00",
         "spent $49.00",
         "held by calls in progress $0.50",
         "this call could cost up to $1.00",

@@ -7,7 +7,7 @@ import pytest
 
 from billing import retention
 from billing.models import RefusedRequest
-from billing.refusals import EACH_MINUTE, MAX_WAITING, RefusedCall, Refusals
+from billing.refusals import EACH_MINUTE, MAX_WAITING, Refusals, RefusedCall
 from exerati.lib import ids
 from tests.billing.calls import make_payer, rows, stored
 
@@ -111,7 +111,8 @@ async def test_text_that_the_database_does_not_take_is_cleaned_and_cut(payer, do
     assert await door.flush() == 1
 
     [(model, message, param)] = rows("SELECT model, message, param FROM billing_refusedrequest")
-    assert model.startswith("abm") and len(model) <= 120
+    assert model.startswith("abm")
+    assert len(model) <= 120
     assert (message[0], len(message)) == ("?", 600)
     assert len(param) == 120
 

@@ -16,7 +16,7 @@ from exerati.charts import (
     stacked_bars,
     top_series,
 )
-from exerati.small_charts import Phase, meter, sparkline, waterfall
+from exerati.small_charts import Phase, meter, room_bar, sparkline, waterfall
 
 DAYS = [Bucket("1 Nov"), Bucket("2 Nov", href="?day=2"), Bucket("3 Nov")]
 
@@ -166,3 +166,31 @@ def test_waterfall_bars_share_one_time_axis():
 )
 def test_meter_changes_its_tone_with_its_share(used, tone):
     assert f'class="{tone}"' in meter(used, limit=100, label="spend")
+
+
+@pytest.mark.parametrize(
+    ("used", "held", "needed", "limit", "ends", "mark"),
+    [
+        (50, 25, 50, 100, 1.0, 0.8),  # longer than the limit: all of it is shown, the mark inside
+        (10, 10, 10, 100, 0.3, 1.0),
+        (0, 0, 5, 0, 1.0, 0.0),
+        (0, 0, 0, 0, 0.0, 0.0),
+    ],
+)
+def test_bar_of_room_shows_what_is_used_held_and_wanted_against_the_limit(
+    used, held, needed, limit, ends, mark
+):
+    svg = ET.fromstring(  # noqa: S314  our own markup
+        room_bar(used=used, held=held, needed=needed, limit=limit, label="Room <b>")
+    )
+
+    width = float(svg.attrib["viewBox"].split()[2])
+    track, *parts, line = list(svg)
+    assert svg.attrib["aria-label"] == "Room <b>"
+    assert float(track.attrib["width"]) == width
+    at = 0.0
+    for part in parts:
+        assert float(part.attrib["x"]) == pytest.approx(at, abs=0.02)
+        at += float(part.attrib["width"])
+    assert at == pytest.approx(ends * width, abs=0.05)
+    assert float(line.attrib["x"]) == pytest.approx(min(mark * width, width - 4), abs=0.02)

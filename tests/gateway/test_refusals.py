@@ -1,5 +1,7 @@
 """Every refused request of a known key can be explained afterwards, by its id."""
 
+from typing import Any
+
 import pytest
 from django.conf import settings
 
@@ -26,7 +28,9 @@ def recorded(answer):
 
 
 def _record(answer):
-    return RefusedRequest.objects.filter(pk=parse_id(answer.headers["x-request-id"])).first()
+    ident = parse_id(answer.headers["x-request-id"])
+    assert ident is not None
+    return RefusedRequest.objects.filter(pk=ident).first()
 
 
 def ask(shop, answer, *, key=""):
@@ -116,7 +120,7 @@ def test_request_that_is_too_dear_is_told_with_cap_and_need(shop):
     assert refusal["needed"] > refusal["limit"] == 0.00000001
 
 
-REFUSED = {
+REFUSED: dict[str, Any] = {
     "model_not_allowed": lambda shop: (shop.make_key(model_patterns=["other"]), {}),
     "endpoint_not_allowed": lambda shop: (shop.make_key(endpoints=["embeddings"]), {}),
     "model_not_found": lambda shop: (shop.make_key(), {"model": "no-such-model"}),

@@ -1,6 +1,7 @@
 """A refused call, and the way from the log to the reason, in a real browser without and with JavaScript."""
 
 import time
+from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -38,7 +39,7 @@ def session(secret):
 
 def visitor(chromium, gateway, session, **options):
     site_url = f"http://127.0.0.1:{gateway.port}"
-    found = Visitor(chromium, site_url=site_url, mail_folder=None, **options)
+    found = Visitor(chromium, site_url=site_url, mail_folder=Path(), **options)
     found.page.context.add_cookies(
         [{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": site_url}]
     )
@@ -73,7 +74,7 @@ def test_reason_of_a_refusal_is_found_from_the_log(start_servers, secret, sessio
             "The key night batch",
             "held by calls in progress",
             "this call could cost up to",
-            "Frees:",
+            "When it frees:",
             "nothing was charged",
         ):
             assert told in words, told
