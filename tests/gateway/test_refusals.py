@@ -6,7 +6,7 @@ import pytest
 from django.conf import settings
 
 from apikeys import services as key_services
-from apikeys.models import ApiKey
+from apikeys.models import ApiKey, DisabledReason
 from billing.models import RefusedRequest
 from billing.refusals import EACH_MINUTE
 from billing.request_log import parse_id
@@ -219,3 +219,18 @@ def test_docs_link_leads_to_this_site(shop):
     answer = shop.chat(n=0)
 
     assert answer.error["docs_url"].startswith(f"{settings.SITE_URL}/docs/errors#")
+
+
+def test_frozen_key_is_refused_and_works_again_once_it_is_unfrozen(shop):
+    secret = shop.make_key(name="to freeze")
+    key = ApiKey.objects.get(organization=shop.organization, name="to freeze")
+    assert shop.gateway.chat(secret, model=shop.model).status == 200
+
+    assert key_services.freeze_key(key, reason=DisabledReason.SPIKE, details={})
+    wait_until(lambda: shop.gateway.chat(secret, model=shop.model).status == 401)
+    refused = shop.gateway.chat(secret, model=shop.model)
+    key_services.enable_key(key, actor=None)
+
+    assert told(shop, refused)["error_code"] == "key_disabled"
+    wait_until(lambda: shop.gateway.chat(secret, model=shop.model).status == 200)
+    books.settled(shop.organization, calls=2, at_least=True)
