@@ -52,6 +52,7 @@ class AnthropicAdapter:
             url=upstream.base_url.rstrip("/") + "/messages",
             headers=tuple(headers),
             body=wire_json.encode(sent),
+            ignored=anthropic_request.set_aside(body),
         )
 
     def chat_answer(self, data: bytes, *, serve_as: ServeAs) -> WholeAnswer:

@@ -112,14 +112,22 @@ def filled(address: str, fields: Fields) -> str:
         return address
     values = dict(fields)
     if region := values.get("region"):
-        # Google's global endpoint has no region before its name.
-        values["host_prefix"] = "" if region == "global" else f"{region}-"
-    for name in ("host_prefix", "region", "project", "resource"):
+        values["google_host"] = _google_host(region)
+    for name in ("google_host", "region", "project", "resource"):
         if f"{{{name}}}" in address:
             if name not in values:
                 raise CredentialInvalid(f"It names no {name}.")
             address = address.replace(f"{{{name}}}", values[name])
     return address
+
+
+def _google_host(region: str) -> str:
+    """https://cloud.google.com/vertex-ai/generative-ai/docs/learn/locations (read 2026-11): all, some or one region."""
+    if region == "global":
+        return "aiplatform.googleapis.com"
+    if region in ("us", "eu"):
+        return f"aiplatform.{region}.rep.googleapis.com"
+    return f"{region}-aiplatform.googleapis.com"
 
 
 def _check(kind: Kind, given: Fields) -> None:

@@ -45,7 +45,7 @@ class GeminiAdapter:
         """Return the request for a chat answer. Raises ProviderError for what Gemini cannot do."""
         sent = request_body(body, model=upstream_model)
         verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
-        return _request(upstream, model=upstream_model, verb=verb, body=sent)
+        return request(upstream, model=upstream_model, verb=verb, body=sent)
 
     def chat_answer(self, data: bytes, *, serve_as: ServeAs) -> WholeAnswer:
         """Return a whole chat answer. Raises ProviderError."""
@@ -103,7 +103,7 @@ class GeminiAdapter:
         if "dimensions" in body:
             shared["outputDimensionality"] = body["dimensions"]
         requests = [{**shared, "content": {"parts": [{"text": text}]}} for text in inputs]
-        return _request(
+        return request(
             upstream, model=upstream_model, verb="batchEmbedContents", body={"requests": requests}
         )
 
@@ -129,7 +129,8 @@ class GeminiAdapter:
         return gemini_errors.read_error(status, headers, data)
 
 
-def _request(upstream: Upstream, *, model: str, verb: str, body: dict[str, Any]) -> UpstreamRequest:
+def request(upstream: Upstream, *, model: str, verb: str, body: dict[str, Any]) -> UpstreamRequest:
+    """Return a request to one method of a model. Raises ProviderError for a name that is none."""
     if not _MODEL.fullmatch(model):
         # It would change the address; which names there are is ours to set, not the customer's.
         raise ProviderError("not_found", "The provider has no such model.", sent=False)

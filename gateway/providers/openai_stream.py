@@ -65,6 +65,7 @@ class OpenAIStream:
 
     __slots__ = (
         "_by_choice",
+        "_early",
         "_id_ours",
         "_id_theirs",
         "_model_ours",
@@ -90,6 +91,7 @@ class OpenAIStream:
         self._by_choice = openai_usage.UsageByChoice()
         self._serve_as = serve_as
         self._tools_called = False
+        self._early: dict[str, Any] = {}
         self._names = ("", "")
         self._id_theirs = self._model_theirs = b""
         self._id_ours = b'"id":' + msgspec.json.encode(serve_as.id)
@@ -106,7 +108,7 @@ class OpenAIStream:
             chunk = _DECODER.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return self._feed_unusual(data)
-        if not self._is_ordinary(chunk):
+        if self._early or not self._is_ordinary(chunk):
             return self._feed_unusual(data)
         relabelled = self._relabelled(chunk, data)
         if relabelled is None:
@@ -205,8 +207,14 @@ class OpenAIStream:
         usage = chunk.pop("usage", None)
         choices = chunk.get("choices")
         self._read_usage(usage or quirks.usage_in_x_groq(chunk), chunk)
-        if not choices and usage is not None:
+        if not choices:
+            # Azure begins with the results of its filter alone. Clients that want a choice in each chunk get them
+            # with the first one that has any.
+            if usage is None:
+                self._early.update(chunk)
             return []
+        if self._early:
+            chunk, self._early = {**self._early, **chunk}, {}
         chunk["choices"] = [
             self._repaired(choice, position=position)
             for position, choice in enumerate(choices or ())

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from typing import Final
 
 from gateway.providers.anthropic import AnthropicAdapter
+from gateway.providers.azure import AzureAdapter
 from gateway.providers.base import Adapter
 from gateway.providers.bedrock import BedrockAdapter
 from gateway.providers.cohere import CohereAdapter
 from gateway.providers.gemini import GeminiAdapter
 from gateway.providers.openai import OpenAIAdapter
+from gateway.providers.vertex import VertexAdapter, VertexClaudeAdapter
 
 _OPENAI: Final = OpenAIAdapter()
 
@@ -20,6 +22,9 @@ ADAPTERS: Final[Mapping[str, Adapter]] = {
     "gemini": GeminiAdapter(),
     "bedrock": BedrockAdapter(),
     "cohere": CohereAdapter(),
+    "vertex": VertexAdapter(),
+    "vertex-claude": VertexClaudeAdapter(),
+    "azure": AzureAdapter(),
 }
 
 
