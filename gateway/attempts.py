@@ -168,16 +168,15 @@ async def _try(
     consume: Consume[Result],
 ) -> Result:
     """Send one request and use its answer; raises RetriesSpent, or ProviderError."""
+    adapter = adapter_for(route.upstream.api)
     seat = engine.traffic.take(
         route,
         organization_id=call.key.organization_id,
         failed=[attempt.provider for attempt in call.attempts],
         now=time.monotonic(),
     )
-    route = seat.route
-    adapter = adapter_for(route.upstream.api)
     try:
-        request = build(adapter, route)
+        request = build(adapter, seat.route)
     except BaseException:
         engine.traffic.left(seat)
         raise

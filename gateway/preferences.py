@@ -18,6 +18,7 @@ from gateway.wire_checks import unsupported_value, wrong_type, wrong_value
 
 TIMEOUT_HEADER: Final = b"x-exerati-timeout"
 MAX_TIMEOUT_SECONDS: Final = 3_600
+FIELDS: Final = frozenset({"models", "provider", "include_route"})
 MAX_MODELS: Final = 8
 MAX_NAMES: Final = 50
 _MICRO: Final = 1_000_000
@@ -76,7 +77,7 @@ def timeout_seconds(header: str) -> float | None:
 
 def take(body: dict[str, Any]) -> Preferences:
     """Return the wishes of a request's body and take them out of it; raises InvalidRequest."""
-    if not ("models" in body or "provider" in body or "include_route" in body):
+    if FIELDS.isdisjoint(body):
         return NONE
     wishes = NONE
     include = body.pop("include_route", None)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from gateway import api_urls, model_list, serializers
+from gateway import api_urls, model_list, preferences, serializers
 from gateway.api.openapi import DOCUMENT
 from gateway.dialects import completions, messages_request, responses_request
 from gateway.media import (
@@ -96,7 +96,7 @@ def test_every_schema_is_one(schema):
 
 
 def test_parameters_are_those_that_are_known():
-    assert properties("ChatRequest") == set(serializers._CHAT_CHECKS)
+    assert properties("ChatRequest") == set(serializers._CHAT_CHECKS) | preferences.FIELDS
     assert properties("EmbeddingRequest") == set(serializers._EMBEDDINGS_CHECKS)
     chat = set(serializers._CHAT_CHECKS) - set(completions._CHAT_ONLY)
     assert properties("CompletionRequest") <= chat | completions._OWN
