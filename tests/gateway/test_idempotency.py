@@ -1,5 +1,6 @@
 """One call for each `Idempotency-Key`: the same answer again, never a second charge; over real HTTP."""
 
+import asyncio
 import threading
 from datetime import timedelta
 
@@ -184,3 +185,21 @@ def test_neither_prompts_nor_names_are_stored(shop):
     row = IdempotentCall.objects.get(key=shop.key.key)
     assert b"secret" not in bytes(row.name_hash) + bytes(row.body_hash) + bytes(row.body or b"")
     assert factories.LONG_AGO < row.created_at < row.expires_at
+
+
+@pytest.mark.parametrize("charged", [True, False])
+def test_a_name_is_given_back_only_by_a_call_that_cost_nothing(shop, charged):
+    call(shop, "one")
+    event = books.only(shop.organization)
+    if not charged:
+        Reservation.objects.filter(request_id=event.request_id).update(charge_nanousd=0)
+    claim = idempotency.Claim(shop.key.key.pk, b"", b"", event.request_id)
+
+    async def release():
+        calls = idempotency.IdempotentCalls()
+        await calls.release(claim)
+        await calls.close()
+
+    asyncio.run(release())
+
+    assert IdempotentCall.objects.filter(key=shop.key.key).exists() == charged
