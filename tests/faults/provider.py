@@ -109,8 +109,8 @@ class Provider:
         self, request: web.Request, call: ProviderCall, asked: dict[str, Any]
     ) -> web.StreamResponse:
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
-        await response.prepare(request)
         with suppress(ConnectionResetError):  # the gateway has left
+            await response.prepare(request)
             await self._write(request, response, call, asked)
         return response
 

@@ -96,7 +96,8 @@ class DatabaseProxy:
         try:
             startup = await _startup(reader, writer)
             from_server, to_server = await asyncio.open_connection("127.0.0.1", self._upstream_port)
-        except (OSError, asyncio.IncompleteReadError):
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            # Cancelled only as the loop ends, where a stream's task may not complain.
             writer.transport.abort()
             return
         to_server.write(startup)
