@@ -10,6 +10,8 @@ from django.utils import timezone
 
 from gateway import provider_accounts
 from gateway.models import AccountNotice, Model, Provider, ProviderAccount, Route
+from gateway.providers import credentials
+from gateway.providers.credentials import CredentialInvalid
 
 
 class CredentialForm(forms.ModelForm):
@@ -19,9 +21,24 @@ class CredentialForm(forms.ModelForm):
         required=False,
         strip=True,
         widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
-        help_text="A new credential, stored sealed. Empty keeps the present one.",
+        help_text=(
+            "A new credential, stored sealed. Empty keeps the present one. Bedrock, Vertex and Azure take a JSON object"
+            ' too, such as {"region": "…", "access_key_id": "…", "secret_access_key": "…"}.'
+        ),
     )
     forget_credential = forms.BooleanField(required=False, help_text="Remove the stored one.")
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse a credential that cannot work, saying why without it."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        provider = cleaned.get("provider") or self.instance
+        api = cleaned.get("api") or getattr(provider, "api", "")
+        if given := cleaned.get("credential"):
+            try:
+                cleaned["credential"] = credentials.compose(str(api), given)
+            except CredentialInvalid as error:
+                self.add_error("credential", error.reason)
+        return cleaned
 
     def save(self, commit: bool = True) -> Any:
         """Seal the new credential onto the provider or account."""

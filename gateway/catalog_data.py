@@ -18,7 +18,17 @@ from typing import Final, Literal, TypeVar, get_args
 from billing.types import RATE_NAMES, Rates, Tier
 from gateway.catalog_row import CatalogInvalid, Row
 
-Api = Literal["openai", "anthropic", "gemini", "sandbox"]
+Api = Literal[
+    "openai",
+    "anthropic",
+    "gemini",
+    "bedrock",
+    "cohere",
+    "vertex",
+    "vertex-claude",
+    "azure",
+    "sandbox",
+]
 UsageInStream = Literal["asked", "always", "never"]
 Kind = Literal["chat", "embedding", "image", "speech", "transcription", "rerank", "moderation"]
 Modality = Literal["text", "image", "audio", "video", "file"]

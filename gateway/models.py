@@ -12,11 +12,16 @@ class Provider(models.Model):
         OPENAI = "openai"
         ANTHROPIC = "anthropic"
         GEMINI = "gemini"
+        BEDROCK = "bedrock"
+        COHERE = "cohere"
+        VERTEX = "vertex"
+        VERTEX_CLAUDE = "vertex-claude"
+        AZURE = "azure"
         SANDBOX = "sandbox"
 
     name = models.SlugField(max_length=60, unique=True)
     title = models.CharField(max_length=120)
-    api = models.CharField(max_length=12, choices=Api.choices, default=Api.OPENAI)
+    api = models.CharField(max_length=20, choices=Api.choices, default=Api.OPENAI)
     base_url = models.CharField(max_length=300, blank=True)
     sealed_credential = models.BinaryField(null=True, blank=True, editable=False)
     credential_last4 = models.CharField(max_length=4, blank=True, editable=False)

@@ -1,6 +1,6 @@
 """Our accounts with providers: add one, seal its credential, say why one is on or off."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -13,6 +13,7 @@ from exerati.lib.encryption import CannotDecrypt, encrypt
 from gateway import catalog_data, snapshot
 from gateway.catalog_load import provider_row
 from gateway.models import Model, Provider, ProviderAccount, Route
+from gateway.providers import credentials
 
 Kind = Literal["chat", "embedding"]
 
@@ -36,21 +37,32 @@ class OwnModel:
 
 
 def seal(holder: Provider | ProviderAccount, *, credential: str) -> None:
-    """Put a credential on a provider or an account of it, sealed, or take it away with ""; the caller saves."""
+    """
+    Put a credential on a provider or an account of it, sealed, or take it away with ""; the caller saves.
+
+    The text is one that `credentials.compose` has made.
+    """
     if not credential:
         holder.sealed_credential = None
         holder.credential_last4 = ""
         return
     holder.sealed_credential = encrypt(credential, context=snapshot.sealed_for(holder))
-    holder.credential_last4 = credential[-4:]
+    holder.credential_last4 = credentials.last4(credential)
 
 
 @transaction.atomic
 def add_provider(
-    name: str, *, title: str = "", base_url: str = "", credential: str = "", api_key_env: str = ""
+    name: str,
+    *,
+    title: str = "",
+    base_url: str = "",
+    credential: str = "",
+    api_key_env: str = "",
+    places: Mapping[str, str] | None = None,
 ) -> Provider:
     """
-    Add a provider, or change the address and credential of a known one, and switch it on.
+    Add a provider, or change the address and credential of a known one, and switch it on. `places` say where our
+    account is (region, project, resource); raises CredentialInvalid for what cannot work.
 
     A provider the catalog does not know is taken for an OpenAI-compatible server. Without an address the
     catalog's is used; raises AddressMissing when it has none.
@@ -65,8 +77,8 @@ def add_provider(
     provider.title = title or provider.title
     provider.base_url = base_url or provider.base_url or (known and known.base_url) or ""
     provider.disabled_at = None
-    if credential or api_key_env:
-        seal(provider, credential=credential)
+    if credential or api_key_env or any((places or {}).values()):
+        seal(provider, credential=credentials.compose(provider.api, credential, places=places))
     if api_key_env:
         provider.api_key_env = api_key_env
     if not provider.base_url and provider.api != Provider.Api.SANDBOX:
@@ -115,6 +127,8 @@ def why(provider: Provider) -> str:
         credential = snapshot.credential(provider)
     except CannotDecrypt:
         return "its credential was sealed under another EXERATI_FIELD_KEY; run `provider add` again"
+    if problem := snapshot.address_problem(provider, credential=credential):
+        return f"{problem} Run `provider add {provider.name}` again"
     if provider.sealed_credential:
         return f"credential …{provider.credential_last4} is stored"
     if credential:

@@ -10,7 +10,9 @@ from billing import price_book
 from billing.price_book import Dated
 from exerati.lib.encryption import CannotDecrypt, decrypt
 from gateway.models import Model, Provider, ProviderAccount, Route
+from gateway.providers import credentials
 from gateway.providers.base import Upstream
+from gateway.providers.credentials import CredentialInvalid
 from gateway.providers.registry import ADAPTERS
 from gateway.strategy_names import Strategy
 
@@ -131,15 +133,29 @@ def is_on(provider: Provider) -> bool:
     if provider.api == Provider.Api.SANDBOX:
         return True
     try:
-        has_key = bool(credential(provider))
+        secret = credential(provider)
     except CannotDecrypt:  # one account that cannot be read must not stop all the others
         logger.exception(
             "provider %s is off: its stored credential cannot be opened", provider.name
         )
         return False
-    has_key = has_key or any(row.disabled_at is None for row in provider.accounts.all())
+    if address_problem(provider, credential=secret):
+        return False
+    has_key = bool(secret) or any(row.disabled_at is None for row in provider.accounts.all())
     needs_key = provider.api_key_env and KEY_OPTIONAL not in provider.quirks
     return bool(base_url(provider)) and (has_key or not needs_key)
+
+
+def address_problem(provider: Provider, *, credential: str) -> str:
+    """Return what keeps the provider's address from being completed by its credential, "" where nothing does."""
+    if not credential:
+        return ""  # there is no account of its own, or none is needed
+    try:
+        fields = credentials.unpack(provider.api, credential)
+        credentials.filled(base_url(provider), fields)
+    except CredentialInvalid as error:
+        return error.reason
+    return ""
 
 
 def base_url(provider: Provider) -> str:

@@ -7,12 +7,14 @@ sent, and when its client (the gateway) hung up. That memory is its own ledger, 
 
 import asyncio
 import json
+import re
 import threading
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from aiohttp import web
 
@@ -73,8 +75,10 @@ class Received:
 
     @property
     def model(self) -> str:
-        """The model that was asked for."""
-        return str(self.body.get("model"))
+        """The model that was asked for, in the body or the path; of a token's endpoint the last word of that."""
+        if found := re.search(r"/models?/([^/:?]+)", self.path):
+            return unquote(found[1])
+        return str(self.body.get("model") or self.path.rpartition("/")[2])
 
 
 class Upstream:
@@ -137,6 +141,7 @@ class Upstream:
         app.router.add_post("/v1/embeddings", self._embeddings)
         for path in upstream_media.PATHS:
             app.router.add_post(path, self._media)
+        app.router.add_post("/{path:.*}", self._elsewhere)
         self._runner = web.AppRunner(
             app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1
         )
@@ -152,7 +157,7 @@ class Upstream:
     async def _received(self, request: web.Request) -> tuple[Received, Script]:
         assert request.transport is not None
         call = Received(
-            path=request.path_qs,
+            path=request.raw_path,
             headers={name.lower(): value for name, value in request.headers.items()},
             body=await upstream_media.read(request),
             peer=request.transport.get_extra_info("peername"),
@@ -204,6 +209,14 @@ class Upstream:
                 await response.write(data)
         await response.write_eof()
         return response
+
+    async def _elsewhere(self, request: web.Request) -> web.StreamResponse:
+        """APIs that name the model in their path; scripted by `raw`."""
+        call, script = await self._received(request)
+        call.ended_at, call.finished = time.monotonic(), True
+        if script.status != 200:
+            return _error(script)
+        return web.Response(body=script.raw, content_type=script.content_type)
 
     async def _embeddings(self, request: web.Request) -> web.StreamResponse:
         call, script = await self._received(request)

@@ -32,6 +32,8 @@ TEXT = "Hello world"
 
 async def read(request: web.Request) -> dict[str, Any]:
     """Return the fields of the body; files of a form are tuples of name, content type and bytes."""
+    if request.content_type == "application/x-www-form-urlencoded":
+        return {name: str(value) for name, value in (await request.post()).items()}
     if not request.content_type.startswith("multipart/"):
         body: dict[str, Any] = await request.json()
         return body

@@ -21,9 +21,11 @@ from gateway.errors import unknown_parameters, unsupported_media_type
 from gateway.limits import RateLimited
 from gateway.open_call import OpenCall
 from gateway.preferences import Preferences
+from gateway.providers.base import ProviderError
 from gateway.rate_headers import rate_headers
 
 MAX_JSON_DEPTH: int = settings.MAX_JSON_DEPTH
+IGNORED_HEADER = "x-exerati-ignored-params"
 
 WriteAnswer = Callable[
     ..., dict[str, Any]
@@ -45,7 +47,30 @@ class MeteredView(AsyncAPIView):
             return
         if self.key.strict_parameters:
             raise unknown_parameters(ignored)
-        context.add_header("x-exerati-ignored-params", ",".join(ignored))
+        context.add_header(IGNORED_HEADER, ",".join(ignored))
+
+    def note_set_aside(
+        self, context: CallContext, names: tuple[str, ...], *, ignored: tuple[str, ...]
+    ) -> None:
+        """
+        Name what the chosen provider has no word for, beside what nobody knows; of several tries the last one tells.
+        Raises ProviderError where the key asks for strictness.
+        """
+        if names and self.key.strict_parameters:
+            raise ProviderError(
+                "bad_request",
+                f"This model takes no '{names[0]}'. Remove it, or switch off strict parameters for this key.",
+                status=400,
+                code="unsupported_parameter",
+                param=names[0],
+                sent=False,
+            )
+        header = IGNORED_HEADER.encode()
+        context.response_headers[:] = [
+            pair for pair in context.response_headers if pair[0] != header
+        ]
+        if told := tuple(dict.fromkeys((*ignored, *names))):
+            context.add_header(IGNORED_HEADER, ",".join(told))
 
     async def handle(
         self, context: CallContext, handler: Handler, **kwargs: Any

@@ -1,6 +1,6 @@
 """Chats, in every wire format that has them: one view, one dialect each."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -61,7 +61,8 @@ class ChatView(MeteredView):
         self.note_ignored(context, chat.ignored + wishes.ignored)
         served = self._served(context, chat, wishes)
         call = await self.admit(context, self._admission(context, served, wishes))
-        build = _build(served, call)
+        note = partial(self.note_set_aside, context, ignored=chat.ignored + wishes.ignored)
+        build = _build(served, call, note=note)
         if chat.stream:
             return await self.relay(context, call, chat=chat, build=build, dialect=dialect)
         shown = serve_as(call, prefix=dialect.id_prefix)
@@ -189,17 +190,25 @@ class Responses(ChatView):
     dialect = ResponsesDialect
 
 
-def _build(served: Sequence[_Served], call: OpenCall) -> BuildRequest:
-    """Return what makes the request to a route, with the bound that was reserved written into it."""
+def _build(
+    served: Sequence[_Served], call: OpenCall, *, note: Callable[[tuple[str, ...]], None]
+) -> BuildRequest:
+    """
+    Return what makes the request to a route, with the bound that was reserved written into it; `note` is told what
+    the route's provider has no word for.
+    """
     chats = {one.model.name: one.chat for one in served}
 
     def build(adapter: Adapter, route: RouteSnapshot) -> UpstreamRequest:
         chat = chats[call.model.name]
-        return adapter.chat_request(
+        request = adapter.chat_request(
             route.upstream,
             upstream_model=route.upstream_model,
             body=tokens.bounded_body(chat, call.bound),
             stream=chat.stream,
         )
+        if request.ignored or call.attempts:
+            note(request.ignored)
+        return request
 
     return build

@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -106,7 +106,7 @@ def token_request(fields: Fields, *, now: float) -> UpstreamRequest:
             "assertion": google_assertion(account, now=now),
         }
         return UpstreamRequest(account["token_uri"], _FORM, urlencode(form).encode())
-    tenant = fields["tenant_id"]
+    tenant = quote(fields["tenant_id"], safe="")
     form = {
         "grant_type": "client_credentials",
         "client_id": fields["client_id"],

@@ -5,6 +5,7 @@ The text is stored sealed. What each API needs is told here once, for the comman
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -61,6 +62,7 @@ KINDS: Final[Mapping[str, Kind]] = {
 }
 _PLAIN: Final = "api_key"
 _MAX_FIELD: Final = 16_384
+_PLACE: Final = re.compile(r"[A-Za-z0-9-]{1,100}")  # they become parts of addresses
 
 
 def pack(api: str, fields: Fields) -> str:
@@ -74,10 +76,22 @@ def pack(api: str, fields: Fields) -> str:
     return json.dumps(given, sort_keys=True)
 
 
-def check(api: str, text: str) -> None:
-    """Raise CredentialInvalid unless the text is a credential of the API."""
-    if api in KINDS and text.lstrip().startswith("{"):
-        pack(api, _object(text))
+def compose(api: str, text: str, *, places: Fields | None = None) -> str:
+    """
+    Return the text to be sealed for what an operator gave: a key, a JSON object of fields, or the file of a Google
+    service account; `places` say where the account is. Raises CredentialInvalid.
+    """
+    given = {name: value for name, value in (places or {}).items() if value}
+    if api not in KINDS:
+        if given:
+            raise CredentialInvalid(f"Its API takes no {', '.join(given)}.")
+        return text
+    if not text.lstrip().startswith("{"):
+        return pack(api, {_PLAIN: text, **given}) if given else text
+    fields = _json(text)
+    if "private_key" in fields:
+        return pack(api, {"service_account": text, **given})
+    return pack(api, {**_strings(fields), **given})
 
 
 @lru_cache(maxsize=256)
@@ -136,7 +150,7 @@ def _check(kind: Kind, given: Fields) -> None:
             raise CredentialInvalid(f"'{name[:40]}' is none of {', '.join(kind.names)}.")
         if len(value) > _MAX_FIELD:
             raise CredentialInvalid(f"Its {name} is too long.")
-        if name in kind.places and not value.replace("-", "").isalnum():
+        if name in kind.places and not _PLACE.fullmatch(value):
             raise CredentialInvalid(f"Its {name} must have letters, digits and hyphens only.")
     groups = [group for group in kind.one_of if any(name in given for name in group)]
     if len(groups) != 1 or not all(name in given for name in groups[0]):
@@ -145,7 +159,10 @@ def _check(kind: Kind, given: Fields) -> None:
 
 
 def _object(text: str) -> dict[str, str]:
-    fields = _json(text)
+    return _strings(_json(text))
+
+
+def _strings(fields: dict[str, Any]) -> dict[str, str]:
     if any(not isinstance(value, str) for value in fields.values()):
         raise CredentialInvalid("Every field of it must be a string.")
     return fields

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from billing.types import TokenUsage
-from gateway.providers import form_data, openai_errors, wire_json
+from gateway.providers import azure_address, form_data, openai_errors, wire_json
 from gateway.providers.base import ProviderError, ServeAs, Upstream, UpstreamRequest, WholeAnswer
 from gateway.providers.form_data import FilePart
 from gateway.providers.openai_usage import count
 
 SPEAKING: Final = frozenset(
-    {"openai", "sandbox"}
+    {"openai", "sandbox", azure_address.API}
 )  # the APIs of `Upstream.api` that have these routes
 LEAST_SECONDS: Final = 10
 _USER_AGENT: Final = ("user-agent", "exerati/1")
@@ -185,14 +185,15 @@ def _request(
     upstream: Upstream, path: str, content_type: str, body: bytes, accept: str
 ) -> UpstreamRequest:
     headers = [("content-type", content_type), ("accept", accept), _USER_AGENT]
-    if upstream.credential:
+    base = upstream.base_url.rstrip("/")
+    if upstream.api == azure_address.API:
+        base = azure_address.without_version(base)  # its key is added as the request is sent
+    elif upstream.credential:
         if "api_key_header" in upstream.quirks:  # Azure
             headers.append(("api-key", upstream.credential))
         else:
             headers.append(("authorization", f"Bearer {upstream.credential}"))
-    return UpstreamRequest(
-        url=upstream.base_url.rstrip("/") + path, headers=tuple(headers), body=body
-    )
+    return UpstreamRequest(url=base + path, headers=tuple(headers), body=body)
 
 
 def _form_fields(name: str, value: Any) -> Iterable[tuple[str, str]]:

@@ -1,5 +1,7 @@
 """The admin of providers: a credential goes in and never comes out."""
 
+import json
+
 import pytest
 from django.urls import reverse
 from django.utils import timezone
@@ -42,6 +44,26 @@ def test_a_credential_is_sealed_and_shown_by_its_last_four_characters(client):
     assert decrypt(provider.sealed_credential, context=f"provider:{provider.name}") == SECRET
     assert "…1234" in shown
     assert SECRET not in shown
+
+
+def test_a_credential_that_cannot_work_is_refused_without_being_shown(client):
+    provider = factories.make_provider(api="bedrock")
+    url = reverse("admin:gateway_provider_change", args=[provider.pk])
+
+    refused = client.post(
+        url, fields(provider, credential='{"access_key_id": "AKID", "secret": "CANARY"}')
+    )
+    told = refused.content.decode()
+    whole = {"access_key_id": "AKIDWXYZ", "secret_access_key": "CANARY", "region": "us-east-1"}
+    saved = client.post(url, fields(provider, credential=json.dumps(whole)))
+
+    assert refused.status_code == 200
+    assert "is none of" in told
+    assert "CANARY" not in told
+    provider.refresh_from_db()
+    assert saved.status_code == 302
+    assert provider.credential_last4 == "WXYZ"
+    assert json.loads(snapshot.credential(provider)) == whole
 
 
 def test_an_empty_field_keeps_the_credential_and_the_box_forgets_it(client):

@@ -175,7 +175,7 @@ def test_a_free_model_has_a_price_of_zero():
         (["box"], "--base-url"),
         (["box", "--base-url", "127.0.0.1:9/v1"], "http"),
         (["a box", "--base-url", "http://127.0.0.1:9/v1"], "slug"),
-        (["azure"], "--base-url"),
+        (["snowflake"], "--base-url"),
     ],
 )
 def test_a_provider_that_could_not_be_reached_is_not_added(words, says):

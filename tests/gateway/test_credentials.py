@@ -67,7 +67,7 @@ def test_a_text_that_is_no_credential_is_refused(text):
         assert credentials.unpack("bedrock", text) == {"api_key": text}
         return
     with pytest.raises(CredentialInvalid) as caught:
-        credentials.check("bedrock", text)
+        credentials.compose("bedrock", text)
 
     assert "CANARY" not in str(caught.value)
 

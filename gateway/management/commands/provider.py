@@ -15,8 +15,10 @@ from exerati.lib.operator import Answer, OperatorCommand
 from gateway import provider_accounts, snapshot
 from gateway.models import Provider
 from gateway.provider_accounts import Kind, OwnModel
+from gateway.providers.credentials import CredentialInvalid
 
 MICROUSD_PER_USD = 1_000_000
+PLACES = ("region", "project", "resource")
 
 
 def price(text: str) -> int:
@@ -50,8 +52,14 @@ class Command(OperatorCommand):
         parser.add_argument("--title", default="")
         parser.add_argument("--base-url", default="", help="such as http://127.0.0.1:11434/v1")
         key = parser.add_mutually_exclusive_group()
-        key.add_argument("--api-key-stdin", action="store_true", help="read the key from input")
+        key.add_argument(
+            "--api-key-stdin",
+            action="store_true",
+            help="read from input the key, a JSON object of its fields, or a Google service account's file",
+        )
         key.add_argument("--api-key-env", default="", metavar="VARIABLE", help="where the key is")
+        for place in PLACES:
+            parser.add_argument(f"--{place}", default="", help="where our account is")
         parser.add_argument("--model", type=pair, action="append", default=[], dest="models")
         parser.add_argument("--kind", choices=["chat", "embedding"], default="chat")
         parser.add_argument("--context-tokens", type=int, default=8_192)
@@ -68,6 +76,9 @@ class Command(OperatorCommand):
         base_url: str,
         api_key_stdin: bool,
         api_key_env: str,
+        region: str,
+        project: str,
+        resource: str,
         models: list[tuple[str, str]],
         kind: Kind,
         context_tokens: int,
@@ -86,9 +97,12 @@ class Command(OperatorCommand):
                 base_url=base_url.rstrip("/"),
                 credential=sys.stdin.read().strip() if api_key_stdin else "",
                 api_key_env=api_key_env,
+                places={"region": region, "project": project, "resource": resource},
             )
         except provider_accounts.AddressMissing as error:
             raise CommandError(f"Give the address of {name} with --base-url.") from error
+        except CredentialInvalid as error:
+            raise CommandError(f"The credential of {name} cannot work. {error.reason}") from error
         if sheet is not None:
             own = [
                 OwnModel(public, upstream, kind, context_tokens, max_output_tokens)
