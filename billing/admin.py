@@ -5,6 +5,7 @@ from django.http import HttpRequest
 
 from accounts.admin import ReadOnly
 from billing import alert_admin as alert_admin  # registers its tables
+from billing import payment_admin as payment_admin  # registers its tables
 from billing import raise_admin as raise_admin  # registers its table
 from billing.models import (
     Attempt,

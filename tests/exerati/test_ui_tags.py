@@ -12,7 +12,10 @@ from django.template import Context, Template, TemplateSyntaxError
 from django.utils import timezone
 
 ROOT = Path(__file__).resolve().parents[2]
-TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
+# Mail programs take styles in attributes alone, so mails are no pages.
+TEMPLATES = sorted(
+    set((ROOT / "templates").rglob("*.html")) - set((ROOT / "templates/emails").iterdir())
+)
 
 
 def render(source: str, **values: Any) -> str:

@@ -27,6 +27,7 @@ def main() -> None:
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", options.port))
+    listener.listen(128)  # before anybody is told of it
     app = App()
     app.store.base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     print(app.store.base_url, flush=True)  # noqa: T201  whoever starts it reads this line
