@@ -8,8 +8,16 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from accounts.admin import ReadOnly
 from gateway import provider_accounts
-from gateway.models import AccountNotice, Model, Provider, ProviderAccount, Route
+from gateway.models import (
+    AccountNotice,
+    IdempotentCall,
+    Model,
+    Provider,
+    ProviderAccount,
+    Route,
+)
 from gateway.providers import credentials
 from gateway.providers.credentials import CredentialInvalid
 
@@ -171,10 +179,22 @@ class ProviderAccountAdmin(admin.ModelAdmin):
         return f"…{account.credential_last4}" if account.credential_last4 else "none"
 
 
+@admin.register(IdempotentCall)
+class IdempotentCallAdmin(ReadOnly, admin.ModelAdmin):
+    """Calls made under an `Idempotency-Key`; their answers are kept for a day and not shown here."""
+
+    search_fields = ["=request_id", "key__public_id", "key__key_prefix"]
+    list_display = ["created_at", "request_id", "key", "status", "expires_at"]
+    list_select_related = ["key"]
+    fields = ["request_id", "key", "status", "created_at", "expires_at"]
+    ordering = ["-created_at"]
+
+
 @admin.register(AccountNotice)
 class AccountNoticeAdmin(admin.ModelAdmin):
     """Accounts of ours that providers refuse; written by the gateway, resolved by staff."""
 
+    search_fields = ["provider__name", "account", "message"]
     list_display = ["provider", "account", "reason", "count", "first_at", "last_at", "resolved_at"]
     list_filter = [("resolved_at", admin.EmptyFieldListFilter), "reason", "provider"]
     list_select_related = ["provider"]
