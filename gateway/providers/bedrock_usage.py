@@ -42,7 +42,10 @@ def as_anthropic(raw: Mapping[str, Any]) -> dict[str, Any]:
         count(raw.get(f"cache{word}InputTokens") or raw.get(f"cache{word}InputTokenCount"))
         for word in ("Read", "Write")
     )
-    given, made = openai_usage.told(raw.get("inputTokens")), openai_usage.told(raw.get("outputTokens"))
+    given, made = (
+        openai_usage.told(raw.get("inputTokens")),
+        openai_usage.told(raw.get("outputTokens")),
+    )
     if given is not None and made is not None and read + written:
         if count(raw.get("totalTokens")) == given + made:
             given = max(0, given - read - written)

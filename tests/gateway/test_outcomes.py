@@ -174,7 +174,11 @@ def test_connection_that_dies_after_the_request_is_not_tried_again(shop, stream)
     answer = shop.chat(stream=stream)
 
     event = books.only(shop.organization)
-    assert (answer.status, answer.error["code"]) == (502, "provider_error")
+    if answer.status == 200:  # on a busy machine a stream has begun with a comment by then
+        assert stream
+        assert answer.body.count(b'"code":"provider_error"') == 1
+    else:
+        assert (answer.status, answer.error["code"]) == (502, "provider_error")
     assert (event.outcome, event.charge_nanousd) == ("failed", 0)
     assert len(shop.upstream.calls_of(shop.model)) == 1
 

@@ -187,7 +187,9 @@ class World:
             for n, charge in ended.items()
         ]
         answers = yield Wish("settle", rows)
-        for number, charge in ended.items():
+        # A batch ends what is open, then trues up what was swept, the oldest call first.
+        for number in sorted(ended, key=lambda n: (self.is_swept(n), self.id_of(n))):
+            charge = ended[number]
             unserved = {self.model_scope(number, m) for m in self.models(number)}
             unserved.discard(self.model_scope(number, self.served(number, charge)))
             wanted = self.model.settle(number, charge, unserved=tuple(unserved))
@@ -276,10 +278,14 @@ class World:
         """
         return self.seed % 2 == 0
 
+    def is_swept(self, number: int) -> bool:
+        """Return whether a settlement of the call would be a true-up."""
+        call = self.model.calls.get(number)
+        return call is not None and call.swept
+
     def may_settle(self, number: int) -> bool:
         """Return whether the call is not to be trued up, or its world can say by how much."""
-        call = self.model.calls.get(number)
-        return self.eager or call is None or not call.swept
+        return self.eager or not self.is_swept(number)
 
     def counters_of(self) -> tuple[list[int], list[int], list[int]]:
         """Return whose counters are to be made: organizations, projects, keys."""
