@@ -94,3 +94,4 @@ def test_keys_cannot_be_changed_afterwards():
     for key in (new, parsed):
         with pytest.raises(FrozenInstanceError):
             key.secret = "another"  # type: ignore[misc]  # which is what is tested
+        assert not hasattr(key, "__dict__")  # nor hold more than it should

@@ -1,9 +1,23 @@
-"""What the doors to the money say when they refuse."""
+"""What the doors to the money say when they refuse, what they pass on, and that they close behind the last call."""
+
+import asyncio
 
 import pytest
 
-from billing.budgets import BillingUnavailable, BudgetExceeded, KeyInactive, Verdict, json_array
+from billing import metering
+from billing.budgets import (
+    BillingUnavailable,
+    BudgetExceeded,
+    Budgets,
+    KeyInactive,
+    Verdict,
+    json_array,
+)
+from billing.metering import Metering, Settled
 from billing.types import Refusal
+from exerati.lib import ids
+from tests.billing.calls import attempt, make_payer, rows, settlement
+from tests.upstream import wait_until
 
 REFUSAL = Refusal(
     scope="project",
@@ -39,3 +53,93 @@ def test_verdict_that_admits_says_nothing_else():
 def test_items_go_out_as_one_array():
     assert json_array([]) == "[]"
     assert json_array([b'{"a":1}', b"2"]) == '[{"a":1},2]'
+
+
+def test_answer_of_a_settlement_is_not_of_another_process_unless_it_says_so():
+    assert not Settled(ids.new_uuid(), settled=True, charge=1).foreign
+
+
+def test_attempts_are_told_with_every_figure():
+    [row] = metering.attempt_rows(
+        [attempt(2, status=503, provider_cost_nanousd=7, first_byte_ms=8, duration_ms=9)]
+    )
+
+    figures = ("number", "status", "provider_cost_nanousd", "first_byte_ms", "duration_ms")
+    assert [row[name] for name in figures] == [2, 503, 7, 8, 9]
+
+
+@pytest.mark.anyio
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("x" * 60, "x" * 60), ("x" * 61, "x" * 60), ("a\0b", "ab"), ("\ud83d", "?"), ("é\0" * 40, "é" * 40)],
+)  # fmt: skip
+async def test_text_from_outside_is_stored_as_far_as_it_can_be(
+    transactional_db, payer, given, kept
+):
+    owner = ids.new_uuid()
+    budgets, door = Budgets(owner, lease_seconds=20), Metering(owner)
+    request = payer.call(1_000)
+    await budgets.reserve(request)
+
+    await door.settle(settlement(request, error_code=given))
+
+    await budgets.close()
+    await door.close()
+    assert rows("SELECT error_code FROM billing_usageevent") == [(kept,)]
+
+
+@pytest.fixture
+def payer(transactional_db):
+    return make_payer()
+
+
+@pytest.mark.anyio
+@pytest.mark.django_db(transaction=True)
+async def test_sweep_says_how_many_it_has_ended(payer):
+    budgets = Budgets(ids.new_uuid(), lease_seconds=0)  # a lease that is over at once
+    for _ in range(3):
+        await budgets.reserve(payer.call(10))
+
+    swept = [await budgets.sweep(at_most=2), await budgets.sweep(), await budgets.sweep()]
+
+    await budgets.close()
+    assert swept == [2, 1, 0]
+
+
+@pytest.mark.anyio
+@pytest.mark.django_db(transaction=True)
+async def test_doors_close_behind_what_was_asked_for(payer):
+    owner = ids.new_uuid()
+    budgets, door = Budgets(owner, lease_seconds=20), Metering(owner)
+    request, late = payer.call(1_000), payer.call(500)
+    await budgets.reserve(request)
+
+    asked = [
+        asyncio.ensure_future(budgets.extend(request.request_id, step=1, more_nanousd=50)),
+        asyncio.ensure_future(budgets.reserve(late)),
+    ]
+    await asyncio.sleep(0)  # asked for, and not sent yet
+    await budgets.close()
+    # What was asked for has been sent by now, whether or not anybody waits for the answer.
+    assert held(request, late) == [(500, "open"), (1_050, "open")]
+    assert await asyncio.gather(*asked) == [True, None]
+    ended = door.submit(settlement(request, 300))
+    await door.close()
+
+    assert ended.done()
+    assert held(request, late) == [(500, "open"), (1_050, "settled")]
+    await asyncio.to_thread(wait_until, lambda: rows(CONNECTED) == [])
+
+
+CONNECTED = """
+SELECT 1 FROM pg_stat_activity WHERE datname = current_database()
+AND application_name IN ('exerati reserve', 'exerati upkeep', 'exerati settle')
+"""
+
+
+def held(*requests):
+    return rows(
+        "SELECT upper_nanousd, state FROM billing_reservation WHERE request_id = ANY (%s) ORDER BY 1",
+        [request.request_id for request in requests],
+    )

@@ -31,6 +31,7 @@ TESTS = {
         "tests/billing/test_sweep.py",
     ),
     "billing.metering": (
+        "tests/billing/test_doors.py",
         "tests/billing/test_settle.py",
         "tests/billing/test_true_ups.py",
         "tests/billing/test_fallback_models.py",
