@@ -37,7 +37,11 @@ TESTS = {
         "tests/billing/test_fallback_models.py",
     ),
 }
-PYTEST = ("-x", "-q", "--reuse-db", "-p", "no:randomly", "-p", "no:xdist", "-p", "no:cacheprovider")
+PYTEST = (
+    *("-x", "-q", "--reuse-db", "-p", "no:randomly", "-p", "no:xdist", "-p", "no:cacheprovider"),
+    # Django has imported anyio before pytest could rewrite its assertions; it has none that we care for.
+    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
+)
 SECONDS = 180
 
 
