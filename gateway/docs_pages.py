@@ -39,7 +39,7 @@ SECTIONS: Final[Mapping[str, Sequence[str]]] = {
         "completions",
         "account",
     ),
-    "Reference": ("errors", "limits", "routing", "budgets"),
+    "Reference": ("errors", "limits", "routing", "budgets", "exactness"),
 }
 SLUGS: Final = tuple(slug for slugs in SECTIONS.values() for slug in slugs)
 LANGUAGES: Final = frozenset({"curl", "Python", "JavaScript"})

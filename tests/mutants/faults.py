@@ -73,6 +73,11 @@ def _is_type(node: ast.AST) -> bool:
     return isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Literal"
 
 
+def _is_idle(node: ast.Expr) -> bool:
+    # An exception keeps its arguments whether or not its base is told of them.
+    return _is_docstring(node) or ast.unparse(node).startswith("super().__init__(")
+
+
 def _is_docstring(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
@@ -111,7 +116,7 @@ def _other_statements(node: ast.AST) -> Iterator[ast.AST]:
         yield ast.If(ast.UnaryOp(ast.Not(), node.test), node.body, node.orelse)
     elif isinstance(node, ast.Return) and node.value is not None:
         yield ast.Return(ast.Constant(None))
-    elif isinstance(node, ast.Raise) or (isinstance(node, ast.Expr) and not _is_docstring(node)):
+    elif isinstance(node, ast.Raise) or (isinstance(node, ast.Expr) and not _is_idle(node)):
         yield ast.Pass()
     elif isinstance(node, ast.AugAssign) and type(node.op) in COMPUTED:
         yield ast.AugAssign(node.target, COMPUTED[type(node.op)](), node.value)
