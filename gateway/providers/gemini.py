@@ -7,9 +7,17 @@ address, the credential in a header, never in the address.
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
-from gateway.providers import gemini_errors, gemini_usage, openai_usage, quirks, wire_json
+from gateway.providers import (
+    gemini_config,
+    gemini_errors,
+    gemini_usage,
+    openai_usage,
+    quirks,
+    wire_json,
+)
 from gateway.providers.base import (
     ProviderError,
     ServeAs,
@@ -45,7 +53,8 @@ class GeminiAdapter:
         """Return the request for a chat answer. Raises ProviderError for what Gemini cannot do."""
         sent = request_body(body, model=upstream_model)
         verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
-        return request(upstream, model=upstream_model, verb=verb, body=sent)
+        made = request(upstream, model=upstream_model, verb=verb, body=sent)
+        return replace(made, ignored=gemini_config.set_aside(body))
 
     def chat_answer(self, data: bytes, *, serve_as: ServeAs) -> WholeAnswer:
         """Return a whole chat answer. Raises ProviderError."""

@@ -20,6 +20,8 @@ _REFUSED: Final[Mapping[str, str]] = {
     "functions": "This model takes 'tools'; 'functions' is their deprecated form.",
     "function_call": "This model takes 'tool_choice'; 'function_call' is its deprecated form.",
 }
+# They only ask for best effort, so that leaving them out answers the same question; the customer is told.
+_SET_ASIDE: Final = ("prompt_cache_key", "prompt_cache_retention", "prompt_cache_options")
 _SAME: Final[Mapping[str, str]] = {
     "max_completion_tokens": "maxOutputTokens",
     "temperature": "temperature",
@@ -50,6 +52,11 @@ def generation(model: str) -> tuple[int, int]:
     if found:
         return int(found[1]), int(found[2] or 0)
     return (99, 0) if model.startswith("gemini-") else (0, 0)
+
+
+def set_aside(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the parameters that are left out though they were given."""
+    return tuple(name for name in _SET_ASIDE if name in body)
 
 
 def check(body: Mapping[str, Any]) -> None:

@@ -43,7 +43,8 @@ class VertexAdapter(GeminiAdapter):
         if gemini_config.generation(upstream_model) < _CALL_IDS_FROM:
             _drop_call_ids(sent["contents"])
         verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
-        return _unsigned(upstream, model=upstream_model, verb=verb, body=sent)
+        made = _unsigned(upstream, model=upstream_model, verb=verb, body=sent)
+        return replace(made, ignored=gemini_config.set_aside(body))
 
     def embeddings_request(
         self, upstream: Upstream, *, upstream_model: str, body: dict[str, Any]

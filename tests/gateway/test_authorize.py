@@ -164,7 +164,7 @@ async def test_a_token_is_fetched_once_for_all_who_wait_for_it():
     fields = credentials.unpack("vertex", GOOGLE)
 
     waiting = [asyncio.create_task(tokens.get("vertex", GOOGLE, fields)) for _ in range(20)]
-    await server.asked.wait()
+    await asyncio.wait_for(server.asked.wait(), 60)
     waiting[0].cancel()  # the caller that started it gives up
     server.let_go.set()
     got = await asyncio.gather(*waiting, return_exceptions=True)
@@ -190,7 +190,7 @@ async def test_a_token_is_renewed_behind_before_it_ends():
     now[0] = 3_400
     assert await get() == "token-1"  # still good, and the next one is on its way
     server.asked.clear()
-    await server.asked.wait()
+    await asyncio.wait_for(server.asked.wait(), 60)
     for _ in range(10):
         await asyncio.sleep(0)
     assert await get() == "token-2"

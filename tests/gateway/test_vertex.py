@@ -29,6 +29,15 @@ def gemini(model: str, *, stream: bool = False) -> Any:
     return GEMINI.chat_request(AT_GOOGLE, upstream_model=model, body=body, stream=stream)
 
 
+@pytest.mark.parametrize("adapter", [GEMINI, registry.adapter("gemini")])
+def test_hints_that_gemini_has_no_word_for_are_named(adapter):
+    body = {"messages": TURNS[:1], "max_completion_tokens": 10, "prompt_cache_key": "k", "seed": 1}
+
+    made = adapter.chat_request(AT_GOOGLE, upstream_model="gemini-2.5-pro", body=body, stream=False)
+
+    assert made.ignored == ("prompt_cache_key",)
+
+
 def test_gemini_is_asked_at_our_project_without_a_credential_yet():
     request = gemini("gemini-2.5-pro", stream=True)
 
