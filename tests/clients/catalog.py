@@ -1,0 +1,77 @@
+"""Which clients there are: the environment and the script of each, and the features its script tries."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+FEATURES: Final = (
+    "whole",
+    "streaming",
+    "tools",
+    "structured",
+    "vision",
+    "embeddings",
+    "responses",
+    "count_tokens",
+    "wrong_key",
+    "no_credit",
+    "no_model",
+    "retries",
+)
+ERRORS: Final = ("wrong_key", "no_credit", "no_model", "retries")
+CHAT: Final = ("whole", "streaming", "tools", "structured", "vision", *ERRORS)
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """
+    One client as a scenario plays it.
+
+    `obeys_should_retry` is false for clients that try a call again whatever `x-should-retry` says.
+    """
+
+    name: str
+    version: str
+    environment: str
+    script: str
+    features: Sequence[str]
+    obeys_should_retry: bool = True
+
+    @property
+    def id(self) -> str:
+        """What the command line and pytest call it."""
+        return f"{self.name} {self.version}"
+
+
+CLIENTS: Final = (
+    Client("openai", "3.54.0", "dev", "use_openai.py", (*CHAT, "embeddings", "responses")),
+    Client("openai", "2.54.0", "sdk-previous", "use_openai.py", (*CHAT, "embeddings", "responses")),
+    Client("anthropic", "2.12.0", "dev", "use_anthropic.py", (*CHAT, "count_tokens")),
+    Client("anthropic", "0.125.0", "sdk-previous", "use_anthropic.py", (*CHAT, "count_tokens")),
+    Client(
+        "langchain-openai",
+        "1.7.3",
+        "langchain",
+        "use_langchain.py",
+        (*CHAT, "embeddings", "responses"),
+    ),
+    Client(
+        "llama-index-llms-openai-like",
+        "0.8.1",
+        "llama-index",
+        "use_llama_index.py",
+        ("whole", "streaming", "tools", "embeddings", *ERRORS),
+    ),
+    Client("pydantic-ai-slim", "2.68.0", "pydantic-ai", "use_pydantic_ai.py", (*CHAT, "responses")),
+    Client("openai-agents", "0.24.0", "openai-agents", "use_openai_agents.py", CHAT),
+    Client("instructor", "1.17.0", "instructor", "use_instructor.py", ("tools", "structured")),
+    Client("litellm", "1.106.2", "litellm", "use_litellm.py", (*CHAT, "embeddings")),
+    Client("any-llm-sdk", "1.40.2", "any-llm", "use_any_llm.py", ("whole", "streaming")),
+    Client(
+        "llm",
+        "0.36",
+        "llm",
+        "use_llm.py",
+        ("whole", "streaming", "structured", "wrong_key", "no_credit"),
+    ),
+)
