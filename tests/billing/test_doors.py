@@ -56,7 +56,11 @@ def test_items_go_out_as_one_array():
 
 
 def test_answer_of_a_settlement_is_not_of_another_process_unless_it_says_so():
-    assert not Settled(ids.new_uuid(), settled=True, charge=1).foreign
+    told = Settled(ids.new_uuid(), settled=True, charge=1)
+
+    assert not told.foreign
+    with pytest.raises(AttributeError):
+        told.charge = 2  # type: ignore[misc]  # which is what is tested
 
 
 def test_attempts_are_told_with_every_figure():
@@ -82,11 +86,11 @@ async def test_text_from_outside_is_stored_as_far_as_it_can_be(
     request = payer.call(1_000)
     await budgets.reserve(request)
 
-    await door.settle(settlement(request, error_code=given))
+    await door.settle(settlement(request, error_code=given, usage_flag="clamped"))
 
     await budgets.close()
     await door.close()
-    assert rows("SELECT error_code FROM billing_usageevent") == [(kept,)]
+    assert rows("SELECT error_code, usage_flag FROM billing_usageevent") == [(kept, "clamped")]
 
 
 @pytest.fixture

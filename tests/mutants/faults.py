@@ -54,19 +54,17 @@ def faults(source: str) -> Iterator[Fault]:
 Place = tuple[ast.AST, str, int | None, ast.AST]
 
 
-def _places(tree: ast.AST) -> Iterator[Place]:
-    for node in ast.walk(tree):
-        if _is_docstring(node):
+def _places(node: ast.AST) -> Iterator[Place]:
+    for field, value in ast.iter_fields(node):
+        if field in ("annotation", "returns"):
             continue
-        for field, value in ast.iter_fields(node):
-            if field in ("annotation", "returns") or _is_type(node):
+        items = value if isinstance(value, list) else [value]
+        for index, item in enumerate(items):
+            if not isinstance(item, ast.AST) or _is_docstring(item) or _is_type(item):
                 continue
-            if isinstance(value, ast.AST):
-                yield from ((node, field, None, new) for new in _changes(value))
-            elif isinstance(value, list):
-                for index, item in enumerate(value):
-                    if isinstance(item, ast.AST) and not _is_docstring(item):
-                        yield from ((node, field, index, new) for new in _changes(item))
+            place = index if isinstance(value, list) else None
+            yield from ((node, field, place, new) for new in _changes(item))
+            yield from _places(item)
 
 
 def _is_type(node: ast.AST) -> bool:
