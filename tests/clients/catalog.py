@@ -61,6 +61,7 @@ CLIENTS: Final = (
         "llama-index",
         "use_llama_index.py",
         ("whole", "streaming", "tools", "embeddings", *ERRORS),
+        obeys_should_retry=False,
     ),
     Client("pydantic-ai-slim", "2.68.0", "pydantic-ai", "use_pydantic_ai.py", (*CHAT, "responses")),
     Client("openai-agents", "0.24.0", "openai-agents", "use_openai_agents.py", CHAT),
@@ -74,4 +75,21 @@ CLIENTS: Final = (
         "use_llm.py",
         ("whole", "streaming", "structured", "wrong_key", "no_credit"),
     ),
+    Client(
+        "openai (npm)", "7.57.0", "node-sdks", "use_openai.mjs", (*CHAT, "embeddings", "responses")
+    ),
+    Client("@anthropic-ai/sdk", "1.12.0", "node-sdks", "use_anthropic.mjs", CHAT),
+    Client(
+        "ai + @ai-sdk/openai-compatible",
+        "3.0.92",
+        "node-sdks",
+        "use_ai_sdk_compatible.mjs",
+        (*CHAT, "embeddings"),
+    ),
+    Client(
+        "ai + @ai-sdk/openai", "4.0.118", "node-sdks", "use_ai_sdk_openai.mjs", (*CHAT, "responses")
+    ),
+    Client("ai + @ai-sdk/anthropic", "4.0.105", "node-sdks", "use_ai_sdk_anthropic.mjs", CHAT),
+    Client("@openrouter/ai-sdk-provider", "3.1.0", "node-sdks", "use_openrouter.mjs", CHAT),
+    Client("@langchain/openai", "1.6.0", "node-sdks", "use_langchain.mjs", (*CHAT, "embeddings")),
 )

@@ -11,7 +11,7 @@ from apikeys.models import ApiKey
 from gateway.models import Model
 from tests import factories, gateway_server
 from tests.clients.standin import ClientUpstream
-from tests.gateway.conftest import committed, gateway_database_url  # noqa: F401  fixtures
+from tests.gateway.conftest import committed, gateway_database_url  # noqa: F401  fixtures of this folder, too
 from tests.gateway_server import Gateway
 
 LARGE_BODY_BYTES = 8 * 2**20
@@ -30,7 +30,7 @@ class Stage:
 
 
 @pytest.fixture(scope="session")
-def clients_process(gateway_database_url: str, redis_url: str) -> Iterator[Gateway]:
+def clients_process(gateway_database_url: str, redis_url: str) -> Iterator[Gateway]:  # noqa: F811
     """The gateway process of all clients; it takes bodies as large as coding agents send."""
     with gateway_server.running(
         database_url=gateway_database_url, redis_url=redis_url, MAX_BODY_BYTES=LARGE_BODY_BYTES
@@ -39,7 +39,7 @@ def clients_process(gateway_database_url: str, redis_url: str) -> Iterator[Gatew
 
 
 @pytest.fixture
-def stage(committed: None, clients_process: Gateway) -> Iterator[Stage]:
+def stage(committed: None, clients_process: Gateway) -> Iterator[Stage]:  # noqa: F811
     """A stage of its own for each client."""
     with ClientUpstream() as upstream:
         organization = factories.make_organization()

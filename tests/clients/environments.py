@@ -21,7 +21,7 @@ NODE: Final = "node"
 NPM_ENVIRONMENTS: Final = ("node-sdks", "agents")
 PYTHON_ENVIRONMENTS: Final = tuple(sorted(path.stem for path in (HERE / "locks").glob("*.txt")))
 ENVIRONMENTS: Final = (*PYTHON_ENVIRONMENTS, *NPM_ENVIRONMENTS)
-QUICK: Final = ("sdk-previous", "pydantic-ai", "litellm", NODE, "node-sdks")
+QUICK: Final = ("sdk-previous", NODE, "node-sdks")
 OWN: Final = "dev"  # the project's own environment, which has the current official clients
 
 
@@ -52,8 +52,8 @@ def not_installed(name: str) -> str:
 
 def placed(name: str, folder: Path, script: str) -> Path:
     """Return a copy of a scenario inside an environment of npm, where Node finds its packages."""
-    for file in ("scenario.mjs", script):
-        shutil.copy(folder / file, FOLDER / name / file)
+    for file in folder.glob("*.mjs"):
+        shutil.copy(file, FOLDER / name / file.name)
     return FOLDER / name / script
 
 

@@ -26,7 +26,8 @@ pytestmark = pytest.mark.clients
 def test_client_does_all_it_can_and_is_metered_exactly(client, stage, tmp_path):
     answers = play(client, stage, tmp_path)
 
-    assert {name: error for name, error in answers.items() if error} == {}
+    failures = "\n".join(f"{name}: {error}" for name, error in answers.items() if error)
+    assert not failures, failures
     assert set(answers) == set(client.features)
     wait_until(lambda: metered(stage) == stage.upstream.ledger)
     if "no_credit" in client.features and client.obeys_should_retry:

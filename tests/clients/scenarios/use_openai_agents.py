@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from scenario import *
 
 set_tracing_disabled(True)
+loop = asyncio.new_event_loop()  # one for all, since the clients of the SDK are shared
 
 
 class City(BaseModel):
@@ -26,7 +27,8 @@ def get_weather(city: str) -> str:
 def play(text=QUESTION, *, key=KEY, model=MODEL, **fields):
     provider = OpenAIProvider(base_url=BASE_URL, api_key=key)
     agent = Agent(name="helper", model=model, **fields)
-    return Runner.run_sync(agent, text, run_config=RunConfig(model_provider=provider))
+    runs = Runner.run(agent, text, run_config=RunConfig(model_provider=provider))
+    return loop.run_until_complete(runs)
 
 
 def whole():
@@ -45,7 +47,7 @@ def streaming():
             and event.data.type == "response.output_text.delta"
         ]
 
-    equal("".join(asyncio.run(read())), ANSWER)
+    equal("".join(loop.run_until_complete(read())), ANSWER)
 
 
 def tools():
