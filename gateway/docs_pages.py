@@ -24,7 +24,7 @@ from exerati import code_blocks
 FOLDER: Final = Path(__file__).resolve().parent.parent / "docs" / "site"
 HOME: Final = "introduction"  # the page at /docs/
 SECTIONS: Final[Mapping[str, Sequence[str]]] = {
-    "Start": (HOME, "quickstart", "authentication", "test-keys"),
+    "Start": (HOME, "quickstart", "authentication", "clients", "test-keys"),
     "API": (
         "chat-completions",
         "responses",

@@ -11,6 +11,10 @@ class City(BaseModel):
     people: int
 
 
+# It answers with a class of its own below City.
+CITY = {"name": "Paris", "people": 21}
+
+
 def extract(mode, **fields):
     client = instructor.from_openai(OpenAI(base_url=BASE_URL, api_key=KEY), mode=mode)
     messages = [{"role": "user", "content": QUESTION}]
@@ -20,11 +24,11 @@ def extract(mode, **fields):
 
 
 def tools():
-    equal(extract(instructor.Mode.TOOLS), City(name="Paris", people=21))
+    equal(extract(instructor.Mode.TOOLS).model_dump(), CITY)
 
 
 def structured():
-    equal(extract(instructor.Mode.JSON_SCHEMA), City(name="Paris", people=21))
+    equal(extract(instructor.Mode.JSON_SCHEMA).model_dump(), CITY)
 
 
 run(tools, structured)
