@@ -41,7 +41,8 @@ def clients_process(gateway_database_url: str, redis_url: str) -> Iterator[Gatew
 @pytest.fixture
 def stage(committed: None, clients_process: Gateway) -> Iterator[Stage]:  # noqa: F811
     """A stage of its own for each client."""
-    with ClientUpstream() as upstream:
+    upstream = ClientUpstream()
+    with upstream:
         organization = factories.make_organization()
         factories.make_credit(organization)
         key, poor = factories.make_api_key(organization), factories.make_api_key()

@@ -86,7 +86,7 @@ def filled(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
 def _tool_to_call(body: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the function that is to be called: one that must be, or one for a question about the weather."""
     choice = body.get("tool_choice")
-    functions = [tool["function"] for tool in body.get("tools") or []]
+    functions: list[dict[str, Any]] = [tool["function"] for tool in body.get("tools") or []]
     if not functions or choice == "none":
         return None
     if isinstance(choice, dict):
@@ -103,7 +103,10 @@ def _tool_call(body: Mapping[str, Any], function: Mapping[str, Any]) -> Script:
         return Script(message={"content": None, "tool_calls": [call]}, finish_reason="tool_calls")
     head = {**call, "index": 0, "function": {**called, "arguments": ""}}
     rest = {"index": 0, "function": {"arguments": called["arguments"]}}
-    deltas = [{"role": "assistant", "content": None, "tool_calls": [head]}, {"tool_calls": [rest]}]
+    deltas: list[dict[str, Any]] = [
+        {"role": "assistant", "content": None, "tool_calls": [head]},
+        {"tool_calls": [rest]},
+    ]
     frames = [_frame(body, choices=[_choice(delta)]) for delta in deltas]
     frames.append(_frame(body, choices=[_choice({}, finish_reason="tool_calls")]))
     frames.append(_frame(body, choices=[], usage=USAGE))

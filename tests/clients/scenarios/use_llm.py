@@ -11,7 +11,8 @@ folder = pathlib.Path(os.environ["HOME"]) / "llm"
 folder.mkdir(exist_ok=True)
 models = folder / "extra-openai-models.yaml"
 models.write_text(
-    f"- model_id: mine\n  model_name: {MODEL}\n  api_key_name: exerati\n  api_base: {BASE_URL}\n  supports_schema: true\n"
+    f"- model_id: mine\n  model_name: {MODEL}\n  api_key_name: exerati\n"
+    f"  api_base: {BASE_URL}\n  supports_schema: true\n"
 )
 
 
