@@ -54,7 +54,7 @@ def wrong_key():
 
 def no_credit():
     code, text = say(key=POOR_KEY)
-    equal((code, "insufficient_quota" in text), (1, True))
+    equal((code, "429" in text), (1, True))
 
 
 run(whole, streaming, structured, wrong_key, no_credit)
