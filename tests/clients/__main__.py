@@ -15,7 +15,7 @@ def main() -> int:
     parser.add_argument(
         "names", nargs="*", metavar="name", help=", ".join(environments.ENVIRONMENTS)
     )
-    parser.add_argument("--quick", action="store_true", help="those that CI installs")
+    parser.add_argument("--quick", action="store_true", help="those that are installed quickly")
     options = parser.parse_args()
     standard = environments.QUICK if options.quick else environments.ENVIRONMENTS
     return sum(not _installed(name) for name in options.names or standard)
