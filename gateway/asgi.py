@@ -23,6 +23,7 @@ from gateway.api.base import Relayed
 from gateway.api_urls import NOT_SUPPORTED
 from gateway.context import CORS_HEADERS, CallContext, Message, Receive, Send
 from gateway.engine import Engine
+from gateway.open_call import CallCut
 from gateway.upkeep import Upkeep
 
 URLCONF = "gateway.api_urls"
@@ -118,6 +119,12 @@ class Gateway:
                 await _send_response(send, response, context)
         except Exception as error:  # the API boundary: whatever it is, the client gets the envelope
             await _send_error(send, error, request_id=request_id, context=context)
+        except asyncio.CancelledError:
+            # The process ends, and the time to drain is over. Else the server would say 500 in its own words.
+            if context is not None and not context.answering:
+                cut = CallCut("shutdown")
+                await _send_error(send, cut, request_id=request_id, context=context)
+            raise
 
     async def _ready(self) -> Engine:
         async with self._starting:

@@ -52,6 +52,7 @@ class CallContext:
         None  # of an endpoint whose errors have another envelope than OpenAI's
     )
     response_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    answering: bool = False
     _watch: "asyncio.TimerHandle | asyncio.Task[None] | None" = None
 
     def add_header(self, name: str, value: str) -> None:
@@ -73,7 +74,8 @@ class CallContext:
         return {"type": "http.response.start", "status": 200, "headers": headers}
 
     def common_headers(self) -> list[tuple[bytes, bytes]]:
-        """Return the headers of every answer: CORS, our request id, and what was added."""
+        """Return the headers of every answer, which begins with them: CORS, our request id, and what was added."""
+        self.answering = True
         return [
             *CORS_HEADERS,
             (b"x-request-id", self.shown_id.encode()),

@@ -229,6 +229,10 @@ _CUTS: Final[Mapping[str, tuple[str, str]]] = {
         "service_unavailable",
         "The call was stopped because its reservation could not be renewed.",
     ),
+    "shutdown": (
+        "service_unavailable",
+        "The call was stopped because this server is being replaced. Nothing was charged. Try again.",
+    ),
 }
 
 

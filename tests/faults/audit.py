@@ -27,6 +27,7 @@ from tests.faults.world import LEASE_SECONDS
 
 # A progress is read, sent and stored within this, on a busy machine; longer only while a fault holds it up.
 STORED_WITHIN_SECONDS = 2.0
+INTERNAL_ERROR = 500
 HOLD_UP = ("delay", "restart", "crash", "pause", "pause beyond the lease", "stall", "standstill")
 
 
@@ -169,6 +170,15 @@ def _wrong_count(records: Records, event: Row, call: ProviderCall) -> Iterator[s
         yield f"not charged, but the client has {seen.pieces} tokens"
 
 
+def internal_errors(records: Records) -> Iterator[Problem]:
+    """Nobody is told of an internal error, unless it was made at a crash point."""
+    if any(fault.kind in ("exception", "cancel") for fault in records.faults):
+        return
+    for seen in records.seen.values():
+        if seen.status == INTERNAL_ERROR:
+            yield Problem("internal error", seen.error, seen.label)
+
+
 def verified(records: Records) -> Iterator[Problem]:
     """`ledger verify` finds nothing."""
     for finding in verify.verify():
@@ -201,6 +211,7 @@ RULES: tuple[Rule, ...] = (
     leases,
     amounts,
     needless,
+    internal_errors,
     verified,
 )
 

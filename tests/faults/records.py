@@ -1,8 +1,10 @@
 """What the three sides recorded of each call: the client, the provider and our database; and the story of one."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ from tests.faults.plan import Happened
 from tests.faults.provider import Provider, ProviderCall
 
 Row = Mapping[str, Any]
-LOG_LINES = 20
+LOG_ENTRIES = 20
+ENTRY = re.compile(r"\n(?=\[?\d{4}-)")
 
 
 class Records:
@@ -85,6 +88,8 @@ class Records:
         yield f"client    {self.seen.get(label)}"
         for call in self.provider.get(label, ()):
             yield f"provider  {call.id} {call.model} at {_clock(call.received_at)}, {_told(call)}"
+        if label in self.seen:
+            yield from self._logged(self.seen[label].request_id.removeprefix("req_"))
         for event in self.by_label.get(label, ()):
             request_id = event["request_id"]
             yield f"event     {_shown(event)}"
@@ -96,7 +101,8 @@ class Records:
                     yield f"transfer  {_shown(transfer)}"
             if request_id in self.true_ups:
                 yield f"true-up   {_shown(self.true_ups[request_id])}"
-            yield from self._logged(ids.encode(request_id))
+            if label not in self.seen or not self.seen[label].request_id:
+                yield from self._logged(ids.encode(request_id))
         yield from self._faults_around(label)
 
     def _faults_around(self, label: str) -> Iterator[str]:
@@ -108,14 +114,16 @@ class Records:
                 yield f"fault     {_clock(fault.began_at)} to {_clock(fault.ended_at)}: {fault.text}"
 
     def _logged(self, public_id: str) -> Iterator[str]:
-        found = (
-            f"log       {log.stem}: {line}"
-            for log in sorted(self._logs.glob("*.log"))
-            for line in log.read_text(errors="replace").splitlines()
-            if public_id in line
-        )
-        for _, line in zip(range(LOG_LINES), found, strict=False):
-            yield line
+        for log in sorted(self._logs.glob("*.log")):
+            text = log.read_text(errors="replace")
+            for entry in islice(_entries_about(public_id, text), LOG_ENTRIES):
+                yield f"log       {log.stem}: {entry}"
+
+
+def _entries_about(public_id: str, text: str) -> Iterator[str]:
+    """Yield the entries of a log that name a request, each with its traceback."""
+    if public_id and public_id in text:
+        yield from (entry for entry in ENTRY.split(text) if public_id in entry)
 
 
 def _step(model: str) -> int:

@@ -215,3 +215,32 @@ def test_streams_longer_than_the_drain_are_settled_before_their_process_ends(
     assert {(event.basis, event.error_code) for event in books.events(acme.pk)} == {
         ("counted", "shutdown")
     }
+
+
+@pytest.mark.slow
+def test_whole_answers_longer_than_the_drain_are_told_to_try_again_and_cost_nothing(
+    start_servers, books, acme, secret
+):
+    [server] = start_servers(1, DRAIN_SECONDS=1)
+
+    async def call_whole(client):
+        with pytest.raises(openai.InternalServerError) as raised:
+            await client.chat.completions.create(
+                model="sandbox/slow",
+                messages=[{"role": "user", "content": '{"delay_ms": 60000, "tokens": 3}'}],
+                max_completion_tokens=3,
+            )
+        return raised.value.status_code, raised.value.code
+
+    async def terminate_in_the_middle():
+        async with client_of(server, secret) as client, asyncio.TaskGroup() as group:
+            tasks = [group.create_task(call_whole(client)) for _ in range(5)]
+            await until(lambda: books.open_calls(acme.pk) == 5)
+            server.process.terminate()
+        return [task.result() for task in tasks]
+
+    answers = asyncio.run(terminate_in_the_middle())
+    server.process.wait(timeout=60)
+
+    assert answers == [(503, "service_unavailable")] * 5
+    assert books.check(acme.pk) == 0
