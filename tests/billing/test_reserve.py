@@ -314,7 +314,7 @@ async def test_database_away_means_unavailable_and_nothing_admitted(payer):
         await doors.budgets.reserve(payer.call(1))
         rows(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE application_name = 'exerati reserve'"
+            " WHERE application_name = 'exerati reserve' AND datname = current_database()"
         )
 
         with pytest.raises(BillingUnavailable):

@@ -47,7 +47,9 @@ def stage(committed: None, clients_process: Gateway) -> Iterator[Stage]:  # noqa
         factories.make_credit(organization)
         key, poor = factories.make_api_key(organization), factories.make_api_key()
         provider = factories.make_provider(base_url=upstream.base_url)
-        chat, busy, embed = (f"{name}-{next(_numbers)}" for name in ("chat", "busy", "embed"))
+        chat, busy, embed = (
+            f"client-{name}-{next(_numbers)}" for name in ("chat", "busy", "embed")
+        )
         for name in (chat, busy):
             factories.make_model(name, provider=provider, input_modalities=["text", "image"])
         factories.make_model(embed, provider=provider, kind=Model.Kind.EMBEDDING)
