@@ -1,8 +1,12 @@
-"""Addresses of the dashboard pages about usage and money."""
+"""Addresses of the dashboard pages about usage and money, and of Stripe's webhooks."""
 
 from django.urls import URLPattern, path
 
-from billing import notification_views, request_views, views
+from billing import billing_views, notification_views, request_views, views, webhooks
+
+urlpatterns: list[URLPattern] = [
+    path("stripe/webhook", webhooks.receive, name="stripe_webhook"),
+]
 
 dashboard_patterns: list[URLPattern] = [
     path("<slug:slug>/", views.overview, name="overview"),
@@ -12,6 +16,7 @@ dashboard_patterns: list[URLPattern] = [
     path("<slug:slug>/requests/", request_views.request_list, name="requests"),
     path("<slug:slug>/requests/<str:public_id>/", request_views.request_detail, name="request"),
     path("<slug:slug>/notifications/", notification_views.notifications, name="notifications"),
+    path("<slug:slug>/billing/", billing_views.billing, name="billing"),
     path(
         "<slug:slug>/notifications/read/",
         notification_views.notifications_read,

@@ -10,6 +10,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "exerati.settings.base")
 
 site = get_asgi_application()
 
+from exerati.body_limit import limited  # noqa: E402  as below
 from gateway.asgi import Gateway  # noqa: E402  models may be imported only once Django is set up
 
 gateway = Gateway()
@@ -25,7 +26,7 @@ async def application(scope: Any, receive: Receive, send: Send) -> None:
         if path.startswith("/v1/") or path == "/v1":
             await gateway(scope, receive, send)
         else:
-            await site(scope, receive, send)
+            await limited(site, scope, receive, send)
     elif scope["type"] == "lifespan":
         await _lifespan(receive, send)
 

@@ -27,6 +27,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("styleguide/", views.styleguide, name="styleguide"),
     path("", include(accounts.urls)),
     path("", include(gateway.urls)),
+    path("", include(billing.urls)),
     path("dashboard/", include((dashboard_patterns, "dashboard"))),
     path("admin/hijack/", include("hijack.urls")),
     path("admin/", admin.site.urls),

@@ -1,7 +1,7 @@
 // Keys: ? lists them, / searches, g then a letter goes to a page of the rail. Can be switched off.
 
 const KEY = "exerati.hotkeys";
-const PAGES = { o: "overview", k: "keys", u: "usage", l: "requests" };
+const PAGES = { o: "overview", k: "keys", u: "usage", l: "requests", b: "billing" };
 const CHORD_MS = 1200;
 const dialog = document.getElementById("hotkeys");
 const toggle = dialog.querySelector("[data-hotkeys-switch]");
