@@ -1,9 +1,11 @@
 """Spells out how a price came about, line by line and exact to the pico-dollar; pure, for the page of a request."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
+
+from msgspec import structs
 
 from billing.pricing import PriceMissing, charge_nanousd, rates_of
 from billing.types import Price, Rates, TokenUsage
@@ -83,7 +85,7 @@ def explain(usage: TokenUsage, *, price: Price, price_nanousd: int) -> Formula |
     """
     try:
         for tier in ("", *price.service_tiers):
-            served = replace(usage, service_tier=tier)
+            served = structs.replace(usage, service_tier=tier)
             if charge_nanousd(served, price=price) == price_nanousd:
                 rates = rates_of(served, price=price)
                 return Formula(tuple(_lines(usage, rates)), price_nanousd, tier)
@@ -127,7 +129,7 @@ def usage_of(counts: Mapping[str, int], details: Mapping[str, int]) -> TokenUsag
 
 
 _COLUMNS = ("input_tokens", "output_tokens", "cache_read_tokens", "reasoning_tokens")
-_FIELDS = frozenset(TokenUsage.__slots__) - {*_COLUMNS, "service_tier"}
+_FIELDS = frozenset(TokenUsage.__struct_fields__) - {*_COLUMNS, "service_tier"}
 
 
 def _usd(amount: Decimal) -> str:

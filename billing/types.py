@@ -5,14 +5,15 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+import msgspec
+
 Basis = Literal["reported", "counted", "estimated", "waived"]
 Outcome = Literal["finished", "client_left", "failed", "empty", "lost"]
 Mode = Literal["live", "test"]
 UsageFlag = Literal["", "negative", "inconsistent", "over_bound", "clamped"]
 
 
-@dataclass(frozen=True, slots=True)
-class TokenUsage:
+class TokenUsage(msgspec.Struct, frozen=True):
     """
     What one call used. Cached, audio and image input are inside `input_tokens`; reasoning, audio and image
     output are inside `output_tokens`. All counts are 0 or more. `service_tier` is the provider's own word for the
@@ -37,8 +38,7 @@ class TokenUsage:
     service_tier: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class TokenBound:
+class TokenBound(msgspec.Struct, frozen=True):
     """
     The most a call may use: input tokens, output tokens in all (every choice, reasoning included), units.
 
@@ -108,8 +108,7 @@ class Price:
     service_tiers: dict[str, "Price"] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class ReserveRequest:
+class ReserveRequest(msgspec.Struct, frozen=True):
     """
     What `budgets.reserve` asks for one call. `upper_nanousd` is 0 or more, and 0 for test keys.
 
@@ -166,8 +165,7 @@ class AttemptRecord:
     duration_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True):
     """
     How one call ended, for `metering.settle`. `charge_nanousd` is what is to be posted (never above the
     reservation), `price_nanousd` what the usage costs by the rates.

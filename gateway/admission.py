@@ -6,10 +6,11 @@ Nothing is sent to a provider before both are done; from then on the call must b
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from uuid import UUID
 
+import msgspec
 from django.conf import settings
+from msgspec.structs import replace
 
 from apikeys.snapshots import KeySnapshot
 from billing import price_book, pricing
@@ -40,8 +41,7 @@ class RequestTooDear(Exception):
         self.cap_nanousd = cap_nanousd
 
 
-@dataclass(frozen=True, slots=True)
-class Fallback:
+class Fallback(msgspec.Struct, frozen=True):
     """A model that the customer named to be tried after the one asked for, with this request's bound for it."""
 
     model: ModelSnapshot
@@ -49,8 +49,7 @@ class Fallback:
     routes: tuple[RouteSnapshot, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(msgspec.Struct, frozen=True):
     """
     What `admit` needs to know of a request. `fixed_output`: the client itself set a maximum of tokens.
 

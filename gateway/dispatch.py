@@ -11,7 +11,8 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from billing.types import Settlement
 from gateway.attempts import (

@@ -7,10 +7,10 @@ customer named no maximum; one that goes beyond its bound is cut.
 """
 
 import math
-from dataclasses import replace
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from billing import pricing
 from billing.budgets import BillingUnavailable, ReservationLost

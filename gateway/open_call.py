@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
+import msgspec
+
 from apikeys.snapshots import KeySnapshot
 from billing.price_book import Dated
 from billing.types import AttemptRecord, Price, TokenBound, TokenUsage
@@ -45,8 +47,7 @@ class Pinged(Protocol):
     async def ping(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True):
     """
     One model that may serve a call: the one asked for, or a fallback that the customer named.
 

@@ -8,8 +8,10 @@ not price is refused, never passed on.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from gateway import chat_messages, wire_checks
 from gateway.wire_checks import Check, missing, unsupported_value, wrong_type, wrong_value
@@ -29,8 +31,7 @@ class ChatLimits:
     max_tools: int = 512
 
 
-@dataclass(frozen=True, slots=True)
-class ChatCall:
+class ChatCall(msgspec.Struct, frozen=True):
     """
     A checked chat request.
 
@@ -47,7 +48,7 @@ class ChatCall:
     n: int = 1
     max_output_tokens: int | None = None
     service_tier: str = ""
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = msgspec.field(default_factory=dict)
     ignored: tuple[str, ...] = ()
 
 

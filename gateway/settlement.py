@@ -6,8 +6,9 @@ input and delivered output. Failed after output: the same. Failed before output,
 error: nothing. Published in docs/site/budgets.md; pure.
 """
 
-from dataclasses import fields
 from operator import attrgetter
+
+from msgspec import structs
 
 from billing import pricing
 from billing.price_book import Dated
@@ -16,7 +17,7 @@ from billing.types import Basis, Outcome, Settlement, TokenBound, TokenUsage, Us
 from gateway.open_call import OpenCall
 
 _BOUNDED = ("input_tokens", "output_tokens", "images", "seconds", "characters", "searches")
-_counts = attrgetter(*(used.name for used in fields(TokenUsage) if used.type is int))
+_counts = attrgetter(*(used.name for used in structs.fields(TokenUsage) if used.type is int))
 
 
 def settlement(

@@ -7,10 +7,10 @@ SentencePiece vocabulary falls back to one token a byte. They are bounds for eve
 
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from billing.types import TokenBound
 from gateway import media_bounds, vocabulary

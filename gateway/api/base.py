@@ -1,13 +1,13 @@
 """What every endpoint of /v1 that costs money has in common."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import msgspec
 from django.conf import settings
 from django.http import HttpResponse, HttpResponseBase
+from msgspec.structs import replace
 
 from billing.types import TokenUsage
 from exerati.lib.money import usd_text

@@ -1,10 +1,10 @@
 """Chats, in every wire format that has them: one view, one dialect each."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
+import msgspec
 from django.conf import settings
 from django.http import HttpResponseBase
 
@@ -38,8 +38,7 @@ CHAT_LIMITS = serializers.ChatLimits(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Served:
+class _Served(msgspec.Struct, frozen=True):
     """A model that may serve, its routes, and the chat as it can take it."""
 
     model: ModelSnapshot

@@ -7,8 +7,9 @@ own name, where it is set aside and named like any field nobody knows
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from gateway import wire_checks
 from gateway.dialects import messages_input

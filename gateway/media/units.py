@@ -1,7 +1,8 @@
 """What a price version prices: bounds and usage are told in its units, and in no others. Pure."""
 
-from dataclasses import replace
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from billing.pricing import PriceMissing
 from billing.types import Price, Rates, TokenBound, TokenUsage

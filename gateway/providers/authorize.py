@@ -5,9 +5,10 @@ Only APIs whose proof is made for each request or has to be fetched pass here; t
 from their translator on.
 """
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
+
+from msgspec.structs import replace
 
 from gateway.providers import bedrock_sigv4, credentials
 from gateway.providers.access_tokens import AccessTokens, Send

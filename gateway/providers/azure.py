@@ -8,6 +8,8 @@ https://learn.microsoft.com/en-us/azure/ai-foundry/openai/reference (read 2026-1
 from dataclasses import replace
 from typing import Any
 
+from msgspec import structs
+
 from gateway.providers import azure_address
 from gateway.providers.base import Upstream, UpstreamRequest
 from gateway.providers.openai import OpenAIAdapter
@@ -43,4 +45,4 @@ def _addressed(
     request: UpstreamRequest, upstream: Upstream, *, path: str, model: str
 ) -> UpstreamRequest:
     url = azure_address.of_deployment(upstream.base_url, path=path, model=model)
-    return replace(request, url=url)
+    return structs.replace(request, url=url)

@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+import msgspec
+
 from billing.types import TokenUsage
 
 ErrorKind = Literal[
@@ -44,15 +46,17 @@ class Upstream:
     zero_retention: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamRequest:
+class UpstreamRequest(msgspec.Struct, frozen=True):
     """One HTTP request to a provider, ready to be sent. Headers hold the credential, so they are not shown."""
 
     url: str
-    headers: tuple[tuple[str, str], ...] = field(repr=False)
-    body: bytes = field(repr=False)
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
     method: str = "POST"
     ignored: tuple[str, ...] = ()  # parameters of the customer's that this provider has not
+
+    def __repr__(self) -> str:
+        return f"UpstreamRequest({self.method} {self.url})"
 
 
 class UpstreamResponse(Protocol):
@@ -117,8 +121,7 @@ RETRYABLE: frozenset[ErrorKind] = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ServeAs:
+class ServeAs(msgspec.Struct, frozen=True):
     """What the customer must see in an answer: our id, the model's public name, and what was asked of streams."""
 
     id: str

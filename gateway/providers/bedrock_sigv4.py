@@ -8,10 +8,12 @@ published test suite in tests/gateway/test_bedrock_sigv4.py.
 import hashlib
 import hmac
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlsplit
+
+from msgspec import structs
 
 from gateway.providers.base import UpstreamRequest
 
@@ -40,7 +42,7 @@ def signed(request: UpstreamRequest, *, key: SigningKey, now: datetime) -> Upstr
     headers = sign(
         request.method, request.url, headers=request.headers, body=request.body, key=key, now=now
     )
-    return replace(request, headers=headers)
+    return structs.replace(request, headers=headers)
 
 
 def sign(

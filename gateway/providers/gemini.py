@@ -7,8 +7,9 @@ address, the credential in a header, never in the address.
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from gateway.providers import (
     gemini_config,

@@ -27,6 +27,17 @@ _DIGITS: Final = 9
 _MOST: Final = 10**_DIGITS  # no count is true from here on: no context is a hundredth of it
 _TIERS: Final = frozenset({"flex", "priority"})
 _DETAILS: Final = ("prompt_tokens_details", "completion_tokens_details")
+# A usage that names nothing else is read on a short way: what nearly every answer has.
+_ORDINARY: Final = frozenset({*_CORE, *_DETAILS})
+_ORDINARY_PROMPT: Final = frozenset({"cached_tokens", "audio_tokens"})
+_ORDINARY_COMPLETION: Final = frozenset(
+    {
+        "reasoning_tokens",
+        "audio_tokens",
+        "accepted_prediction_tokens",
+        "rejected_prediction_tokens",
+    }
+)
 
 
 def read_usage(raw: Mapping[str, Any], *, service_tier: object = None) -> TokenUsage | None:
@@ -39,6 +50,12 @@ def read_usage(raw: Mapping[str, Any], *, service_tier: object = None) -> TokenU
     """
     prompt_details = _mapping(raw.get("prompt_tokens_details"))
     completion_details = _mapping(raw.get("completion_tokens_details"))
+    if _is_plain(raw, prompt_details, completion_details):
+        return TokenUsage(
+            input_tokens=raw["prompt_tokens"],
+            output_tokens=raw["completion_tokens"],
+            service_tier=_tier(service_tier),
+        )
     cached = _first((prompt_details.get("cached_tokens"), *(raw.get(name) for name in _CACHED)))
     written_1h = count(_mapping(raw.get("cache_creation")).get("ephemeral_1h_input_tokens"))
     written = _first(
@@ -66,7 +83,32 @@ def read_usage(raw: Mapping[str, Any], *, service_tier: object = None) -> TokenU
         image_output_tokens=min(count(completion_details.get("image_tokens")), output_tokens),
         seconds=count(raw.get("prompt_audio_seconds")),  # Mistral
         searches=_searches(raw),
-        service_tier=tier if (tier := service_tier or raw.get("service_tier")) in _TIERS else "",
+        service_tier=_tier(service_tier or raw.get("service_tier")),
+    )
+
+
+def _tier(value: object) -> str:
+    return value if isinstance(value, str) and value in _TIERS else ""
+
+
+def _is_plain(
+    raw: Mapping[str, Any],
+    prompt_details: Mapping[str, Any],
+    completion_details: Mapping[str, Any],
+) -> bool:
+    """Say whether a usage is two sound counts and their sum, with no class of tokens above 0 besides."""
+    given, made = raw.get("prompt_tokens"), raw.get("completion_tokens")
+    return (
+        given.__class__ is int
+        and made.__class__ is int
+        and 0 <= given < _MOST
+        and 0 <= made < _MOST
+        and raw.get("total_tokens") == given + made
+        and raw.keys() <= _ORDINARY
+        and not any(prompt_details.values())
+        and not any(completion_details.values())
+        and prompt_details.keys() <= _ORDINARY_PROMPT
+        and completion_details.keys() <= _ORDINARY_COMPLETION
     )
 
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from msgspec import structs
+
 from billing.types import TokenUsage
 from gateway.providers import (
     anthropic_errors,
@@ -44,7 +46,7 @@ class VertexAdapter(GeminiAdapter):
             _drop_call_ids(sent["contents"])
         verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
         made = _unsigned(upstream, model=upstream_model, verb=verb, body=sent)
-        return replace(made, ignored=gemini_config.set_aside(body))
+        return structs.replace(made, ignored=gemini_config.set_aside(body))
 
     def embeddings_request(
         self, upstream: Upstream, *, upstream_model: str, body: dict[str, Any]

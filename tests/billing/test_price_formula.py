@@ -1,8 +1,7 @@
 """The formula of a request: its lines add up to the price that was charged."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 
 from billing import price_formula, pricing
 from billing.types import Price, Rates, Tier, TokenUsage
@@ -28,7 +27,7 @@ PRICE = Price(
 
 
 def explained(usage, *, service_tier=""):
-    nanousd = pricing.charge_nanousd(replace(usage, service_tier=service_tier), price=PRICE)
+    nanousd = pricing.charge_nanousd(structs.replace(usage, service_tier=service_tier), price=PRICE)
     return nanousd, price_formula.explain(usage, price=PRICE, price_nanousd=nanousd)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from billing import pricing
 from billing.pricing import PriceMissing, charge_nanousd, rates_for, upper_bound_nanousd
@@ -226,7 +227,7 @@ def test_only_the_service_tier_that_was_asked_for_is_priced():
     usage = TokenUsage(input_tokens=100, service_tier="priority")
     assert charge_nanousd(usage, price=plain) == 250_000
     assert charge_nanousd(usage, price=fast) == 400_000
-    assert charge_nanousd(replace(usage, service_tier="default"), price=fast) == 250_000
+    assert charge_nanousd(structs.replace(usage, service_tier="default"), price=fast) == 250_000
 
 
 def test_rate_names_are_the_fields_of_rates():
@@ -283,7 +284,7 @@ def usage_within(draw: st.DrawFn, bound: TokenBound) -> TokenUsage:
 def test_no_usage_within_the_bound_costs_more_than_the_bound(data, price, bound, tier):
     usage = data.draw(usage_within(bound))
 
-    cost = charge_nanousd(replace(usage, service_tier=tier), price=price)
+    cost = charge_nanousd(structs.replace(usage, service_tier=tier), price=price)
 
     assert 0 <= cost <= upper_bound_nanousd(bound, price=price)
 
@@ -296,7 +297,7 @@ def _more(bound: int | None, more: int | None) -> Any:
 @given(price=PRICES, bound=BOUNDS, more=BOUNDS)
 def test_larger_bound_never_costs_less(price, bound, more):
     larger = TokenBound(
-        *(_more(getattr(bound, f.name), getattr(more, f.name)) for f in fields(TokenBound))
+        *(_more(getattr(bound, f.name), getattr(more, f.name)) for f in structs.fields(TokenBound))
     )
 
     assert upper_bound_nanousd(larger, price=price) >= upper_bound_nanousd(bound, price=price)
@@ -306,7 +307,7 @@ def test_larger_bound_never_costs_less(price, bound, more):
 def test_more_of_anything_never_costs_less(rates, usage, more, data):
     name = data.draw(st.sampled_from(["input_tokens", "output_tokens", *UNITS]))
     assume(name != "seconds" or usage.seconds)  # the first second makes tokens of audio free
-    larger = replace(usage, **{name: getattr(usage, name) + more})
+    larger = structs.replace(usage, **{name: getattr(usage, name) + more})
     price = Price(1, rates)
     assume(rates_for(0, price=price) == rates)
 

@@ -1,6 +1,8 @@
 """Every spelling of usage is read, and goes out in OpenAI's words."""
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from billing.types import TokenUsage
 from gateway.providers import openai_usage
@@ -120,3 +122,36 @@ def test_usage_goes_out_in_openais_words_beside_the_providers_own():
     }
     assert (wire["prompt_cache_hit_tokens"], wire["queue_time"]) == (8, 0.5)
     assert "cost" not in wire
+
+
+COUNTS = st.one_of(st.integers(-2, 9), st.sampled_from((None, True, "3", 2.0, 10**9)))
+
+
+@given(
+    raw=st.fixed_dictionaries(
+        {"prompt_tokens": COUNTS, "completion_tokens": COUNTS},
+        optional={
+            "total_tokens": COUNTS,
+            "prompt_tokens_details": st.one_of(
+                st.none(),
+                st.dictionaries(
+                    st.sampled_from(("cached_tokens", "audio_tokens", "image_tokens")), COUNTS
+                ),
+            ),
+            "completion_tokens_details": st.one_of(
+                st.none(),
+                st.dictionaries(
+                    st.sampled_from(("reasoning_tokens", "audio_tokens", "other")), COUNTS
+                ),
+            ),
+        },
+    ),
+    tier=st.sampled_from((None, "flex", "default", ["flex"], {"name": "flex"})),
+)
+@example(raw={"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}, tier="flex")
+def test_short_way_for_plain_usage_reads_what_the_long_way_reads(raw, tier):
+    long_way = {**raw, "a field that nobody knows": 0}
+
+    assert openai_usage.read_usage(raw, service_tier=tier) == openai_usage.read_usage(
+        long_way, service_tier=tier
+    )

@@ -9,6 +9,7 @@ import random
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from billing import pricing
 from billing.types import TokenBound
@@ -46,7 +47,7 @@ def test_no_usage_within_the_protocol_costs_more_than_its_bound(seed):
 
 # Each forgets one thing that raises a price: (asked, bound, price) -> (bound, price).
 def without_choices(asked, bound, price):
-    return replace(bound, output_tokens=bound.output_tokens // asked.call.n), price
+    return structs.replace(bound, output_tokens=bound.output_tokens // asked.call.n), price
 
 
 def without_tiers_by_size(asked, bound, price):
@@ -59,11 +60,11 @@ def without_service_tiers(asked, bound, price):
 
 
 def without_cache_writes(asked, bound, price):
-    return replace(bound, cache_write_5m_tokens=0, cache_write_1h_tokens=0), price
+    return structs.replace(bound, cache_write_5m_tokens=0, cache_write_1h_tokens=0), price
 
 
 def without_the_hour(asked, bound, price):
-    return replace(bound, cache_write_1h_tokens=0), price
+    return structs.replace(bound, cache_write_1h_tokens=0), price
 
 
 def without_reasoning(asked, bound, price):
@@ -72,30 +73,30 @@ def without_reasoning(asked, bound, price):
 
 
 def without_audio(asked, bound, price):
-    return replace(bound, audio_input_tokens=0), price
+    return structs.replace(bound, audio_input_tokens=0), price
 
 
 def without_seconds(asked, bound, price):
-    return replace(bound, seconds=0), price
+    return structs.replace(bound, seconds=0), price
 
 
 def without_images(asked, bound, price):
-    return replace(bound, image_input_tokens=0), price
+    return structs.replace(bound, image_input_tokens=0), price
 
 
 def without_prediction(asked, bound, price):
     output = min(bound.output_tokens, asked.call.n * asked.most)
-    return replace(bound, output_tokens=output), price
+    return structs.replace(bound, output_tokens=output), price
 
 
 def by_characters(asked, bound, price):
     text = str(asked.call.body["messages"])
-    return replace(bound, input_tokens=min(bound.input_tokens, len(text))), price
+    return structs.replace(bound, input_tokens=min(bound.input_tokens, len(text))), price
 
 
 def counted_not_bound(asked, bound, price):
     counted = tokens.count_chat(asked.call, model="gpt-4o")
-    return replace(bound, input_tokens=min(bound.input_tokens, counted)), price
+    return structs.replace(bound, input_tokens=min(bound.input_tokens, counted)), price
 
 
 MUTANTS = [
