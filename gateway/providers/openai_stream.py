@@ -23,6 +23,7 @@ class _Function(msgspec.Struct):
 
 class _ToolCall(msgspec.Struct):
     index: int
+    id: str | None = None
     type: str | None = None
     function: _Function | None = None
     custom: dict[str, Any] | None = None
@@ -41,8 +42,8 @@ class _Delta(msgspec.Struct):
 class _Choice(msgspec.Struct):
     index: int
     delta: _Delta
-    finish_reason: str | None = None
-    usage: msgspec.Raw = msgspec.Raw(b"null")
+    finish_reason: str | None
+    usage: Any = None
 
 
 class _Chunk(msgspec.Struct):
@@ -50,11 +51,12 @@ class _Chunk(msgspec.Struct):
 
     id: str
     object: str
+    created: int
     model: str
     choices: list[_Choice]
-    error: msgspec.Raw = msgspec.Raw(b"null")
-    usage: msgspec.Raw = msgspec.Raw(b"null")
-    x_groq: dict[str, Any] | None = None
+    error: Any = None
+    usage: Any = None
+    x_groq: Any = None
 
 
 _DECODER: Final = msgspec.json.Decoder(_Chunk)
@@ -133,18 +135,23 @@ class OpenAIStream:
 
     def _is_ordinary(self, chunk: _Chunk) -> bool:
         """Whether the chunk needs nothing but our names."""
-        return (
-            chunk.object == quirks.CHUNK
-            and chunk.usage == b"null"
-            and chunk.error == b"null"
-            and chunk.x_groq is None
-            and bool(chunk.choices)
-            and all(
-                (choice.finish_reason is None or choice.finish_reason in quirks.FINISH_REASONS)
-                and choice.usage == b"null"
-                for choice in chunk.choices
-            )
-        )
+        if (
+            chunk.object != quirks.CHUNK
+            or chunk.usage is not None
+            or chunk.error is not None
+            or chunk.x_groq is not None
+            or not chunk.created
+        ):
+            return False
+        for choice in chunk.choices:
+            reason, calls = choice.finish_reason, choice.delta.tool_calls
+            if reason is not None and reason not in quirks.FINISH_REASONS:
+                return False
+            if choice.usage is not None:
+                return False
+            if calls and any(call.id and call.type is None for call in calls):
+                return False
+        return bool(chunk.choices)
 
     def _relabelled(self, chunk: _Chunk, data: bytes) -> bytes | None:
         """
@@ -159,7 +166,9 @@ class OpenAIStream:
             return None
         data = data.replace(self._id_theirs, self._id_ours)
         data = data.replace(self._model_theirs, self._model_ours)
-        return data if self._serve_as.include_usage else data.replace(_USAGE_NULL, b"")
+        if not self._serve_as.include_usage:
+            return data.replace(_USAGE_NULL, b"")
+        return data if _USAGE_NULL in data else data.rstrip()[:-1] + _USAGE_NULL + b"}"
 
     def _learn(self, chunk: _Chunk) -> None:
         self._names = (chunk.id, chunk.model)

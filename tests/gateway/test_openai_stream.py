@@ -5,6 +5,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from openai.types.chat import ChatCompletionChunk
 
 from billing.types import TokenUsage
@@ -292,3 +294,95 @@ def test_content_and_reasoning_in_one_delta_are_both_counted():
     translator.feed(b"", one_chunk(choices=[choice]))
 
     assert translator.output_text == ["a", "b"]
+
+
+def chunk_of(**changes: Any) -> Json:
+    return {
+        "id": "theirs",
+        "object": "chat.completion.chunk",
+        "created": 5,
+        "model": "upstream",
+        "choices": [{"index": 0, "delta": {"content": "Hi"}, "finish_reason": None}],
+    } | changes
+
+
+def test_an_ordinary_chunk_is_not_written_anew():
+    data = json.dumps(chunk_of(), separators=(",", ":")).replace("Hi", "\\u0048i").encode()
+
+    sent = ADAPTER.chat_stream(serve_as=SERVE_AS, quirks=frozenset()).feed(b"", data)
+
+    assert b"\\u0048i" in sent[0]
+
+
+CALLS = st.lists(
+    st.fixed_dictionaries(
+        {"index": st.integers(0, 2)},
+        optional={
+            "id": st.just("call_1"),
+            "type": st.sampled_from(("function", None)),
+            "function": st.fixed_dictionaries({"arguments": st.sampled_from(("{", '"id":'))}),
+        },
+    ),
+    max_size=2,
+)
+DELTAS = st.fixed_dictionaries(
+    {},
+    optional={
+        "role": st.just("assistant"),
+        "content": st.sampled_from((None, "", "Hi", '"id":"theirs"', ',"usage":null')),
+        "tool_calls": CALLS,
+        "reasoning": st.just("hm"),
+        "unknown": st.just([1]),
+    },
+)
+CHOICES = st.fixed_dictionaries(
+    {"index": st.integers(0, 2), "delta": DELTAS},
+    optional={
+        "finish_reason": st.sampled_from((None, "stop", "eos", "", "tool_calls")),
+        "usage": st.none(),
+        "logprobs": st.none(),
+    },
+)
+CHUNKS = st.fixed_dictionaries(
+    {
+        "id": st.just("theirs"),
+        "model": st.just("upstream"),
+        "choices": st.lists(CHOICES, max_size=2),
+    },
+    optional={
+        "object": st.sampled_from(("chat.completion.chunk", "other")),
+        "created": st.integers(0, 2),
+        "usage": st.none(),
+        "service_tier": st.just("default"),
+        "system_fingerprint": st.none(),
+    },
+)
+
+
+@given(
+    chunks=st.lists(CHUNKS, min_size=1, max_size=3),
+    serve_as=st.sampled_from((SERVE_AS, WITH_USAGE)),
+)
+def test_chunks_that_are_relabelled_say_what_chunks_written_anew_say(chunks, serve_as):
+    def run_all(separators):
+        stream = ADAPTER.chat_stream(serve_as=serve_as, quirks=frozenset())
+        sent = [
+            json.loads(data)
+            for chunk in chunks
+            for data in stream.feed(b"", json.dumps(chunk, separators=separators).encode())
+        ]
+        return sent, stream.output_text, stream.finish_reason, stream.usage, stream.upstream_id
+
+    # Blanks after the colons keep a chunk off the short way.
+    short, long = run_all((",", ":")), run_all((", ", ": "))
+
+    without_null = [[drop_null_usage(chunk) for chunk in sent] for sent in (short[0], long[0])]
+    assert without_null[0] == without_null[1]
+    assert short[1:] == long[1:]
+
+
+def drop_null_usage(chunk: Json) -> Json:
+    """A null beside a choice says nothing, whether it is there or not."""
+    for choice in chunk["choices"]:
+        choice.pop("usage", None)
+    return chunk
