@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
+from django.db.models import QuerySet
+
 from billing.models import PriceVersion, ProviderCostVersion, RateCard
 from billing.types import RATE_NAMES
 
@@ -34,6 +36,24 @@ class RateSheet:
         service_tiers: Any = _marked_up(dict(self.service_tiers), percent)
         return RateSheet(_marked_up(dict(self.rates), percent), tiers, service_tiers)
 
+    @classmethod
+    def of(cls, row: RateCard) -> "RateSheet":
+        """Return the rates of a stored version."""
+        rates = {name: getattr(row, name) for name in RATE_NAMES}
+        given = {name: rate for name, rate in rates.items() if rate is not None}
+        return cls(given, row.tiers, row.service_tiers)
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> "RateSheet":
+        """Return the sheet that `plain` wrote."""
+        rates = {name: rate for name, rate in values.items() if name in RATE_NAMES}
+        return cls(rates, values.get("tiers", ()), values.get("service_tiers", {}))
+
+    def plain(self) -> dict[str, Any]:
+        """Return the sheet as one JSON object that holds only what is priced."""
+        columns = self.columns()
+        return {name: value for name, value in columns.items() if value not in (None, [], {})}
+
     def columns(self) -> dict[str, Any]:
         """Return the values of a RateCard's columns."""
         return {
@@ -52,6 +72,14 @@ class Dated:
     source: str
 
 
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A version that is to be made, and what holds until then (None: nothing does)."""
+
+    dated: Dated
+    before: RateSheet | None
+
+
 def _marked_up(value: Any, percent: Decimal) -> Any:
     """Raise every rate inside the value; thresholds stay."""
     if isinstance(value, list):
@@ -65,16 +93,33 @@ def _marked_up(value: Any, percent: Decimal) -> Any:
     return int(raised.to_integral_value(ROUND_CEILING))
 
 
+def due_prices(sheets: Mapping[str, Sequence[Dated]], *, now: datetime) -> dict[str, list[Due]]:
+    """Return the price versions of models (by public name) that are new or changed, by model."""
+    present = _by_subject((row.model, row) for row in PriceVersion.objects.filter(model__in=sheets))
+    return _due(sheets, present=present, now=now)
+
+
 def publish_prices(sheets: Mapping[str, Sequence[Dated]], *, now: datetime) -> int:
     """Make the price versions of models (by public name) that are new or changed; return how many."""
-    present = _by_subject((row.model, row) for row in PriceVersion.objects.filter(model__in=sheets))
     made = [
-        PriceVersion(model=model, **_row(dated))
-        for model, versions in sheets.items()
-        for dated in _new_versions(versions, present=present[model], now=now)
+        PriceVersion(model=model, **_row(due.dated))
+        for model, versions in due_prices(sheets, now=now).items()
+        for due in versions
     ]
     PriceVersion.objects.bulk_create(made)
     return len(made)
+
+
+def price_at(model: str, moment: datetime) -> RateSheet | None:
+    """Return what customers pay for a model at a moment, by the versions there are now."""
+    return _sheet_at(PriceVersion.objects.filter(model=model), moment)
+
+
+def add_price(model: str, *, dated: Dated) -> PriceVersion:
+    """Make one price version; where one stands at its moment already, it follows that one at once."""
+    moment = _free_moment(PriceVersion.objects.filter(model=model), dated.effective_from)
+    row = _row(Dated(moment, dated.sheet, dated.source))
+    return PriceVersion.objects.create(model=model, **row)
 
 
 def set_price(model: str, *, sheet: RateSheet, source: str, now: datetime) -> bool:
@@ -90,17 +135,67 @@ def set_price(model: str, *, sheet: RateSheet, source: str, now: datetime) -> bo
     return True
 
 
-def publish_costs(sheets: Mapping[tuple[str, str], Sequence[Dated]], *, now: datetime) -> int:
-    """Make the cost versions (by provider and upstream model) that are new or changed; return how many."""
+Subject = tuple[str, str]  # provider and upstream model
+
+
+def due_costs(
+    sheets: Mapping[Subject, Sequence[Dated]], *, now: datetime
+) -> dict[Subject, list[Due]]:
+    """Return the cost versions (by provider and upstream model) that are new or changed, by subject."""
     rows = ProviderCostVersion.objects.filter(provider__in={provider for provider, _ in sheets})
     present = _by_subject(((row.provider, row.upstream_model), row) for row in rows)
+    return _due(sheets, present=present, now=now)
+
+
+def publish_costs(sheets: Mapping[Subject, Sequence[Dated]], *, now: datetime) -> int:
+    """Make the cost versions (by provider and upstream model) that are new or changed; return how many."""
     made = [
-        ProviderCostVersion(provider=subject[0], upstream_model=subject[1], **_row(dated))
-        for subject, versions in sheets.items()
-        for dated in _new_versions(versions, present=present[subject], now=now)
+        ProviderCostVersion(provider=subject[0], upstream_model=subject[1], **_row(due.dated))
+        for subject, versions in due_costs(sheets, now=now).items()
+        for due in versions
     ]
     ProviderCostVersion.objects.bulk_create(made)
     return len(made)
+
+
+def cost_at(subject: Subject, moment: datetime) -> RateSheet | None:
+    """Return what a provider charges us at a moment, by the versions there are now."""
+    return _sheet_at(_costs_of(subject), moment)
+
+
+def add_cost(subject: Subject, *, dated: Dated) -> ProviderCostVersion:
+    """Make one cost version; where one stands at its moment already, it follows that one at once."""
+    moment = _free_moment(_costs_of(subject), dated.effective_from)
+    row = _row(Dated(moment, dated.sheet, dated.source))
+    return ProviderCostVersion.objects.create(provider=subject[0], upstream_model=subject[1], **row)
+
+
+def _costs_of(subject: Subject) -> QuerySet[ProviderCostVersion]:
+    return ProviderCostVersion.objects.filter(provider=subject[0], upstream_model=subject[1])
+
+
+def _sheet_at(versions: QuerySet[Any], moment: datetime) -> RateSheet | None:
+    row = versions.filter(effective_from__lte=moment).order_by("-effective_from").first()
+    return None if row is None else RateSheet.of(row)
+
+
+def _free_moment(versions: QuerySet[Any], moment: datetime) -> datetime:
+    while versions.filter(effective_from=moment).exists():
+        moment += ONE_TICK
+    return moment
+
+
+def _due(
+    sheets: Mapping[Any, Sequence[Dated]],
+    *,
+    present: defaultdict[Any, list[RateCard]],
+    now: datetime,
+) -> dict[Any, list[Due]]:
+    found = {
+        subject: _new_versions(versions, present=present[subject], now=now)
+        for subject, versions in sheets.items()
+    }
+    return {subject: due for subject, due in found.items() if due}
 
 
 def _by_subject(rows: Iterable[tuple[Any, RateCard]]) -> defaultdict[Any, list[RateCard]]:
@@ -113,13 +208,13 @@ def _by_subject(rows: Iterable[tuple[Any, RateCard]]) -> defaultdict[Any, list[R
 
 def _new_versions(
     versions: Sequence[Dated], *, present: Sequence[RateCard], now: datetime
-) -> list[Dated]:
+) -> list[Due]:
     """
     Return the versions to be made. The first time that is the whole history; later what is to come,
     and what now holds if it differs, from now on: a price is never changed backwards.
     """
     if not present:
-        return list(versions)
+        return [Due(dated, None) for dated in versions]
     if not present[-1].source.startswith(CATALOG):
         return []
     taken = {row.effective_from: row for row in present}
@@ -127,7 +222,7 @@ def _new_versions(
     holding = [dated for dated in versions if dated.effective_from <= now]
     if holding:
         wanted.insert(0, Dated(now, holding[-1].sheet, holding[-1].source))
-    made: list[Dated] = []
+    made: list[Due] = []
     for dated in wanted:
         latest = dated.effective_from + CORRECTIONS
         before = [row for row in present if row.effective_from <= latest]
@@ -136,7 +231,8 @@ def _new_versions(
         moment = dated.effective_from
         while moment in taken:  # a version to come was corrected: the correction follows at once
             moment += ONE_TICK
-        made.append(Dated(moment, dated.sheet, dated.source))
+        holds = RateSheet.of(before[-1]) if before else None
+        made.append(Due(Dated(moment, dated.sheet, dated.source), holds))
     return made
 
 

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.admin import ReadOnly
+from gateway import catalog_admin as catalog_admin  # registers its admins
 from gateway import provider_accounts
 from gateway.models import (
     AccountNotice,

@@ -1,5 +1,6 @@
 """Providers, the models we sell, and the routes that serve them."""
 
+from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
@@ -205,3 +206,75 @@ class IdempotentCall(models.Model):
 
     def __str__(self) -> str:
         return str(self.request_id)
+
+
+class CatalogRun(models.Model):
+    """One comparison of catalog files with what is sold. The first of all loads at once and proposes nothing."""
+
+    origin = models.CharField(max_length=200, help_text="Whose files they were.")
+    as_of = models.DateField(null=True, help_text="The day that the files speak of.")
+    digest = models.CharField(max_length=64, help_text="SHA-256 of models.json.")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    def __str__(self) -> str:
+        return f"{self.origin}, {self.created_at:%Y-%m-%d %H:%M}"
+
+
+class CatalogChange(models.Model):
+    """
+    What a catalog file says otherwise than what is sold: applied once staff approve it, kept whatever they decide.
+
+    `old` and `new` are plain values; a price is its rates as `RateSheet.plain` writes them. `effective_from` is
+    the day that the file names for a price to come, then the moment from which the approved one holds; null:
+    from the approval on.
+    """
+
+    class Kind(models.TextChoices):
+        MODEL = "model", "new model"
+        FACT = "fact"
+        ROUTE = "route"
+        PRICE = "price"
+        COST = "cost", "provider cost"
+
+    class State(models.TextChoices):
+        PROPOSED = "proposed"
+        APPROVED = "approved"
+        REJECTED = "rejected"
+        SUPERSEDED = "superseded", "overtaken by a later file"
+
+    run = models.ForeignKey(CatalogRun, on_delete=models.PROTECT, related_name="changes")
+    kind = models.CharField(max_length=5, choices=Kind.choices)
+    model = models.CharField(max_length=120, help_text="Public model name.")
+    field = models.CharField(max_length=300)
+    old = models.JSONField(null=True)
+    new = models.JSONField(null=True)
+    effective_from = models.DateTimeField(null=True)
+    source = models.CharField(max_length=200)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PROPOSED)
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+    decided_at = models.DateTimeField(null=True)
+    reason = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["model", "field", "effective_from"],
+                condition=models.Q(state="proposed"),
+                nulls_distinct=False,
+                name="one_open_change",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(state="proposed", decided_at=None)
+                | (~models.Q(state="proposed") & models.Q(decided_at__isnull=False)),
+                name="decided_changes_say_when",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(state__in=["approved", "rejected"]) | ~models.Q(reason=""),
+                name="decided_changes_say_why",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model}: {self.field}"

@@ -11,7 +11,7 @@ from billing import price_versions
 from billing.price_versions import RateSheet
 from exerati.lib.encryption import CannotDecrypt, encrypt
 from gateway import catalog_data, snapshot
-from gateway.catalog_load import provider_row
+from gateway.catalog_rows import provider_row
 from gateway.models import Model, Provider, ProviderAccount, Route
 from gateway.providers import credentials
 

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError
+from django.urls import reverse
 
 from exerati.bootstrap import step
 from exerati.local_state import DEMO, write_secret
@@ -25,7 +26,12 @@ class Command(BaseCommand):
             with step(2, STEPS, "migrating the database"):
                 call_command("migrate", verbosity=0, interactive=False)
             with step(3, STEPS, "loading the catalog"):
-                call_command("catalog", "load", stdout=io.StringIO())
+                waiting = see_to_catalog()
+            if waiting:
+                self.stdout.write(
+                    f"      {waiting} changes of the catalog wait for a decision: {settings.SITE_URL}"
+                    + reverse("admin:gateway_catalogchange_changelist")
+                )
             with step(4, STEPS, "seeing to the demo organization"):
                 see_to_demo()
         except OperationalError as error:
@@ -34,6 +40,14 @@ class Command(BaseCommand):
                 f"The database at {where['HOST']}:{where['PORT']} cannot be used ({str(error).splitlines()[0]}): "
                 "check DATABASE_URL."
             ) from error
+
+
+def see_to_catalog() -> int:
+    """Load the catalog, or propose what its files say otherwise; return how many changes wait for a decision."""
+    out = io.StringIO()
+    call_command("catalog", "propose", "--json", stdout=out)
+    waiting: int = json.loads(out.getvalue())["open_changes"]
+    return waiting
 
 
 def see_to_demo() -> None:
