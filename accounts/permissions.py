@@ -1,12 +1,14 @@
 """What each role may do, and the decorator that lets members, and only them, into a dashboard page."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from functools import wraps
 from typing import Any, Concatenate, cast
 
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
 from accounts.middleware import OrganizationRequest
@@ -16,6 +18,7 @@ Role = Membership.Role
 LAST_ORGANIZATION = "organization"  # session key: slug of the organization visited last
 
 View = Callable[Concatenate[OrganizationRequest, ...], HttpResponse]
+AsyncView = Callable[Concatenate[OrganizationRequest, ...], Awaitable[HttpResponseBase]]
 PlainView = Callable[Concatenate[HttpRequest, ...], HttpResponse]
 
 
@@ -23,6 +26,7 @@ class Action(StrEnum):
     """What a member may want to do; the value reads on as "Only … can …"."""
 
     VIEW = "see this page"
+    CALL_MODELS = "call models from the dashboard"
     MANAGE_KEYS = "create and change API keys"
     MANAGE_BILLING = "change billing"
     MANAGE_MEMBERS = "change the team"
@@ -33,7 +37,7 @@ class Action(StrEnum):
 ALLOWED: dict[str, frozenset[Action]] = {
     Role.OWNER: frozenset(Action),
     Role.ADMIN: frozenset(Action) - {Action.MANAGE_OWNERS},
-    Role.DEVELOPER: frozenset({Action.VIEW, Action.MANAGE_KEYS}),
+    Role.DEVELOPER: frozenset({Action.VIEW, Action.CALL_MODELS, Action.MANAGE_KEYS}),
     Role.BILLING: frozenset({Action.VIEW, Action.MANAGE_BILLING}),
     Role.VIEWER: frozenset({Action.VIEW}),
 }
@@ -56,28 +60,46 @@ def deeds_of(role: str) -> list[str]:
     ] or ["look, and change nothing"]
 
 
-def organization_page(action: Action) -> Callable[[View], PlainView]:
+def organization_page(action: Action) -> Callable[[View | AsyncView], PlainView]:
     """
     Make a function view the page of one organization, open to its members whose role allows the action.
 
     The address names the organization as `<slug:slug>`; the view gets `request.organization` and
     `request.membership` in its place. Anonymous visitors go to the login page, strangers get a 404
     (they learn nothing of who is a customer), members without the right a 403 page that says who can.
+    An async view stays one.
     """
 
-    def decorate(view: View) -> PlainView:
+    def decorate(view: View | AsyncView) -> PlainView:
+        if iscoroutinefunction(view):
+            return _async_page(cast(AsyncView, view), action=action)
+        plain = cast(View, view)
+
         @wraps(view)
         def page(request: HttpRequest, /, *, slug: str, **arguments: Any) -> HttpResponse:
-            if not request.user.is_authenticated:
-                return redirect_to_login(request.get_full_path())
-            request = enter(request, slug=slug)
-            if not allows(request.membership.role, action):
-                return refuse(request, action=action)
-            return view(request, **arguments)
+            refused = _refusal(request, slug=slug, action=action)
+            return refused or plain(cast(OrganizationRequest, request), **arguments)
 
         return page
 
     return decorate
+
+
+def _async_page(view: AsyncView, *, action: Action) -> PlainView:
+    @wraps(view)
+    async def page(request: HttpRequest, /, *, slug: str, **arguments: Any) -> HttpResponseBase:
+        refused = await sync_to_async(_refusal)(request, slug=slug, action=action)
+        return refused or await view(cast(OrganizationRequest, request), **arguments)
+
+    return cast(PlainView, page)  # Django awaits what a view returns, if it has to
+
+
+def _refusal(request: HttpRequest, *, slug: str, action: Action) -> HttpResponse | None:
+    """Enter the organization; return what to answer to whoever may not see the page, None to the others."""
+    if not request.user.is_authenticated:
+        return redirect_to_login(request.get_full_path())
+    inside = enter(request, slug=slug)
+    return None if allows(inside.membership.role, action) else refuse(inside, action=action)
 
 
 def enter(request: HttpRequest, *, slug: str) -> OrganizationRequest:

@@ -83,8 +83,8 @@ async def authenticate(
     except keys.Malformed:
         raise KeyInvalid(shown(secret)) from None
     snapshot = await directory.find(keys.digest(secret, pepper=pepper))
-    if snapshot is None:
-        raise KeyInvalid(shown(secret))
+    if snapshot is None or snapshot.kind != "key":
+        raise KeyInvalid(shown(secret))  # a seat is nobody's key, whatever its hash is of
     reason = snapshot.inactive_reason(time.time())
     if reason:
         raise INACTIVE[reason](shown(secret), key=snapshot)

@@ -4,6 +4,7 @@ import ipaddress
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
+from typing import cast
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -89,6 +90,17 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         return self.order_by(field.asc(nulls_last=True), "pk")
 
 
+_KeyManager = models.Manager.from_queryset(ApiKeyQuerySet)
+
+
+class ApiKeyManager(_KeyManager["ApiKey"]):
+    """The keys with a secret: a member's seat is on no list of keys and in no choice of them."""
+
+    def get_queryset(self) -> ApiKeyQuerySet:
+        """Leave the seats out."""
+        return cast(ApiKeyQuerySet, super().get_queryset().filter(kind=ApiKey.Kind.KEY))
+
+
 SORTS = {
     "name": "name",
     "owner": "created_by__email",
@@ -102,12 +114,19 @@ class ApiKey(models.Model):
     """
     One API key. The secret itself is never stored, only its HMAC under the server's pepper.
 
+    A seat (`kind`) is the row that a member's sessions call by: limits, budgets and usage events know every caller
+    as a key. It has no secret, its hash is that of none, and no request to /v1 can name it (`apikeys.seats`).
+
     Null limits mean the default of the settings; null budgets mean no cap; empty scopes mean everything.
     """
 
     class Mode(models.TextChoices):
         LIVE = "live"
         TEST = "test"
+
+    class Kind(models.TextChoices):
+        KEY = "key"
+        SEAT = "seat", "a member's sessions (playground)"
 
     public_id = models.CharField(
         max_length=40, unique=True, default=partial(ids.public_id, "key"), editable=False
@@ -125,6 +144,9 @@ class ApiKey(models.Model):
     )
     name = models.CharField(max_length=120)
     mode = models.CharField(max_length=4, choices=Mode.choices, default=Mode.LIVE)
+    kind = models.CharField(
+        max_length=6, choices=Kind.choices, default=Kind.KEY, db_default=Kind.KEY
+    )
     key_prefix = models.CharField(
         max_length=24, help_text="What the key starts with, for recognition."
     )
@@ -175,7 +197,8 @@ class ApiKey(models.Model):
     last_used_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
-    objects = ApiKeyQuerySet.as_manager()
+    objects = ApiKeyManager()
+    every = ApiKeyQuerySet.as_manager()  # with the seats, for what counts calls and money
 
     class Meta:
         # The keys page: one organization's keys, newest first.
@@ -183,12 +206,19 @@ class ApiKey(models.Model):
             models.Index(fields=["organization", "-created_at"], name="keys_by_organization")
         ]
         constraints = [
-            models.CheckConstraint(
-                condition=models.Q(**{f"budget_{period}_nanousd__isnull": True})
-                | models.Q(**{f"budget_{period}_nanousd__gte": 0}),
-                name=f"key_budget_{period}_not_negative",
-            )
-            for period in BUDGET_PERIODS
+            models.UniqueConstraint(
+                fields=["project", "created_by", "mode"],
+                condition=models.Q(kind="seat"),
+                name="one_seat_each_project_and_mode",
+            ),
+            *(
+                models.CheckConstraint(
+                    condition=models.Q(**{f"budget_{period}_nanousd__isnull": True})
+                    | models.Q(**{f"budget_{period}_nanousd__gte": 0}),
+                    name=f"key_budget_{period}_not_negative",
+                )
+                for period in BUDGET_PERIODS
+            ),
         ]
 
     def __str__(self) -> str:
@@ -197,7 +227,14 @@ class ApiKey(models.Model):
     @property
     def shown(self) -> str:
         """What people recognise the key by."""
+        if self.is_seat:
+            return "no key"
         return f"{self.key_prefix}…{self.key_last4}"
+
+    @property
+    def is_seat(self) -> bool:
+        """Say whether this is no key at all but what a member's sessions call and are counted by."""
+        return self.kind == self.Kind.SEAT
 
     def status_at(self, now: datetime) -> KeyStatus:
         """Return what the key is at that moment; revoked wins over all, expired over disabled."""

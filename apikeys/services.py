@@ -86,7 +86,7 @@ def create_key(
 @transaction.atomic
 def update_key(key: ApiKey, *, name: str, rules: KeyRules, actor: User | None) -> None:
     """Replace a key's name and rules; raises ValidationError, or KeyRevoked."""
-    stored = ApiKey.objects.select_for_update().get(pk=key.pk)
+    stored = ApiKey.every.select_for_update().get(pk=key.pk)
     if stored.revoked_at is not None:
         raise KeyRevoked
     after = {"name": name, **asdict(rules)}
@@ -153,7 +153,7 @@ def _mark(
     Returns whether this call did; `also` are fields that change along, `details` go into the audit trail.
     """
     [(attribute, value)] = change.items()
-    changed = ApiKey.objects.filter(
+    changed = ApiKey.every.filter(
         pk=key.pk, revoked_at=None, **{f"{attribute}__isnull": value is not None}
     ).update(**change, **(also or {}))
     if changed:

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from accounts.permissions import ALLOWED, Action, allows
 from exerati.lib.batch import Batcher
 from exerati.lib.database import Connection
 
@@ -30,12 +31,19 @@ SELECT coalesce(jsonb_agg(jsonb_build_object(
     'tokens_per_minute', k.tokens_per_minute, 'concurrency', k.concurrency,
     'max_request_nanousd', k.max_request_nanousd, 'max_output_tokens', k.max_output_tokens,
     'strict_parameters', k.strict_parameters, 'drain_on_disconnect', k.drain_on_disconnect,
-    'expires_at', k.expires_at, 'disabled_at', k.disabled_at, 'revoked_at', k.revoked_at,
+    'expires_at', k.expires_at, 'disabled_at', k.disabled_at, 'kind', k.kind,
+    'revoked_at', CASE
+        WHEN k.kind = 'seat' AND NOT EXISTS (
+            SELECT FROM accounts_membership m
+            WHERE m.user_id = k.created_by_id AND m.organization_id = k.organization_id AND m.role = ANY (%s))
+        THEN coalesce(k.revoked_at, now()) ELSE k.revoked_at END,
     'suspended_at', o.suspended_at
 )), '[]')::text
 FROM apikeys_apikey k JOIN accounts_organization o ON o.id = k.organization_id
 WHERE k.key_hash = ANY (%s)
 """
+# A member who leaves, or may call no more, has no seat from the next refresh on; calls in progress are cut.
+CALLING_ROLES = [role for role in ALLOWED if allows(role, Action.CALL_MODELS)]
 
 
 class KeySnapshot(msgspec.Struct, frozen=True):
@@ -48,6 +56,7 @@ class KeySnapshot(msgspec.Struct, frozen=True):
     organization_id: int
     project_id: int
     mode: str
+    kind: str = "key"
     model_patterns: tuple[str, ...] = ()
     modalities: tuple[str, ...] = ()
     endpoints: tuple[str, ...] = ()
@@ -148,7 +157,7 @@ class KeyDirectory:
         await self._connection.close()
 
     async def _load(self, digests: Sequence[bytes]) -> list[KeySnapshot | BaseException | None]:
-        rows = _decode(await self._connection.fetch_value(QUERY, list(digests)))
+        rows = _decode(await self._connection.fetch_value(QUERY, CALLING_ROLES, list(digests)))
         found: dict[bytes, Any] = {bytes.fromhex(row.digest): row for row in rows}
         now = time.time()
         for digest in digests:

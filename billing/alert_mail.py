@@ -79,7 +79,7 @@ def _context(notice: Notification) -> dict[str, object]:
 def action(notice: Notification, *, words: Told) -> tuple[str, str]:
     """Return what to press, and the path it leads to."""
     slug = notice.organization.slug
-    if notice.key is None:
+    if notice.key is None or notice.key.is_seat:
         return "See credit and budgets", reverse("dashboard:overview", args=[slug])
     path = reverse("dashboard:key", args=[slug, notice.key.public_id])
     return ("Look at the key, unfreeze it" if words.is_frozen else "Open the key"), path

@@ -280,7 +280,7 @@ def _spike(
     figures: dict[str, int],
     now: datetime,
 ) -> list[Notification]:
-    key = ApiKey.objects.select_related("organization").get(pk=key_id)
+    key = ApiKey.every.select_related("organization").get(pk=key_id)
     told = _tell(
         organization,
         wanted,
@@ -290,7 +290,7 @@ def _spike(
         details={"name": key.name, **figures},
     )
     # Only with the first notice of a day: whoever unfreezes the key that day has decided.
-    if told and wanted.freeze_on_spike:
+    if told and wanted.freeze_on_spike and not key.is_seat:
         [notice] = told
         frozen = key_services.freeze_key(key, reason=DisabledReason.SPIKE, details=figures)
         notice.details["frozen"] = frozen

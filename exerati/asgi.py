@@ -26,6 +26,7 @@ async def application(scope: Any, receive: Receive, send: Send) -> None:
         if path.startswith("/v1/") or path == "/v1":
             await gateway(scope, receive, send)
         else:
+            scope["exerati.gateway"] = gateway  # for calls that a member makes from the dashboard
             await limited(site, scope, receive, send)
     elif scope["type"] == "lifespan":
         await _lifespan(receive, send)

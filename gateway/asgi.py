@@ -17,6 +17,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase, QueryDict
 from django.urls import Resolver404, ResolverMatch, get_resolver
 
+from apikeys.snapshots import KeySnapshot
 from exerati.lib import ids
 from gateway import errors, refusal_record
 from gateway.api.base import Relayed
@@ -76,7 +77,7 @@ class Gateway:
 
     async def startup(self) -> None:
         """Make the engine ready, and the process fit for serving."""
-        await self._ready()
+        await self.ready()
         # What is there now stays: the collector need not look at it again and again, nor so often at what
         # calls leave behind, nearly all of which is freed without it. Worth a tenth of a call.
         gc.collect()
@@ -90,8 +91,15 @@ class Gateway:
             await self._engine.close()
             self._engine = self._upkeep = None
 
-    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        """Answer one request."""
+    async def __call__(
+        self,
+        scope: dict[str, Any],
+        receive: Receive,
+        send: Send,
+        *,
+        seat: KeySnapshot | None = None,
+    ) -> None:
+        """Answer one request; with a seat it is a member's session that calls, and no key is looked for."""
         request_id = ids.new_uuid()
         if scope["method"] == "OPTIONS":
             await _send_whole(send, 204, PREFLIGHT_HEADERS, b"")
@@ -100,7 +108,7 @@ class Gateway:
         by_name = dict(scope["headers"])
         try:
             context = CallContext(
-                engine=self._engine or await self._ready(),
+                engine=self._engine or await self.ready(),
                 request_id=request_id,
                 public_id=ids.encode(request_id),
                 headers=scope["headers"],
@@ -110,6 +118,7 @@ class Gateway:
                 receive=receive,
                 send=send,
                 client_request_id=by_name.get(b"x-request-id", b"").decode("latin-1"),
+                seat=seat,
             )
             match = _resolve(scope["method"], scope["path"])
             context.error_body = match.func.cls.error_body  # type: ignore[attr-defined]  # by DRF's as_view
@@ -126,7 +135,8 @@ class Gateway:
                 await _send_error(send, cut, request_id=request_id, context=context)
             raise
 
-    async def _ready(self) -> Engine:
+    async def ready(self) -> Engine:
+        """Return the engine of this process, made on the first use."""
         async with self._starting:
             if self._engine is None:
                 engine = Engine()

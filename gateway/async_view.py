@@ -55,7 +55,9 @@ class AsyncAPIView(APIView):
         return await handler(context, **kwargs)
 
     async def authenticate(self, context: CallContext) -> KeySnapshot:
-        """Return the request's key; raises a kind of AuthenticationFailed."""
+        """Return the request's key, or the seat of the session it comes from; raises a kind of AuthenticationFailed."""
+        if context.seat is not None:
+            return context.seat
         return await authenticate(
             context.headers,
             client_address=context.client_address,

@@ -29,7 +29,8 @@ class CallContext:
 
     `response_headers` are added to whatever is answered, errors included. `key`, `endpoint` and `model` are known as
     far as the request has come; `admitted` says that the call has a reservation, and so an event of its own;
-    `goes_on` that it is to be finished even for a client that has left.
+    `goes_on` that it is to be finished even for a client that has left. `seat` is who calls where that is a
+    member's session: no request has one, only `gateway.session_call` gives it.
     """
 
     engine: Engine
@@ -44,6 +45,7 @@ class CallContext:
     public_id: str = ""
     path: str = ""
     key: KeySnapshot | None = None
+    seat: KeySnapshot | None = None
     endpoint: str = ""
     model: str = ""
     admitted: bool = False

@@ -21,7 +21,7 @@ _RESETS: Final = {"day": "daily", "week": "weekly", "month": "monthly", "total":
 
 def status(key_id: int, *, now: datetime) -> dict[str, Any]:
     """Return the key's status; runs three queries, so it belongs in a thread."""
-    key = ApiKey.objects.select_related("organization", "project").get(pk=key_id)
+    key = ApiKey.every.select_related("organization", "project").get(pk=key_id)
     lines = budget_report.binding(key, now=now)
     spent = key_report.spent(key, now=now)
     return {

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from gateway import docs_views, views
+from gateway import docs_views, playground_views, views
 
 urlpatterns: list[URLPattern] = [
     path("models/", views.catalog, name="catalog"),
@@ -12,4 +12,8 @@ urlpatterns: list[URLPattern] = [
     path("docs/<slug:slug>.md", docs_views.page_markdown, name="docs_markdown"),
     path("llms.txt", docs_views.llms, name="llms"),
 ]
-dashboard_patterns: list[URLPattern] = []
+dashboard_patterns: list[URLPattern] = [
+    path("<slug:slug>/playground/", playground_views.page, name="playground"),
+    path("<slug:slug>/playground/answer/", playground_views.answer, name="playground_answer"),
+    path("<slug:slug>/playground/call", playground_views.call, name="playground_call"),
+]

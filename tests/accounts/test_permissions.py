@@ -9,6 +9,7 @@ from accounts.permissions import Action, allows
 Role = Membership.Role
 MAY = {
     Action.VIEW: set(Role),
+    Action.CALL_MODELS: {Role.OWNER, Role.ADMIN, Role.DEVELOPER},
     Action.MANAGE_KEYS: {Role.OWNER, Role.ADMIN, Role.DEVELOPER},
     Action.MANAGE_BILLING: {Role.OWNER, Role.ADMIN, Role.BILLING},
     Action.MANAGE_MEMBERS: {Role.OWNER, Role.ADMIN},
