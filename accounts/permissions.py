@@ -17,9 +17,9 @@ from accounts.models import Membership
 Role = Membership.Role
 LAST_ORGANIZATION = "organization"  # session key: slug of the organization visited last
 
-View = Callable[Concatenate[OrganizationRequest, ...], HttpResponse]
+View = Callable[Concatenate[OrganizationRequest, ...], HttpResponseBase]
 AsyncView = Callable[Concatenate[OrganizationRequest, ...], Awaitable[HttpResponseBase]]
-PlainView = Callable[Concatenate[HttpRequest, ...], HttpResponse]
+PlainView = Callable[Concatenate[HttpRequest, ...], HttpResponseBase]
 
 
 class Action(StrEnum):
@@ -76,7 +76,7 @@ def organization_page(action: Action) -> Callable[[View | AsyncView], PlainView]
         plain = cast(View, view)
 
         @wraps(view)
-        def page(request: HttpRequest, /, *, slug: str, **arguments: Any) -> HttpResponse:
+        def page(request: HttpRequest, /, *, slug: str, **arguments: Any) -> HttpResponseBase:
             refused = _refusal(request, slug=slug, action=action)
             return refused or plain(cast(OrganizationRequest, request), **arguments)
 

@@ -128,6 +128,7 @@ def _row(settlement: Settlement) -> dict[str, Any]:
         "reasoning_tokens": usage.reasoning_tokens,
         "usage_details": _details(usage),
         "attempts": attempt_rows(settlement.attempts),
+        "tags": settlement.tags or None,
         **_upstream(settlement),
     }
 

@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TypeVar, cast
+from datetime import date, datetime
+from typing import Any, TypeVar, cast
 from zoneinfo import ZoneInfo
 
+from django.db.models import QuerySet
 from django.http import QueryDict
-from django.utils.dateparse import parse_datetime
+from django.utils.dateparse import parse_date, parse_datetime
 
 from accounts.middleware import OrganizationRequest
 from accounts.models import Organization
+from billing import periods
+from billing.periods import Period
 from billing.reports import Filters
 
 YEARS = range(2000, 2200)  # far from the edges at which arithmetic with zones overflows
@@ -28,18 +31,21 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The keys and projects of an organization, for filters: row ids by public id, and their names."""
+    """The keys, projects and members of an organization, for filters: row ids by public id, and their names."""
 
     keys: dict[str, tuple[int, str]]
     projects: dict[str, tuple[int, str]]
+    members: dict[str, tuple[int, str]]
 
-    def filters(self, query: QueryDict) -> Filters:
-        """Return the filters of an address; an unknown key or project matches nothing."""
+    def filters(self, query: QueryDict, *, member: str) -> Filters:
+        """Return the filters of an address; an unknown key, project or member matches nothing."""
         return Filters(
             model=text(query, "model"),
             mode=query.get("mode", "") if query.get("mode") in ("live", "test") else "",
             key=_row_id(self.keys, query.get("key", "")),
             project=_row_id(self.projects, query.get("project", "")),
+            member=_row_id(self.members, member),
+            tag=text(query, "tag"),
         )
 
     @property
@@ -52,14 +58,23 @@ class Scope:
         """Return the projects by name."""
         return [Option(ident, name) for ident, (_, name) in self.projects.items()]
 
+    @property
+    def member_options(self) -> list[Option]:
+        """Return the members by e-mail address."""
+        return [Option(ident, name) for ident, (_, name) in self.members.items()]
+
 
 def scope(organization: Organization) -> Scope:
-    """Return what the filters offer; runs two queries."""
+    """Return what the filters offer; runs three queries."""
     keys = organization.api_keys.order_by("name", "pk").values_list("public_id", "pk", "name")
     projects = organization.projects.order_by("name").values_list("public_id", "pk", "name")
+    members = organization.memberships.order_by("user__email").values_list(
+        "public_id", "user_id", "user__email"
+    )
     return Scope(
         keys={ident: (pk, name) for ident, pk, name in keys},
         projects={ident: (pk, name) for ident, pk, name in projects},
+        members={ident: (pk, name) for ident, pk, name in members},
     )
 
 
@@ -109,10 +124,63 @@ def moment(text: str) -> datetime | None:
     return found
 
 
+def day(text: str) -> date | None:
+    """Return a day of our time, None for anything else."""
+    try:
+        found = parse_date(text)
+    except ValueError:
+        return None
+    return found if found is not None and found.year in YEARS else None
+
+
+def period(request: OrganizationRequest, *, now: datetime, step: str | None = None) -> Period:
+    """Return the range of an address: `from` and `to` (days, both inside), else the one named by `range`."""
+    query = request.GET
+    first, last = day(query.get("from", "")), day(query.get("to", ""))
+    step = query.get("step", "") if step is None else step
+    if first or last:
+        last = last or now.astimezone(zone(request)).date()
+        return periods.between(first or last, last, now=now, zone=zone(request), step=step)
+    return named_period(request, query.get("range", ""), now=now, step=step)
+
+
+def named_period(
+    request: OrganizationRequest, name: str, *, now: datetime, step: str = ""
+) -> Period:
+    """Return a range by its name, in the zone of the page and the organization's months."""
+    month_day = request.organization.month_day
+    return periods.period(name, now=now, zone=zone(request), step=step, month_day=month_day)
+
+
+def member(request: OrganizationRequest) -> str:
+    """Return the membership whose keys are asked for, the visitor's own for `me`."""
+    given = text(request.GET, "member")
+    return request.membership.public_id if given == "me" else given
+
+
 def zone(request: OrganizationRequest) -> ZoneInfo:
     """Return the zone of the page: the organization's, or the visitor's or UTC where the address says so."""
     wanted = request.GET.get("zone", "")
     return ZoneInfo(dict(_zones(request)).get(wanted, request.organization.time_zone))
+
+
+def own_zone(request: OrganizationRequest) -> ZoneInfo:
+    """Return the organization's zone, in which its budgets' days and months begin."""
+    return ZoneInfo(request.organization.time_zone)
+
+
+def month_cap(organization: Organization, filters: Filters) -> int | None:
+    """Return the month's budget that applies to all of what the filters show; one query for a key or project."""
+    if filters.model or filters.member or filters.tag:
+        return None
+    scope: QuerySet[Any] | None = None
+    if filters.key is not None:
+        scope = organization.api_keys.filter(pk=filters.key)
+    elif filters.project is not None:
+        scope = organization.projects.filter(pk=filters.project)
+    if scope is None:
+        return organization.budget_month_nanousd
+    return scope.values_list("budget_month_nanousd", flat=True).first()
 
 
 def zone_links(request: OrganizationRequest) -> list[Link]:

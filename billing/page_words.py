@@ -1,9 +1,11 @@
 """The sentences beside the numbers of the usage pages; pure: read models in, text out."""
 
 from billing.budget_report import BudgetLine, Wallet
+from billing.forecast import Forecast
+from billing.latency import Percentiles
 from billing.models import UsageEvent
 from billing.price_formula import Formula
-from billing.reports import Sums, Usage, change_percent
+from billing.reports import Sums, Usage, UsageRow, change_percent
 from billing.request_log import Latency
 from exerati import formats
 
@@ -32,6 +34,8 @@ ERROR_WORDS = {
     "lost": "The process that served the call ended before it could settle it.",
 }
 AGAINST = {
+    "1h": "the hour before",
+    "custom": "as many days before",
     "today": "yesterday by this hour",
     "24h": "the 24 hours before",
     "7d": "the 7 days before",
@@ -66,11 +70,77 @@ def usage_notes(found: Usage) -> dict[str, str]:
         "spend": change_note(now.spend, before.spend, period_name=name),
         "requests": change_note(now.requests, before.requests, period_name=name),
         "errors": f"{share_text(now.errors, now.requests)} of requests" if now.requests else "",
+        "mean": change_note(now.mean_spend or 0, before.mean_spend or 0, period_name=name),
         "input": cached_note(now),
         "output": formats.count_text(now.reasoning_tokens, "of reasoning")
         if now.reasoning_tokens
         else "",
     }
+
+
+def latency_notes(took: Percentiles) -> dict[str, str]:
+    """Return the 95th percentiles beside the medians."""
+    notes = {"first_token": took.first_token_p95, "duration": took.duration_p95}
+    return {
+        name: f"p95 {formats.milliseconds_text(value)}"
+        for name, value in notes.items()
+        if value is not None
+    }
+
+
+def change_of(row: UsageRow) -> str:
+    """Return how a group's spending differs from the time before, in short."""
+    change = change_percent(row.total.spend, row.previous.spend)
+    if change is None:
+        return "new" if not row.previous.requests else ""
+    return f"{change:+,} %".replace("-", "\N{MINUS SIGN}") if change else "same"
+
+
+def token_classes(sums: Sums) -> list[tuple[str, int, str]]:
+    """Return (class, tokens, share of the input or output) of every class that has a price of its own."""
+    rows = [
+        ("Input", sums.input_tokens, ""),
+        (
+            "Cached input",
+            sums.cache_read_tokens,
+            share_text(sums.cache_read_tokens, sums.input_tokens) + " of input",
+        ),
+        ("Output", sums.output_tokens, ""),
+        (
+            "Reasoning",
+            sums.reasoning_tokens,
+            share_text(sums.reasoning_tokens, sums.output_tokens) + " of output",
+        ),
+        (
+            "Audio, in and out",
+            sums.audio_tokens,
+            share_text(sums.audio_tokens, sums.tokens) + " of all",
+        ),
+        (
+            "Images, in and out",
+            sums.image_tokens,
+            share_text(sums.image_tokens, sums.tokens) + " of all",
+        ),
+    ]
+    return [row for row in rows if row[1]]
+
+
+def forecast_words(found: Forecast, *, cap_nanousd: int | None) -> str:
+    """Return where the month is heading, and when its budget is reached."""
+    end = f"about {formats.about_text(found.end_nanousd)} by the end of the month"
+    so_far = f"{formats.sum_text(found.spent_nanousd)} so far, {end}"
+    if cap_nanousd is None:
+        return f"{so_far}. There is no budget for the month."
+    cap = formats.sum_text(cap_nanousd)
+    if found.spent_nanousd >= cap_nanousd:
+        return f"{so_far}. The budget of {cap} is used up."
+    day = found.reached_on(cap_nanousd)
+    if day is None:
+        return f"{so_far}, within the budget of {cap}."
+    date = f"{day:%d %b}".lstrip("0")
+    return (
+        f"{so_far}. At this pace the budget of {cap} is reached on {date}; then calls are refused."
+    )
 
 
 def cached_note(sums: Sums) -> str:

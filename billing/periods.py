@@ -3,15 +3,21 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import islice
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-Step = Literal["hour", "day"]
+Step = Literal["minute", "hour", "day"]
 
+MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 DEFAULT = "7d"
+CUSTOM = "custom"
+MAX_DAYS = 400  # of a range with dates; events are kept for 13 months
+MAX_HOURLY_DAYS = 31
 TITLES = {
+    "1h": "60 minutes",
     "today": "Today",
     "24h": "24 hours",
     "7d": "7 days",
@@ -50,7 +56,15 @@ class Period:
     @property
     def title(self) -> str:
         """Return the name for people."""
-        return TITLES[self.name]
+        return TITLES.get(self.name) or self.dates
+
+    @property
+    def dates(self) -> str:
+        """Return the first and the last day, in the zone."""
+        first = self.start.astimezone(self.zone)
+        last = (self.end - timedelta(microseconds=1)).astimezone(self.zone)
+        texts = [f"{moment:%d %b %Y}".lstrip("0") for moment in (first, last)]
+        return texts[0] if texts[0] == texts[1] else " to ".join(texts)
 
     @property
     def start(self) -> datetime:
@@ -86,6 +100,9 @@ def period(
     chosen = _step(name, step)
     local = now.astimezone(zone)
     today = local.date()
+    if name == "1h":
+        start, end = _minute(now) - 59 * MINUTE, _minute(now) + MINUTE
+        return _period(name, chosen, zone, bounds=(start, end), previous=start - HOUR, now=now)
     if name == "24h":
         start, end = _hour(now) - 23 * HOUR, _hour(now) + HOUR
         return _period(name, chosen, zone, bounds=(start, end), previous=start - DAY, now=now)
@@ -99,6 +116,28 @@ def period(
     return _period(name, chosen, zone, bounds=bounds, previous=_midnight(before, zone), now=now)
 
 
+def between(
+    first: date, last: date, *, now: datetime, zone: ZoneInfo, step: str = "", name: str = CUSTOM
+) -> Period:
+    """
+    Return the days from `first` to `last`, both inside, and as many before them to compare with.
+
+    Days that have not yet begun are left out, at most `MAX_DAYS` are shown, the newest.
+    """
+    last = min(last, now.astimezone(zone).date())
+    first = max(min(first, last), last - (MAX_DAYS - 1) * DAY)
+    days = (last - first).days + 1
+    chosen: Step = "hour" if step == "hour" and days <= MAX_HOURLY_DAYS else "day"
+    return _period(
+        name,
+        chosen,
+        zone,
+        bounds=(_midnight(first, zone), _midnight(last + DAY, zone)),
+        previous=_midnight(first - days * DAY, zone),
+        now=now,
+    )
+
+
 def _period(
     name: str,
     step: Step,
@@ -109,7 +148,7 @@ def _period(
     now: datetime,
 ) -> Period:
     start, end = bounds
-    make: Callable[..., Iterator[Slot]] = _hours if step == "hour" else _days
+    make = _MAKE[step]
     return Period(
         name=name,
         step=step,
@@ -121,9 +160,45 @@ def _period(
 
 
 def _step(name: str, wanted: str) -> Step:
+    if name == "1h":
+        return "minute"
     if name not in DAILY or (wanted == "hour" and name in HOURLY):
         return "hour"
     return "day"
+
+
+def month_of(today: date, month_day: int) -> tuple[date, date]:
+    """Return the first day of the budget month that a day lies in, and the first day after it."""
+    first, _ = _months(today, month_day)
+    after = (first.replace(day=1) + 31 * DAY).replace(day=month_day)
+    return first, after
+
+
+def before(period: Period) -> Period:
+    """Return the time before a range as a range of its own, with buckets of the same size."""
+    made = _MAKE[period.step](period.previous_start, period.start, zone=period.zone)
+    slots = tuple(islice(made, len(period.slots)))
+    return Period(
+        period.name, period.step, period.zone, slots, period.previous_start, period.previous_start
+    )
+
+
+def pieces(period: Period, *, step: Step) -> Iterator[Period]:
+    """Yield a range piece by piece, in buckets of one size, so that each piece is small enough for one query."""
+    start = period.start
+    while start < period.end:
+        end = min(_later(start, period.zone, step), period.end)
+        slots = tuple(_MAKE[step](start, end, zone=period.zone))
+        yield Period(period.name, step, period.zone, slots, start, start)
+        start = end
+
+
+def _later(start: datetime, zone: ZoneInfo, step: Step) -> datetime:
+    """Return where the piece that begins here ends: 3 hours of minutes, a week of hours, 31 days."""
+    if step == "minute":
+        return _hour(start) + 3 * HOUR
+    day = start.astimezone(zone).date()
+    return _midnight(day + (7 if step == "hour" else 31) * DAY, zone)
 
 
 def _months(today: date, month_day: int) -> tuple[date, date]:
@@ -136,6 +211,12 @@ def _months(today: date, month_day: int) -> tuple[date, date]:
 
 def _month_before(day: date) -> date:
     return (day.replace(day=1) - DAY).replace(day=day.day)
+
+
+def _minutes(start: datetime, end: datetime, *, zone: ZoneInfo) -> Iterator[Slot]:
+    while start < end:
+        yield Slot(start, start + MINUTE, f"{start.astimezone(zone):%H:%M}")
+        start += MINUTE
 
 
 def _hours(start: datetime, end: datetime, *, zone: ZoneInfo) -> Iterator[Slot]:
@@ -153,9 +234,20 @@ def _days(start: datetime, end: datetime, *, zone: ZoneInfo) -> Iterator[Slot]:
         start = following
 
 
+_MAKE: dict[Step, Callable[..., Iterator[Slot]]] = {
+    "minute": _minutes,
+    "hour": _hours,
+    "day": _days,
+}
+
+
 def _midnight(day: date, zone: ZoneInfo) -> datetime:
     """Return the first moment of a day in UTC; days of 23 and 25 hours come out right."""
     return datetime.combine(day, time.min, tzinfo=zone).astimezone(UTC)
+
+
+def _minute(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(second=0, microsecond=0)
 
 
 def _hour(moment: datetime) -> datetime:

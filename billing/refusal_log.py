@@ -19,7 +19,7 @@ def page(
     found = []
     if filters.status != REFUSED:
         found += request_log.rows(organization, filters=filters, cursor=cursor)
-    if not (filters.outcome or filters.search or filters.status == "ok"):
+    if not (filters.outcome or filters.search or filters.tag or filters.status == "ok"):
         found += _rows(organization, filters=filters, cursor=cursor)
     newer = cursor is not None and cursor.direction == "newer"
     found.sort(key=lambda row: (row.occurred_at, row.id), reverse=not newer)
@@ -42,6 +42,7 @@ def _rows(
         "model": filters.model,
         "key__public_id": filters.key,
         "project__public_id": filters.project,
+        "key__created_by__memberships__public_id": filters.member,
         "code": filters.error,
         "mode": filters.mode,
         "occurred_at__gte": filters.since,

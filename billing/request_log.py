@@ -29,7 +29,10 @@ Row = TypeVar("Row", bound=Model)
 
 @dataclass(frozen=True, slots=True)
 class LogFilters:
-    """Which requests to show; empty means all. `key` is a key's public id, times are `[since, until)`."""
+    """
+    Which requests to show; empty means all. `key` is a key's public id, `member` that of the membership of its maker;
+    times are `[since, until)`.
+    """
 
     model: str = ""
     key: str = ""
@@ -39,6 +42,8 @@ class LogFilters:
     error: str = ""
     mode: str = ""
     search: str = ""
+    member: str = ""
+    tag: str = ""
     since: datetime | None = None
     until: datetime | None = None
 
@@ -226,6 +231,8 @@ def _filtered(organization: Organization, filters: LogFilters) -> QuerySet[Usage
         "model": filters.model,
         "key__public_id": filters.key,
         "project__public_id": filters.project,
+        "key__created_by__memberships__public_id": filters.member,
+        "tags__contains": [filters.tag] if filters.tag else [],
         "outcome": filters.outcome,
         "error_code": filters.error,
         "mode": filters.mode,

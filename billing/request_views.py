@@ -50,7 +50,7 @@ STATUS_CHOICES = (
 MODE_CHOICES = (("", "Live and test"), ("live", "Live"), ("test", "Test"))
 EXAMPLE_MODEL = "gpt-4"
 FORM_FIELDS = ("model", "key", "status", "outcome", "mode")
-KEPT_FIELDS = ("project", "error", "since", "until", "zone")
+KEPT_FIELDS = ("project", "member", "tag", "error", "since", "until", "zone")
 RANGES = (
     ("", "All time"),
     *((name, periods.TITLES[name]) for name in ("today", "24h", "7d", "30d")),
@@ -183,6 +183,8 @@ def _filters(request: OrganizationRequest) -> LogFilters:
         error=page_query.text(query, "error"),
         mode=query.get("mode", "") if query.get("mode") in ("live", "test") else "",
         search=page_query.text(query, "q"),
+        member=page_query.member(request),
+        tag=page_query.text(query, "tag"),
         since=page_query.moment(query.get("since", "")),
         until=page_query.moment(query.get("until", "")),
     )
@@ -234,6 +236,11 @@ def _set_filters(request: OrganizationRequest, *, scope: page_query.Scope) -> li
     if query.get("project") in scope.projects:
         name = scope.projects[query["project"]][1]
         found.append((f"Project {name}", _without(query, "project")))
+    if query.get("tag"):
+        found.append((f"Tag {query['tag']}", _without(query, "tag")))
+    member = page_query.member(request)
+    if member in scope.members:
+        found.append((f"Keys of {scope.members[member][1]}", _without(query, "member")))
     return found
 
 

@@ -171,7 +171,7 @@ class Settlement(msgspec.Struct, frozen=True):
     reservation), `price_nanousd` what the usage costs by the rates.
 
     `model` and `price_version_id` are what served; left out, they are those of the reservation. A model that
-    the reservation does not name fails the settlement.
+    the reservation does not name fails the settlement. `tags` are labels for reports, never a payer.
     """
 
     request_id: UUID
@@ -194,3 +194,4 @@ class Settlement(msgspec.Struct, frozen=True):
     model: str = ""
     price_version_id: int | None = None
     usage_flag: UsageFlag = ""
+    tags: tuple[str, ...] = ()

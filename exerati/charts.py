@@ -58,15 +58,22 @@ def stacked_bars(
     format_axis: Format | None = None,
     empty: str = "No requests in this range.",
     axis: str = "Time",
+    line: Series | None = None,
 ) -> Chart:
-    """Return bars stacked in the order of the series; None counts as 0. Values are 0 or above."""
-    series = top_series(series)
+    """
+    Return bars stacked in the order of the series; None counts as 0. Values are 0 or above.
+
+    `line` is drawn over them, to compare with: the time before, or a limit.
+    """
+    series, over = top_series(series), [line] if line else []
     totals = [sum(row.values[i] or 0 for row in series) for i in range(len(buckets))]
-    scale = axis_scale(max(totals, default=0))
+    scale = axis_scale(
+        max([*totals, *(value or 0 for row in over for value in row.values)], default=0)
+    )
     rows = data_table(
         title,
         buckets=buckets,
-        series=_with_total(series, totals),
+        series=[*_with_total(series, totals), *over],
         format_value=format_value,
         axis=axis,
     )
@@ -80,13 +87,14 @@ def stacked_bars(
         )
         for i, bucket in enumerate(buckets)
     )
+    bars += "".join(_over(row.values, scale[-1]) for row in over)
     svg = _plot(_summary(title, buckets, totals, format_value), _grid(len(scale) - 1) + bars)
     frame = _frame(svg, scale=scale, buckets=buckets, format_axis=format_axis or format_value)
     return _figure(
         title,
         svg,
         rows,
-        legend=_legend(series, _bar_swatch),
+        legend=_legend(series, _bar_swatch, over=over),
         frame=frame,
         empty="" if any(totals) else empty,
     )
@@ -242,19 +250,27 @@ def _stack(index: int, series: Sequence[Series], length: int, top: int) -> str:
     return bars
 
 
+def _over(values: Sequence[int | None], top: int) -> str:
+    """Return the line over bars: grey and dashed, so that it is none of the series."""
+    return _runs(values, top, {"class": "chart-line chart-over", "stroke-dasharray": "5 4"})
+
+
 def _line(values: Sequence[int | None], number: int, top: int) -> str:
     """Return the runs of known values as paths; a run of one is a dot."""
+    style = {"class": f"chart-line stroke-{number + 1}", "stroke-dasharray": DASHES[number]}
+    return _runs(values, top, style)
+
+
+def _runs(values: Sequence[int | None], top: int, style: Attributes) -> str:
     runs: list[list[tuple[float, float]]] = [[]]
     for i, value in enumerate(values):
         if value is None:
             runs.append([])
         else:
             runs[-1].append((share(i, len(values), WIDTH), round(HEIGHT - value * HEIGHT / top, 2)))
-    style = {"class": f"chart-line stroke-{number + 1}", "stroke-dasharray": DASHES[number]}
+    dot_class = str(style["class"]).removeprefix("chart-line ")
     return "".join(
-        element("path", style | {"d": path(run)})
-        if len(run) > 1
-        else dot(run[0], f"stroke-{number + 1}")
+        element("path", {**style, "d": path(run)}) if len(run) > 1 else dot(run[0], dot_class)
         for run in runs
         if run
     )
@@ -282,19 +298,30 @@ def _bar_swatch(number: int) -> str:
     return rect(3, 0, 8, 8, f"fill-{number + 1}")
 
 
+def _over_swatch() -> str:
+    return element(
+        "path", {"class": "chart-line chart-over", "stroke-dasharray": "5 4", "d": "M0 4H14"}
+    )
+
+
 def _line_swatch(number: int) -> str:
     style = {"class": f"chart-line stroke-{number + 1}", "stroke-dasharray": DASHES[number]}
     return element("path", style | {"d": "M0 4H14"})
 
 
-def _legend(series: Sequence[Series], swatch: Callable[[int], str]) -> str:
+def _legend(
+    series: Sequence[Series], swatch: Callable[[int], str], *, over: Sequence[Series] = ()
+) -> str:
     """Return the names beside their colours; a lone series needs none."""
-    if len(series) < 2:
+    if len(series) + len(over) < 2:
         return ""
     box = {"class": "chart-swatch", "viewBox": "0 0 14 8", "aria-hidden": "true"}
     items = "".join(
         element("li", {}, element("svg", box, swatch(number)) + escape(row.name))
         for number, row in enumerate(series)
+    )
+    items += "".join(
+        element("li", {}, element("svg", box, _over_swatch()) + escape(row.name)) for row in over
     )
     return element("ul", {"class": "chart-legend"}, items)
 

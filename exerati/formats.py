@@ -24,6 +24,12 @@ def cost_text(nanousd: int) -> str:
     return _dollars(rounded)
 
 
+def about_text(nanousd: int) -> str:
+    """Return a mean or a guess with as many digits as it deserves: three that count, two decimals at least."""
+    size: int = 10 ** max(len(str(abs(nanousd))) - 3, 0)
+    return cost_text(round(nanousd / size) * size if size < 10_000_000 else round(nanousd, -7))
+
+
 def exact_text(nanousd: int) -> str:
     """Return the whole amount, to the nano-dollar."""
     return _dollars(Decimal(nanousd).scaleb(-9))

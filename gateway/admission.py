@@ -53,7 +53,8 @@ class Admission(msgspec.Struct, frozen=True):
     """
     What `admit` needs to know of a request. `fixed_output`: the client itself set a maximum of tokens.
 
-    `routes` are those that may serve it (empty: all of the model's), `timeout_seconds` the client's own deadline.
+    `routes` are those that may serve it (empty: all of the model's), `timeout_seconds` the client's own deadline,
+    `tags` the labels in its body.
     """
 
     request_id: UUID
@@ -67,6 +68,7 @@ class Admission(msgspec.Struct, frozen=True):
     fixed_output: bool = True
     service_tier: str = ""
     client_request_id: str = ""
+    tags: str = ""
     count_input: Callable[[], int] = lambda: 0
     measure: Callable[[OpenCall], TokenUsage] | None = None
     routes: tuple[RouteSnapshot, ...] = ()

@@ -96,6 +96,7 @@ class OpenCall:
     drain: bool = False
     may_extend: bool = False
     client_request_id: str = ""
+    tags: tuple[str, ...] = ()
     started: float = field(default_factory=time.monotonic)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     sent: bool = False

@@ -64,6 +64,7 @@ def settlement(
         model=call.model.name,
         price_version_id=call.price.version_id,
         usage_flag=_flag(reported, usage, call.bound, is_over=price > call.upper_nanousd),
+        tags=call.tags,
     )
 
 

@@ -12,6 +12,7 @@ from billing.models.ledger import CreditLot, LedgerAccount, LedgerTransfer, True
 from billing.models.payments import Dispute, StripeCustomer, StripeEvent, TopUp
 from billing.models.prices import PriceVersion, ProviderCostVersion, RateCard
 from billing.models.refusals import RefusedRequest
+from billing.models.rollups import LatencyRollup, TagRollup
 from billing.models.usage import Attempt, OutboxMessage, TokenCounts, UsageEvent, UsageRollup
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "ChangedSpend",
     "CreditLot",
     "Dispute",
+    "LatencyRollup",
     "LedgerAccount",
     "LedgerTransfer",
     "Notification",
@@ -35,6 +37,7 @@ __all__ = [
     "Reservation",
     "StripeCustomer",
     "StripeEvent",
+    "TagRollup",
     "TokenCounts",
     "TopUp",
     "TrueUp",

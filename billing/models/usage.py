@@ -1,5 +1,6 @@
 """What was called: events, attempts, hourly sums, and what waits to be summed."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from accounts.models import Organization, Project
@@ -90,6 +91,9 @@ class UsageEvent(TokenCounts):
     client_request_id = models.CharField(max_length=200, default="")
     invoice_line_id = models.BigIntegerField(null=True)
     usage_flag = models.CharField(max_length=16, choices=Flag.choices, default="")
+    tags = ArrayField(
+        models.TextField(), null=True, help_text="Labels of the client's, for reports alone."
+    )
 
     class Meta:
         managed = False  # made by a migration in SQL, since Django knows no partitions
@@ -137,6 +141,8 @@ class UsageRollup(TokenCounts):
     charge_nanousd = models.BigIntegerField(default=0)
     provider_cost_nanousd = models.BigIntegerField(default=0)
     duration_ms = models.BigIntegerField(default=0)
+    audio_tokens = models.BigIntegerField(default=0, db_default=0)
+    image_tokens = models.BigIntegerField(default=0, db_default=0)
 
     class Meta:
         constraints = [

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from billing.types import TokenUsage
 from exerati.lib.money import usd_text
-from gateway import admission, idempotency, json_body, preferences, route_detail
+from gateway import admission, call_tags, idempotency, json_body, preferences, route_detail
 from gateway.admission import Admission
 from gateway.api import idempotent
 from gateway.async_view import AsyncAPIView, Handler
@@ -90,6 +90,7 @@ class MeteredView(AsyncAPIView):
         except RateLimited as error:
             context.response_headers += rate_headers(error.slot, error.allowance)
             raise
+        call.tags = call_tags.read(context.header(call_tags.HEADER), wanted.tags)
         context.admitted = True
         context.response_headers += rate_headers(call.slot, call.allowance)
         context.watch_client(call)

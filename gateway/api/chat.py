@@ -151,6 +151,7 @@ class ChatView(MeteredView):
                 [Fallback(one.model, self._bound(one), one.routes) for one in served[1:]]
             ),
             wishes=wishes,
+            tags=chat.metadata.get("tags", ""),
             sticky_key=chat.body.get("prompt_cache_key") or chat.body.get("user") or "",
         )
 

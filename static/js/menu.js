@@ -1,7 +1,7 @@
 // Menus made of <details> close on a click outside and on Escape; the summary gets the focus back.
 
 function openMenus() {
-  return document.querySelectorAll("details.switcher[open]");
+  return document.querySelectorAll("details:is(.switcher, .menu-of)[open]");
 }
 
 document.addEventListener("click", (event) => {

@@ -157,7 +157,7 @@ def test_every_filter_is_kept_in_the_links(alice_client, acme_key, call):
     html = page(alice_client, "usage", query=query).content.decode()
 
     chips = re.findall(r'class="chip" href="([^"]+)"', html)
-    assert len(chips) == 5
+    assert len(chips) == 6
     assert all("metric=tokens" in href and "mode=live" in href for href in chips)
 
 
@@ -180,7 +180,7 @@ def test_the_csv_holds_what_the_page_shows(alice_client, call):
 
     answer = page(alice_client, "usage_csv", query="range=today")
 
-    [row] = csv.DictReader(io.StringIO(answer.content.decode()))
+    [row] = csv.DictReader(io.StringIO(answer.getvalue().decode()))
     assert answer["Content-Type"].startswith("text/csv")
     assert "attachment" in answer["Content-Disposition"]
     assert (row["group"], row["requests"], row["charge_usd"]) == ("gpt-4o-mini", "1", "0.0003")
@@ -328,7 +328,7 @@ def test_an_unknown_request_is_not_there(alice_client, public_id):
     assert page(alice_client, "request", public_id=public_id).status_code == 404
 
 
-@pytest.mark.parametrize(("name", "most"), [("overview", 14), ("usage", 9), ("requests", 10)])
+@pytest.mark.parametrize(("name", "most"), [("overview", 14), ("usage", 13), ("requests", 11)])
 def test_a_page_asks_the_same_number_of_queries_however_much_there_is(
     alice_client, acme, call, count_queries, name, most
 ):
@@ -340,3 +340,89 @@ def test_a_page_asks_the_same_number_of_queries_however_much_there_is(
         call(key, model=f"model-{number}", status=500, error_code=f"error_{number}")
 
     assert count_queries(alice_client, name) == with_one <= most
+
+
+# more of the usage page
+
+
+def test_every_number_of_the_usage_page_leads_to_its_requests(alice_client, acme, call):
+    query = f"member={acme.memberships.get(role='owner').public_id}&tag=a"
+    key = factories.make_api_key(acme).key
+    key.created_by = acme.memberships.get(role="owner").user
+    key.save()
+    call(key, tags=["a", "b"])
+    call(tags=["a"])
+
+    html = page(alice_client, "usage", query=query).content.decode()
+
+    hrefs = {
+        href.replace("&amp;", "&") for href in re.findall(r'href="([^"]*/requests/\?[^"]*)"', html)
+    }
+    assert sum("1 request " in text_of(alice_client.get(href)) for href in hrefs) >= 3
+    for href in hrefs:
+        words = text_of(alice_client.get(href))
+        assert re.search(r"\b1 request\b|No requests match", words), href
+        assert ("member=" in href, "tag=a" in href) == (True, True)
+
+
+def test_my_usage_is_that_of_my_keys_for_every_role(bob_client, acme, bob, call):
+    key = factories.make_api_key(acme, name="bobs").key
+    key.created_by = bob
+    key.save()
+    call(key, model="mine")
+    call(model="theirs")
+
+    words = text_of(page(bob_client, "usage", query="member=me"))
+
+    assert "Everybody" in words
+    assert "mine" in words
+    assert "Requests 1 " in words
+
+
+def test_what_moved_and_where_the_month_is_heading_are_told(alice_client, acme, call):
+    acme.budget_month_nanousd = 1_000
+    acme.save()
+    for days in (0, 1, 2, 8, 9):
+        call(occurred_at=timezone.now() - timedelta(days=days))
+
+    words = text_of(page(alice_client, "usage"))
+
+    assert "Why did it rise? By" not in words
+    assert "50 % more requests (2 to 3)" in words
+    assert "The budget of $0.000001 is used up." in words
+
+
+def test_latency_is_shown_by_group(alice_client, call):
+    call(duration_ms=1_234)
+
+    words = text_of(page(alice_client, "usage", query="metric=latency&group=key"))
+
+    assert "Latency of successful requests" in words
+    assert "prod-api" in words
+    assert "1.23 s" in words
+
+
+def test_the_time_before_can_be_drawn_over_the_bars(alice_client, call):
+    call()
+
+    assert "The time before" in text_of(page(alice_client, "usage", query="compare=1"))
+
+
+def test_dates_stand_in_the_address_and_are_kept(alice_client, call):
+    call(model="old", occurred_at=timezone.now() - timedelta(days=100))
+    day = f"{timezone.now() - timedelta(days=100):%Y-%m-%d}"
+
+    html = page(alice_client, "usage", query=f"from={day}&to={day}&group=key").content.decode()
+
+    assert "prod-api" in html
+    assert f'name="from" value="{day}"' in html
+    assert f"from={day}&amp;to={day}&amp;group=model" in html
+
+
+def test_the_csv_is_sent_while_it_is_read(alice_client, call):
+    call()
+
+    answer = page(alice_client, "usage_csv", query="range=30d&step=minute&group=member")
+
+    assert answer.streaming
+    assert answer.getvalue().decode().count("\r\n") == 2

@@ -8,11 +8,11 @@ import pytest
 import time_machine
 from django.db import connection
 
-from billing import budget_report, periods, reports, request_log
+from billing import budget_report, periods, reports, request_log, usage_csv
 from billing.models import Budget, OutboxMessage, UsageRollup
 from billing.reports import Filters, Sums
 from billing.request_log import Cursor, LogFilters
-from exerati.lib import ids, money
+from exerati.lib import csv_text, ids, money
 from tests import factories
 
 NOW = datetime(2026, 3, 18, 15, 20, tzinfo=UTC)
@@ -199,9 +199,9 @@ def test_csv_amounts_are_exact_and_names_are_no_formulas(acme):
     key = factories.make_api_key(acme, name='=HYPERLINK("http://x")').key
     call(key, charge_nanousd=1_234_567, upper_nanousd=2_000_000)
 
-    head, row = reports.csv_rows(usage(acme, group="key"))
+    [row] = usage_csv.rows_of(usage(acme, group="key"))
 
-    values = dict(zip(head, row, strict=True))
+    values = dict(zip(usage_csv.HEAD, row, strict=True))
     assert values["group"] == '\'=HYPERLINK("http://x")'
     assert values["charge_usd"] == "0.001234567"
     assert values["start"] == "2026-03-18T00:00:00+00:00"
@@ -209,8 +209,8 @@ def test_csv_amounts_are_exact_and_names_are_no_formulas(acme):
 
 @pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r"])
 def test_a_sign_in_front_is_made_harmless(sign):
-    assert reports.spreadsheet_text(f"{sign}1") == f"'{sign}1"
-    assert reports.spreadsheet_text(f"a{sign}1") == f"a{sign}1"
+    assert csv_text.spreadsheet_text(f"{sign}1") == f"'{sign}1"
+    assert csv_text.spreadsheet_text(f"a{sign}1") == f"a{sign}1"
 
 
 # money

@@ -81,7 +81,7 @@ def test_model_and_table_have_the_same_columns():
         )
         for field in UsageEvent._meta.concrete_fields
     }
-    aliases = {"timestamp with time zone": "timestamptz"}
+    aliases = {"timestamp with time zone": "timestamptz", "ARRAY": "text[]"}
 
     assert {(name, null, aliases.get(str(kind), kind)) for name, null, kind in table} == model
 
