@@ -1,15 +1,15 @@
 """Support's view of prices, budgets, usage, ledger and credit: to read, never to write."""
 
 from django.contrib import admin
-from django.http import HttpRequest
 
 from accounts.admin import ReadOnly
 from billing import alert_admin as alert_admin  # registers its tables
+from billing import invoice_admin as invoice_admin  # registers its tables
 from billing import payment_admin as payment_admin  # registers its tables
+from billing import plan_admin as plan_admin  # registers its tables
 from billing import raise_admin as raise_admin  # registers its table
 from billing.models import (
     Attempt,
-    BillingAccount,
     Budget,
     CreditLot,
     LedgerAccount,
@@ -23,24 +23,6 @@ from billing.models import (
 )
 
 ORGANIZATION = ["organization__public_id", "organization__name"]
-
-
-@admin.register(BillingAccount)
-class BillingAccountAdmin(admin.ModelAdmin):
-    """How an organization pays, and how far it may go below zero."""
-
-    search_fields = ORGANIZATION
-    list_display = ["organization", "plan", "credit_limit_nanousd", "created_at"]
-    list_filter = ["plan"]
-    list_select_related = ["organization"]
-    autocomplete_fields = ["organization"]
-    readonly_fields = ["created_at"]
-
-    def has_delete_permission(
-        self, request: HttpRequest, obj: BillingAccount | None = None
-    ) -> bool:
-        """The plan is changed, never deleted."""
-        return False
 
 
 @admin.register(PriceVersion)

@@ -7,6 +7,8 @@ from exerati import formats, small_charts
 
 Kind = RefusedRequest.LimitKind
 
+PAST_DUE = "past_due"  # an invoice is long overdue
+
 PERIODS = {"day": "daily", "week": "weekly", "month": "monthly", "total": "total"}
 COUNTED = {
     Kind.REQUESTS: ("requests a minute", "requests"),
@@ -38,6 +40,8 @@ class Limit:
 
 def limit(refusal: RefusedRequest) -> Limit | None:
     """Return the limit that refused; None where it was none."""
+    if refusal.scope == PAST_DUE:
+        return None  # no limit: nothing fits until the invoice is paid
     if refusal.limit_kind == Kind.MONEY:
         return _money(refusal)
     return _count(refusal) if refusal.limit_kind else None
@@ -47,6 +51,7 @@ def level(refusal: RefusedRequest) -> str:
     """Return whose limit it was."""
     return {
         "wallet": "The organization's credit",
+        PAST_DUE: "The organization",
         "organization": "The organization",
         "project": f"The project {refusal.project.name}",
         "key": f"The key {refusal.key.name}",

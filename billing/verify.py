@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from django.db import connection, transaction
 
+from billing import verify_invoices
+
 
 @dataclass(frozen=True, slots=True)
 class Invariant:
@@ -127,7 +129,7 @@ INVARIANTS = (
     ),
     Invariant(
         "wallets",
-        "A prepaid wallet's account in the ledger is what was credited less what was posted.",
+        "A wallet's accounts in the ledger, debts included, are what was credited less what was posted.",
         "SELECT count(*) FROM billing_budget WHERE scope = 'wallet'",
         """
         SELECT format('organization %s: counter %s, ledger %s', b.scope_id, b.credited_nanousd - b.posted_nanousd,
@@ -139,22 +141,31 @@ INVARIANTS = (
                                                ELSE -t.amount_nanousd END) AS balance
             FROM billing_ledgeraccount a
             JOIN billing_ledgertransfer t ON a.id IN (t.credit_account_id, t.debit_account_id)
-            WHERE a.kind IN ('wallet', 'unbilled') GROUP BY a.organization_id
+            WHERE a.kind IN ('wallet', 'unbilled', 'receivable', 'rounding_carry') GROUP BY a.organization_id
         ) s ON s.organization_id = b.scope_id
         WHERE b.scope = 'wallet' AND b.credited_nanousd - b.posted_nanousd <> coalesce(s.balance, 0)
         """,
     ),
     Invariant(
         "credit lots",
-        "Everything credited to a wallet is in its lots, less what was taken back of them.",
+        "Everything credited to a wallet is in its lots, less what was taken back of them, or has settled debts.",
         "SELECT count(*) FROM billing_creditlot",
         """
-        SELECT format('organization %s: %s credited, %s in lots', b.scope_id, b.credited_nanousd, coalesce(s.amount, 0))
+        SELECT format('organization %s: %s credited, %s in lots, %s of debts settled', b.scope_id, b.credited_nanousd,
+                      coalesce(s.amount, 0), coalesce(d.amount, 0))
         FROM billing_budget b LEFT JOIN (
             SELECT organization_id, sum(amount_nanousd - reversed_nanousd) AS amount
             FROM billing_creditlot GROUP BY organization_id
         ) s ON s.organization_id = b.scope_id
-        WHERE b.scope = 'wallet' AND b.credited_nanousd <> coalesce(s.amount, 0)
+        LEFT JOIN (
+            SELECT a.organization_id, sum(CASE a.id WHEN t.credit_account_id THEN t.amount_nanousd
+                                          ELSE -t.amount_nanousd END) AS amount
+            FROM billing_ledgeraccount a
+            JOIN billing_ledgertransfer t ON a.id IN (t.credit_account_id, t.debit_account_id)
+            WHERE a.kind IN ('unbilled', 'receivable', 'rounding_carry') AND t.kind NOT IN ('usage', 'trueup')
+            GROUP BY a.organization_id
+        ) d ON d.organization_id = b.scope_id
+        WHERE b.scope = 'wallet' AND b.credited_nanousd <> coalesce(s.amount, 0) + coalesce(d.amount, 0)
         """,
     ),
     Invariant(
@@ -190,6 +201,7 @@ INVARIANTS = (
         WHERE state = 'open' AND lease_until < clock_timestamp() - interval '1 minute'
         """,
     ),
+    *(Invariant(*each) for each in verify_invoices.INVARIANTS),
 )
 
 

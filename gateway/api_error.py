@@ -30,6 +30,7 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "unsupported_media_type": (415, _INVALID),
     "idempotency_key_reused": (422, _INVALID),
     "insufficient_quota": (429, "insufficient_quota"),
+    "invoice_past_due": (429, "insufficient_quota"),
     "rate_limit_exceeded": (429, "requests"),
     "concurrency_limit_exceeded": (429, "requests"),
     "internal_error": (500, _SERVER),

@@ -5,6 +5,8 @@ from typing import Any, Final
 from billing.budgets import BudgetExceeded
 from exerati.lib import money
 
+PAST_DUE: Final = "past_due"  # the scope that refuses while an invoice is long overdue
+INVOICES_PAGE: Final = "/dashboard/-/invoices/"  # of the organization that a member saw last
 _PERIODS: Final = {"day": "daily", "week": "weekly", "month": "monthly", "total": "total"}
 _OWNERS: Final = {
     "key": "This key's",
@@ -56,6 +58,8 @@ def _state(error: BudgetExceeded) -> str:
 def advice(error: BudgetExceeded) -> str:
     """Return what helps: fewer tokens, waiting, or more money."""
     refusal = error.refusal
+    if refusal.scope == PAST_DUE:
+        return "Pay the overdue invoice: calls are admitted again at once."
     words = []
     if error.affordable_tokens:
         words.append(f"It fits with max_completion_tokens of at most {error.affordable_tokens:,}.")

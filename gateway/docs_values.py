@@ -107,6 +107,10 @@ ERROR_WORDS: Final[Mapping[str, tuple[str, str]]] = {
         "A budget or the credit does not cover the most this call can cost.",
         "Lower `max_completion_tokens`, raise the budget, or add credit.",
     ),
+    "invoice_past_due": (
+        "An invoice of the organization is long overdue.",
+        "Pay it on the page in `pay_url`; calls are admitted again at once.",
+    ),
     "rate_limit_exceeded": (
         "The key's requests or tokens of this minute are used up.",
         "Wait as long as `retry-after` says.",

@@ -8,6 +8,8 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
+from django.conf import settings
+
 from apikeys import authentication
 from apikeys.authentication import AuthenticationFailed
 from billing.budgets import BudgetExceeded, KeyInactive
@@ -95,6 +97,15 @@ def rate_limited(error: RateLimited) -> ApiError:
 
 def budget_exceeded(error: BudgetExceeded) -> ApiError:
     """Tell the whole sum; SDKs must not retry, which they would at every other 429."""
+    if error.refusal.scope == budget_refusal.PAST_DUE:
+        page = f"{settings.SITE_URL}{budget_refusal.INVOICES_PAGE}"
+        return ApiError(
+            "invoice_past_due",
+            f"An invoice of the organization is long overdue, so calls are refused. Pay it at {page}: calls are "
+            "admitted again at once.",
+            headers={"x-should-retry": "false"},
+            details={"scope": budget_refusal.PAST_DUE, "pay_url": page},
+        )
     return ApiError(
         "insufficient_quota",
         budget_refusal.sentences(error),

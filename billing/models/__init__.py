@@ -1,4 +1,4 @@
-"""Prices, budget counters, reservations, usage events, refusals, alerts, roll-ups, ledger and credit lots."""
+"""Prices, budget counters, reservations, usage events, refusals, alerts, roll-ups, ledger, credit lots, invoices."""
 
 from billing.models.alerts import (
     AlertSettings,
@@ -8,6 +8,15 @@ from billing.models.alerts import (
     WalletWatch,
 )
 from billing.models.budgets import BillingAccount, Budget, BudgetRaise, Reservation
+from billing.models.collection import CreditNote, DunningStep, StripePush
+from billing.models.invoices import (
+    Adjustment,
+    BillingPeriod,
+    Invoice,
+    InvoiceLine,
+    InvoicePart,
+    InvoiceShare,
+)
 from billing.models.ledger import CreditLot, LedgerAccount, LedgerTransfer, TrueUp
 from billing.models.payments import Dispute, StripeCustomer, StripeEvent, TopUp
 from billing.models.prices import PriceVersion, ProviderCostVersion, RateCard
@@ -16,14 +25,22 @@ from billing.models.rollups import LatencyRollup, TagRollup
 from billing.models.usage import Attempt, OutboxMessage, TokenCounts, UsageEvent, UsageRollup
 
 __all__ = [
+    "Adjustment",
     "AlertSettings",
     "Attempt",
     "BillingAccount",
+    "BillingPeriod",
     "Budget",
     "BudgetRaise",
     "ChangedSpend",
     "CreditLot",
+    "CreditNote",
     "Dispute",
+    "DunningStep",
+    "Invoice",
+    "InvoiceLine",
+    "InvoicePart",
+    "InvoiceShare",
     "LatencyRollup",
     "LedgerAccount",
     "LedgerTransfer",
@@ -37,6 +54,7 @@ __all__ = [
     "Reservation",
     "StripeCustomer",
     "StripeEvent",
+    "StripePush",
     "TagRollup",
     "TokenCounts",
     "TopUp",

@@ -10,20 +10,51 @@ from accounts.models import Organization, Project, User
 from apikeys.models import ApiKey
 from billing.models.prices import PriceVersion
 
+DEFAULT_LIMIT_NANOUSD = 100_000_000_000  # until staff raise it
+
 
 class BillingAccount(models.Model):
-    """How an organization pays."""
+    """
+    How an organization pays. Changed by `billing.plans` only.
+
+    `credit_limit_nanousd` is the limit in effect, which admission adds to the wallet: the agreed one while the
+    organization pays afterwards, and what is still owed of that time once it pays in advance again, so that debts
+    do not eat new credit. `blocked_at`: an invoice is long overdue, and nothing is admitted until it is paid.
+    """
 
     class Plan(models.TextChoices):
         PREPAID = "prepaid"
         POSTPAID = "postpaid"
 
+    class Collection(models.TextChoices):
+        CHARGE = "charge", "the card is charged"
+        SEND = "send", "the invoice is sent"
+
     organization = models.OneToOneField(
         Organization, on_delete=models.PROTECT, related_name="billing_account"
     )
     plan = models.CharField(max_length=8, choices=Plan.choices, default=Plan.PREPAID)
-    credit_limit_nanousd = models.BigIntegerField(default=0)
+    credit_limit_nanousd = models.BigIntegerField(default=0, editable=False)
+    agreed_limit_nanousd = models.BigIntegerField(
+        default=DEFAULT_LIMIT_NANOUSD, db_default=DEFAULT_LIMIT_NANOUSD
+    )
+    collection = models.CharField(
+        max_length=6,
+        choices=Collection.choices,
+        default=Collection.CHARGE,
+        db_default="charge",
+    )
+    days_until_due = models.PositiveSmallIntegerField(default=14, db_default=14)
+    blocked_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(credit_limit_nanousd__gte=0, agreed_limit_nanousd__gte=0),
+                name="limits_not_negative",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.organization} ({self.plan})"

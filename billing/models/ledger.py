@@ -22,6 +22,7 @@ class LedgerAccount(models.Model):
         PROMO_EXPENSE = "promo_expense"
         BREAKAGE = "breakage"
         TAX_PAYABLE = "tax_payable"
+        TAX_RECEIVABLE = "tax_receivable"
         BAD_DEBT = "bad_debt"
         DISPUTE_FEES = "dispute_fees"
 

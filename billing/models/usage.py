@@ -94,6 +94,7 @@ class UsageEvent(TokenCounts):
     tags = ArrayField(
         models.TextField(), null=True, help_text="Labels of the client's, for reports alone."
     )
+    postpaid = models.BooleanField(default=False, help_text="Whether its charge is invoiced.")
 
     class Meta:
         managed = False  # made by a migration in SQL, since Django knows no partitions

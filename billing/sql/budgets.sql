@@ -115,16 +115,19 @@ CREATE OR REPLACE FUNCTION billing_scopes(
     )
     SELECT coalesce(w.organization_id, b.organization_id), coalesce(w.scope, b.scope), coalesce(w.scope_id, b.scope_id),
            coalesce(w.model, b.model), coalesce(w.period, b.period),
-           CASE w.scope WHEN 'wallet' THEN least(w.cap, b.credited_nanousd + coalesce(a.credit_limit_nanousd, 0))
+           -- An invoice that is long overdue closes the wallet, even for what costs nothing.
+           CASE WHEN w.scope = 'wallet' AND a.blocked_at IS NOT NULL THEN -1
+                WHEN w.scope = 'wallet' THEN least(w.cap, b.credited_nanousd + coalesce(a.credit_limit_nanousd, 0))
                 ELSE w.cap END,
            -- The organization's total is counted by its wallet.
-           CASE WHEN w.scope = 'wallet' AND w.cap < b.credited_nanousd + coalesce(a.credit_limit_nanousd, 0)
+           CASE WHEN w.scope = 'wallet' AND a.blocked_at IS NOT NULL THEN 'past_due'
+                WHEN w.scope = 'wallet' AND w.cap < b.credited_nanousd + coalesce(a.credit_limit_nanousd, 0)
                 THEN 'organization' ELSE w.scope END,
            b.id, b.posted_nanousd, b.held_nanousd, b.period_end
     FROM billing_caps(organizations, projects, keys, moment) w
     FULL JOIN counted b ON b.scope = w.scope AND b.scope_id = w.scope_id AND b.model = w.model AND b.period = w.period
     LEFT JOIN (
-        SELECT x.organization_id, x.credit_limit_nanousd FROM billing_billingaccount x
+        SELECT x.organization_id, x.credit_limit_nanousd, x.blocked_at FROM billing_billingaccount x
         WHERE x.organization_id = ANY (organizations)
     ) a ON a.organization_id = w.organization_id
 $$;

@@ -43,6 +43,8 @@ BEGIN
         ORDER BY c.request_id, c.n
     ), counter AS MATERIALIZED (
         SELECT b.id, b.model FROM billing_budget b WHERE b.id = ANY (counters)
+    ), account AS MATERIALIZED (
+        SELECT a.organization_id, a.plan FROM billing_billingaccount a WHERE a.organization_id = ANY (organizations)
     ), closed AS (
         UPDATE billing_reservation r SET
             state = 'settled', settled_at = moment, swept_at = CASE WHEN swept THEN moment END,
@@ -67,15 +69,17 @@ BEGIN
             upstream_model, upstream_id, streamed, outcome, basis, status, error_code, finish_reason, input_tokens,
             output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, usage_details, price_version_id,
             upper_nanousd, price_nanousd, charge_nanousd, provider_cost_nanousd, attempts, first_token_ms, duration_ms,
-            client_request_id, usage_flag, tags)
+            client_request_id, usage_flag, tags, postpaid)
         SELECT r.request_id, r.created_at, moment, r.organization_id, r.project_id, r.key_id, r.mode, r.endpoint, r.served,
             c.provider, c.upstream_model, c.upstream_id, r.streamed, c.outcome, c.basis, c.status, c.error_code,
             c.finish_reason, c.input_tokens, c.output_tokens, c.cache_read_tokens, c.cache_write_tokens,
             c.reasoning_tokens, c.usage_details, coalesce(c.price_version_id, r.price_version_id), r.upper_nanousd, c.price_nanousd,
             r.charge_nanousd, c.provider_cost_nanousd, greatest(jsonb_array_length(c.attempts), 1), c.first_token_ms,
             coalesce(c.duration_ms, least(extract(epoch FROM moment - r.created_at) * 1000, 2147483647)::int), c.client_request_id,
-            coalesce(c.usage_flag, ''), c.tags
+            coalesce(c.usage_flag, ''), c.tags,
+            r.charge_nanousd > 0 AND a.plan IS NOT DISTINCT FROM 'postpaid'
         FROM closed r JOIN call c USING (request_id)
+        LEFT JOIN account a ON a.organization_id = r.organization_id
     ), tries AS (
         INSERT INTO billing_attempt (
             request_id, number, provider, upstream_model, upstream_id, status, error_code, provider_cost_nanousd,
@@ -90,9 +94,7 @@ BEGIN
             created_at)
         SELECT 'request:' || r.request_id, 0, 'usage', r.organization_id, debit.id, credit.id, r.charge_nanousd, '', moment
         FROM closed r
-        LEFT JOIN (
-            SELECT * FROM billing_billingaccount WHERE organization_id = ANY (organizations)
-        ) a ON a.organization_id = r.organization_id
+        LEFT JOIN account a ON a.organization_id = r.organization_id
         -- Outer joins: an account that were missing must fail the settlement, not lose the posting.
         LEFT JOIN (
             SELECT * FROM billing_ledgeraccount WHERE organization_id = ANY (organizations)

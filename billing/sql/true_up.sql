@@ -79,6 +79,10 @@ BEGIN
             SELECT min(greatest(s.room, 0) + CASE WHEN s.model IN ('', old.model) THEN old.charge_nanousd ELSE 0 END)
             FROM billing_room(counters, call.organization_id, call.project_id, call.key_id, moment) s
             WHERE s.model IN ('', event.model) AND s.room IS NOT NULL));
+        -- Who pays was decided when the call was first charged; a call that was charged nothing is of today's plan.
+        event.postpaid := event.charge_nanousd > 0 AND CASE WHEN old.charge_nanousd > 0 THEN old.postpaid ELSE EXISTS (
+            SELECT FROM billing_billingaccount a
+            WHERE a.organization_id = call.organization_id AND a.plan = 'postpaid') END;
         PERFORM billing_store_true_event(event, said);
         UPDATE billing_budget b SET posted_nanousd = b.posted_nanousd
             - CASE WHEN b.model IN ('', old.model) THEN old.charge_nanousd ELSE 0 END
@@ -99,9 +103,8 @@ BEGIN
         CASE WHEN transferred > 0 THEN revenue.id ELSE own.id END, abs(transferred), '', moment
     -- Outer joins: an account that were missing must fail the true-up, not lose the posting.
     FROM (VALUES (call.organization_id)) v (organization_id)
-    LEFT JOIN billing_billingaccount a ON a.organization_id = v.organization_id
     LEFT JOIN billing_ledgeraccount own ON own.organization_id = v.organization_id
-        AND own.kind = CASE a.plan WHEN 'postpaid' THEN 'unbilled' ELSE 'wallet' END
+        AND own.kind = CASE WHEN old.postpaid OR event.postpaid THEN 'unbilled' ELSE 'wallet' END
     LEFT JOIN billing_ledgeraccount revenue ON revenue.organization_id IS NULL AND revenue.kind = 'revenue'
     WHERE transferred <> 0;
     RETURN event;

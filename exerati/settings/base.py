@@ -172,6 +172,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE_FILENAME = str(STATE_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "roll up usage": {"task": "billing.roll_up", "schedule": 15.0},
+    "look for due periods": {"task": "billing.look_for_due_periods", "schedule": 60.0},
     "check alerts": {"task": "billing.check_alerts", "schedule": 10.0},
     "prune refusals": {"task": "billing.prune_refusals", "schedule": 3600.0},
     "create partitions": {"task": "billing.create_partitions", "schedule": 3600.0},
@@ -206,6 +207,8 @@ TRIAL_CREDIT_NANOUSD = 1_000_000_000
 TRIAL_CREDIT_DAYS = 30
 TOPUP_LEAST_CENTS = 500
 TOPUP_MOST_CENTS = 1_000_000
+INVOICE_LEAST_CENTS = 100  # less is carried forward to the next invoice
+INVOICE_EARLY_PERCENT = 75  # of the credit limit: billed before the month is over
 # Without a key nothing can be paid and nothing asks for it. `EXERATI_STRIPE_API_BASE` points to a stand-in.
 STRIPE_SECRET_KEY = env.stripe_secret_key.get_secret_value()
 STRIPE_WEBHOOK_SECRET = env.stripe_webhook_secret.get_secret_value()

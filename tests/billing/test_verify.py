@@ -7,7 +7,7 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
-from billing import aggregation
+from billing import aggregation, verify_invoices
 from billing.verify import INVARIANTS, verify
 from tests.billing.calls import (
     expire_leases,
@@ -109,7 +109,8 @@ async def test_the_command_says_what_is_broken_and_ends_with_1(books):
 
 
 def test_every_invariant_has_its_damage():
-    assert set(DAMAGE) == {invariant.name for invariant in INVARIANTS}
+    of_invoices = {name for name, *_ in verify_invoices.INVARIANTS}  # test_verify_invoices.py
+    assert set(DAMAGE) == {invariant.name for invariant in INVARIANTS} - of_invoices
 
 
 def damage(statement: str) -> None:
