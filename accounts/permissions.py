@@ -67,22 +67,28 @@ def organization_page(action: Action) -> Callable[[View | AsyncView], PlainView]
     The address names the organization as `<slug:slug>`; the view gets `request.organization` and
     `request.membership` in its place. Anonymous visitors go to the login page, strangers get a 404
     (they learn nothing of who is a customer), members without the right a 403 page that says who can.
-    An async view stays one.
+    An async view stays one. The page carries `action` as an attribute: `tests/test_authorization.py` reads from it
+    who may come in.
     """
 
     def decorate(view: View | AsyncView) -> PlainView:
         if iscoroutinefunction(view):
-            return _async_page(cast(AsyncView, view), action=action)
-        plain = cast(View, view)
-
-        @wraps(view)
-        def page(request: HttpRequest, /, *, slug: str, **arguments: Any) -> HttpResponseBase:
-            refused = _refusal(request, slug=slug, action=action)
-            return refused or plain(cast(OrganizationRequest, request), **arguments)
-
+            page = _async_page(cast(AsyncView, view), action=action)
+        else:
+            page = _plain_page(cast(View, view), action=action)
+        page.action = action  # type: ignore[attr-defined]  # an attribute of this function alone
         return page
 
     return decorate
+
+
+def _plain_page(view: View, *, action: Action) -> PlainView:
+    @wraps(view)
+    def page(request: HttpRequest, /, *, slug: str, **arguments: Any) -> HttpResponseBase:
+        refused = _refusal(request, slug=slug, action=action)
+        return refused or view(cast(OrganizationRequest, request), **arguments)
+
+    return page
 
 
 def _async_page(view: AsyncView, *, action: Action) -> PlainView:
