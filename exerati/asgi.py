@@ -8,12 +8,14 @@ from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "exerati.settings.base")
 
-site = get_asgi_application()
+django_site: Any = get_asgi_application()  # its types know dicts alone
 
 from exerati.body_limit import limited  # noqa: E402  as below
+from exerati.compression import compressed  # noqa: E402  as below
 from gateway.asgi import Gateway  # noqa: E402  models may be imported only once Django is set up
 
 gateway = Gateway()
+site = compressed(django_site)
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]

@@ -110,6 +110,46 @@ def room_bar(*, used: int, held: int, needed: int, limit: int, label: str) -> st
     return stretched_svg("room", width=WIDTH, height=12, inner=parts, attributes=attributes)
 
 
+def uptime_strip(title: str, *, days: Sequence[tuple[str, float | None]]) -> str:
+    """
+    Return a bar for each day, coloured by the share in percent of it that was up; None is a day nobody knows of.
+
+    The label says in words what the colours say: every day below 100, by its name.
+    """
+    width = WIDTH / max(len(days), 1)
+    bars = "".join(
+        element(
+            "g",
+            {"class": _strip_class(percent)},
+            element("title", {}, f"{escape(name)}: {_strip_words(percent)}")
+            + rect(at * width, 0, width - 2, 32),
+        )
+        for at, (name, percent) in enumerate(days)
+    )
+    below = [
+        f"{name} {percent} %" for name, percent in days if percent is not None and percent < 100
+    ]
+    told = "; ".join(below) if below else "no day below 100 %"
+    label = (
+        f"{title}, {len(days)} days: {told}"
+        if any(p is not None for _, p in days)
+        else f"{title}: no data yet"
+    )
+    return stretched_svg(
+        "strip", width=WIDTH, height=32, inner=bars, attributes={"role": "img", "aria-label": label}
+    )
+
+
+def _strip_class(percent: float | None) -> str:
+    if percent is None:
+        return "strip-none"
+    return "strip-ok" if percent >= 99.9 else "strip-warn" if percent >= 98 else "strip-bad"
+
+
+def _strip_words(percent: float | None) -> str:
+    return "no data" if percent is None else f"{percent} %"
+
+
 def _phase_row(phase: Phase, total: int) -> str:
     x = phase.start_ms * WIDTH / total
     width = max(4.0, phase.duration_ms * WIDTH / total)

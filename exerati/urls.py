@@ -9,6 +9,7 @@ import billing.urls
 import gateway.urls
 from exerati import views
 from exerati.health import healthz, readyz
+from gateway.catalog_pages import price_sample
 
 # The pages of one organization, from the apps that own them: `dashboard:<name>`, `/dashboard/<slug>/…`.
 dashboard_patterns: list[URLPattern] = [
@@ -19,7 +20,7 @@ dashboard_patterns: list[URLPattern] = [
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("", views.landing, name="landing"),
+    path("", views.landing, {"prices": price_sample}, name="landing"),
     path("legal/<slug:page>/", views.legal, name="legal"),
     path("healthz", healthz),
     path("readyz", readyz),

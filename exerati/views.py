@@ -1,6 +1,8 @@
 """Pages of no app: landing, legal, style guide, theme switch, error pages."""
 
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
+from typing import Any
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -34,10 +36,14 @@ EXAMPLE_PHASES = (
 
 @require_safe
 @vary_on_cookie
-def landing(request: HttpRequest) -> HttpResponse:
-    """Show what the product is; `prices` is filled where a catalog is loaded."""
-    picture = waterfall("Example request", phases=EXAMPLE_PHASES)
-    context = {"waterfall": picture, "example_model": EXAMPLE_MODEL, "nav_active": "landing"}
+def landing(request: HttpRequest, *, prices: Callable[[], Sequence[Any]] = tuple) -> HttpResponse:
+    """Show what the product is, with the rows of the catalog that `prices` returns; it is given by the URL table."""
+    context = {
+        "waterfall": waterfall("Example request", phases=EXAMPLE_PHASES),
+        "example_model": EXAMPLE_MODEL,
+        "prices": prices(),
+        "nav_active": "landing",
+    }
     return render(request, "landing.html", context)
 
 

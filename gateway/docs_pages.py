@@ -79,6 +79,22 @@ def page(slug: str, *, values: Mapping[str, str]) -> Page:
     return _rendered(slug, path.stat().st_mtime_ns, tuple(sorted(values.items())))
 
 
+def snippets_with(
+    example: str, *, slug: str, instead: str, values: Mapping[str, str]
+) -> SafeString:
+    """Return a page's first samples that name the model `example`, behind a switch, with another model in its place."""
+    tokens = _parser().parse(page(slug, values=values).markdown)
+    runs = ([*run] for kind, run in groupby(tokens, key=_kind) if kind == "language")
+    fences = next(
+        run
+        for run in runs
+        if any(f'"{example}"' in one.content or f"={example}" in one.content for one in run)
+    )
+    for fence in fences:
+        fence.content = fence.content.replace(example, instead)
+    return code_blocks.switch("model-call", [(_label(fence), _figure(fence)) for fence in fences])
+
+
 def titles() -> dict[str, str]:
     """Return the title of every page by slug, in order."""
     return {slug: _title(FOLDER / f"{slug}.md") for slug in SLUGS}

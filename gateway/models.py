@@ -5,6 +5,10 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
 
+from gateway.status_models import Incident as Incident
+from gateway.status_models import IncidentUpdate as IncidentUpdate
+from gateway.status_models import ProbeMinute as ProbeMinute
+
 
 class Provider(models.Model):
     """An upstream company or server, its address and our account with it."""

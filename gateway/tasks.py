@@ -3,10 +3,22 @@
 from celery import shared_task
 from django.utils import timezone
 
-from gateway import idempotency
+from gateway import idempotency, probes
 
 
 @shared_task(name="gateway.prune_idempotent_calls")
 def prune_idempotent_calls() -> None:
     """Forget the answers of idempotent calls that have expired."""
     idempotency.prune(timezone.now())
+
+
+@shared_task(name="gateway.probe_components")
+def probe_components() -> None:
+    """Look whether our own parts work, for the status page."""
+    probes.run(timezone.now())
+
+
+@shared_task(name="gateway.prune_probes")
+def prune_probes() -> None:
+    """Forget probes that the status page no longer shows."""
+    probes.prune(timezone.now())

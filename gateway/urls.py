@@ -1,12 +1,25 @@
-"""Addresses of the catalog and the documentation."""
+"""Addresses of the catalog, the prices, the status page and the documentation."""
 
 from django.urls import URLPattern, path
 
-from gateway import docs_views, playground_views, views
+from gateway import (
+    catalog_feeds,
+    docs_views,
+    playground_views,
+    pricing_views,
+    status_views,
+    views,
+)
 
 urlpatterns: list[URLPattern] = [
     path("models/", views.catalog, name="catalog"),
+    path("models/compare/", views.compare, name="compare"),
+    path("models.json", catalog_feeds.as_json, name="catalog_json"),
+    path("models.rss", catalog_feeds.as_rss, name="catalog_rss"),
     path("models/<path:name>/", views.model_page, name="model_page"),
+    path("pricing", pricing_views.page, name="pricing"),
+    path("status", status_views.page, name="status"),
+    path("status.json", status_views.as_json, name="status_json"),
     path("docs/", docs_views.home, name="docs"),
     path("docs/<slug:slug>", docs_views.page, name="docs_page"),
     path("docs/<slug:slug>.md", docs_views.page_markdown, name="docs_markdown"),

@@ -180,6 +180,8 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "task": "gateway.prune_idempotent_calls",
         "schedule": 3600.0,
     },
+    "probe components": {"task": "gateway.probe_components", "schedule": 60.0},
+    "prune probes": {"task": "gateway.prune_probes", "schedule": 3600.0},
     "apply stripe events": {"task": "billing.apply_stripe_events", "schedule": 10.0},
     "poll stripe": {"task": "billing.poll_stripe", "schedule": 60.0},
     "prune reservations": {"task": "billing.prune_reservations", "schedule": 3600.0},

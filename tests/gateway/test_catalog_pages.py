@@ -4,11 +4,12 @@ import re
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from billing import pricing
 from billing.types import Price, Rates, Tier, TokenUsage
-from gateway import catalog_pages
+from gateway import catalog_detail
 from gateway.models import Model
 from tests import factories
 
@@ -98,6 +99,14 @@ def test_a_price_to_come_does_not_hold_yet(client, small):
         ("feature=tools", ["large", "small"]),
         ("feature=tools&feature=reasoning", ["large"]),
         ("context=200000", ["large"]),
+        ("price=10", ["small", "vectors"]),
+        ("price=x&status=y", ["large", "small", "vectors"]),
+        ("feature=vision", ["large"]),
+        ("feature=audio", []),
+        ("status=available", ["large", "small", "vectors"]),
+        ("status=new", ["large", "small", "vectors"]),
+        ("in=1000&out=10", ["small", "vectors", "large"]),
+        ("view=cards&q=nothing", []),
         ("sort=input", ["small", "vectors", "large"]),
         ("sort=context", ["large", "small", "vectors"]),
         ("q=nothing+like+it", []),
@@ -151,7 +160,6 @@ def test_a_name_with_a_slash_has_its_page(client):
         ({"deprecated_on": date(2026, 1, 1)}, "Deprecated"),
         ({"shutdown_on": date(2020, 1, 1)}, "Switched off by its provider"),
         ({"shutdown_on": date(2999, 1, 1)}, "Will be switched off"),
-        ({"kind": "image"}, "Not callable yet"),
     ],
 )
 def test_a_model_page_warns(client, small, fields, words):
@@ -162,7 +170,7 @@ def test_a_model_page_warns(client, small, fields, words):
 
 def test_the_estimate_is_what_a_call_would_be_charged(client, small):
     usage = TokenUsage(input_tokens=1_000_000, output_tokens=250_000)
-    detail = catalog_pages.detail("small", now=timezone.now())
+    detail = catalog_detail.detail("small", now=timezone.now())
     assert detail is not None
     price = detail.row.price
 
@@ -183,7 +191,7 @@ def test_prices_by_prompt_size_and_service_tier_stand_side_by_side_where_they_fi
     dear = Rates(input_microusd_per_mtok=3, output_microusd_per_mtok=4)
     price = Price(1, base, (Tier(200_000, dear),), {"priority": Price(1, dear)})
 
-    [table] = catalog_pages.price_tables(price)
+    [table] = catalog_detail.price_tables(price)
 
     assert table.columns == ("Standard, up to 200,000", "Standard, above 200,000", "Priority")
     assert table.rows == (("Input", (1, 3, 3)), ("Output", (2, 4, 4)))
@@ -194,7 +202,7 @@ def test_prices_that_do_not_fit_get_a_table_for_each_service_tier():
     tiers = (Tier(200_000, rates),)
     named = {name: Price(1, rates, tiers) for name in ("fast", "flex")}
 
-    tables = catalog_pages.price_tables(Price(1, rates, tiers, named))
+    tables = catalog_detail.price_tables(Price(1, rates, tiers, named))
 
     assert [table.title for table in tables] == ["", "fast", "flex"]
 
@@ -211,3 +219,114 @@ def test_what_is_not_paid_by_the_token_shows_its_unit(client):
 
     assert "$0.04 / image" in text_of(client.get("/models/"))
     assert "Image $0.04" in text_of(client.get("/models/painter/"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"released_on": date(2026, 3, 1)}, "new"),
+        ({"deprecated_on": date(2026, 1, 1)}, "deprecated"),
+        ({"deprecated_on": date(2026, 1, 1), "shutdown_on": date(2026, 3, 18)}, "retired"),
+    ],
+)
+def test_age_is_a_badge_with_its_date_and_a_filter(
+    client, time_machine, small, large, fields, status
+):
+    time_machine.move_to(NOW, tick=False)
+    Model.objects.update(created_at=NOW - timedelta(days=400))
+    Model.objects.filter(pk=small.pk).update(**fields)
+
+    assert names(client, f"status={status}") == ["small"]
+    assert names(client, "status=available") == (
+        ["large", "small"] if status == "new" else ["large"]
+    )
+    on = list(fields.values())[-1]
+    words = text_of(client.get(f"/models/?status={status}"))
+    assert f"{status.capitalize()} {on:%-d %b %Y}" in words
+    assert f"{status.capitalize()} {on:%-d %b %Y}" in text_of(client.get("/models/small/"))
+
+
+def test_a_call_is_priced_for_each_model_and_the_cheapest_comes_first(client, small, large):
+    words = text_of(client.get("/models/?in=1,000&out=500"))
+
+    assert words.index("Small One") < words.index("Large One")
+    assert "$0.0003" in words  # 1,000 x $0.10 / M + 500 x $0.40 / M
+    assert "$0.0092" in words  # 1,000 x $9.00 / M + 500 x $0.40 / M
+    assert "$0.0092" in text_of(client.get("/models/?in=1,000&out=500&view=cards"))
+
+
+def test_two_models_stand_side_by_side_with_the_better_numbers_marked(client, small, large):
+    html = client.get("/models/compare/?model=small&model=large&model=nobody&in=1000&out=500")
+    words = text_of(html)
+
+    assert "Input / 1M $0.10 $9.00" in words
+    assert "Context 128,000 1,000,000" in words
+    assert "Your call $0.0003 $0.0092" in words
+    assert "Reasoning No Yes" in words
+    best = re.findall(r'class="num best">([^<]+?) <svg', html.content.decode())
+    assert best == ["$0.0003", "$0.10", "1,000,000"]
+
+
+def test_a_comparison_takes_four_models_each_once(client):
+    for number in range(5):
+        factories.make_model(f"m{number}", title=f"Model {number}")
+    query = "&".join(f"model=m{number}" for number in (0, 0, 1, 2, 3, 4))
+
+    html = client.get(f"/models/compare/?{query}").content.decode()
+
+    assert re.findall(r'<th scope="col"><a href="/models/(\w+)/"', html) == ["m0", "m1", "m2", "m3"]
+
+
+def test_without_models_a_comparison_says_what_to_do(client, small):
+    assert "Choose two to four models" in text_of(client.get("/models/compare/"))
+
+
+def test_the_catalog_is_there_for_programs(client, small, large):
+    found = {row["id"]: row for row in client.get("/models.json").json()["data"]}
+
+    assert found["large"]["prices"]["input_microusd_per_mtok"] == 9_000_000
+    assert found["large"]["prices_since"].startswith("2026-03-18")
+    assert found["small"]["features"] == ["tools", "streaming"]
+
+
+def test_the_feed_tells_of_new_models_retirements_and_changed_prices(
+    client, time_machine, small, large
+):
+    time_machine.move_to(NOW + timedelta(days=30), tick=False)
+    Model.objects.update(created_at=NOW - timedelta(days=400))
+    Model.objects.filter(pk=small.pk).update(
+        released_on=date(2026, 3, 1), shutdown_on=date(2027, 1, 1)
+    )
+    answer = client.get("/models.rss")
+    text = answer.content.decode()
+
+    assert answer["Content-Type"].startswith("application/rss+xml")
+    assert re.findall(r"<title>(.+?)</title>", text)[1:] == [
+        "New price: Large One",
+        "New: Small One",
+    ]
+    assert "input $9.00 per million tokens" in text
+
+
+@pytest.mark.parametrize("kind", ["image", "speech", "transcription", "moderation", "rerank"])
+def test_models_of_every_kind_show_how_to_call_them(client, settings, kind):
+    factories.make_model("of-this-kind", kind=kind)
+
+    html = client.get("/models/of-this-kind/").content.decode()
+
+    assert re.findall(r'type="radio" name="model-call" value="(\w+)"', html) == [
+        "curl",
+        "Python",
+        "JavaScript",
+    ]
+    assert html.count("of-this-kind") > 5
+
+
+def test_link_to_the_playground_only_where_there_is_one(alice_client, client, small):
+    try:
+        address = reverse("dashboard:playground", args=["acme"])
+    except NoReverseMatch:
+        address = None
+
+    assert "Try it" not in text_of(client.get("/models/small/"))
+    assert ("Try it" in text_of(alice_client.get("/models/small/"))) == bool(address)

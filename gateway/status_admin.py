@@ -1,0 +1,37 @@
+"""Staff tell of incidents here; the public status page shows them within half a minute."""
+
+# mypy: disable-error-code="type-arg"
+# At run time Django's admin classes take no type arguments.
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from gateway.models import Incident, IncidentUpdate
+
+
+class UpdateInline(admin.TabularInline):
+    """What was said of an incident; a new line for each update."""
+
+    model = IncidentUpdate
+    extra = 1
+    ordering = ["at"]
+
+
+@admin.register(Incident)
+class IncidentAdmin(admin.ModelAdmin):
+    """Incidents, newest first. An update `resolved` ends the incident at its time."""
+
+    list_display = ["title", "impact", "started_at", "resolved_at"]
+    list_filter = ["impact", "resolved_at"]
+    search_fields = ["title", "updates__body"]
+    ordering = ["-started_at"]
+    inlines = [UpdateInline]
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Store the updates; the first `resolved` ends an incident that has no end yet."""
+        super().save_related(request, form, formsets, change)
+        resolved = form.instance.updates.filter(state=IncidentUpdate.State.RESOLVED).order_by("at")
+        if form.instance.resolved_at is None and (last := resolved.first()):
+            Incident.objects.filter(pk=form.instance.pk).update(resolved_at=last.at)

@@ -1,0 +1,79 @@
+"""What every page must hold to: accessible in both themes, light, few queries, no breach of the security policy."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from django.db import connection, connections
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from tests.cast import signed_in
+from tests.pages.looking import PageBroken, Seen, lcp_ms, violations
+from tests.pages.site import Site
+from tests.pages.url_table import Address
+
+MOST_BYTES = 150_000  # over the wire, with everything that a first visit loads
+MOST_QUERIES = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one page showed; `problems` are the rules that it breaks."""
+
+    path: str
+    kilobytes: int
+    lcp_ms: int
+    queries: int
+    problems: tuple[str, ...]
+
+
+def run(site: Site, addresses: Sequence[Address]) -> list[Finding]:
+    """Return what each page shows; addresses that are no pages are left out."""
+    found = []
+    for address in addresses:
+        try:
+            found.append(_examine(site, address))
+        except PageBroken as broken:
+            found.append(Finding(address.path, 0, 0, 0, (str(broken),)))
+    return [one for one in found if one is not None]
+
+
+def _examine(site: Site, address: Address) -> Finding | None:
+    with site.looker.look(address) as found:
+        if found is None:
+            return None
+        page, seen = found
+        painted = lcp_ms(page)
+        problems = [f"light: {one}" for one in violations(page)]
+        page.emulate_media(color_scheme="dark")
+        problems += [f"dark: {one}" for one in violations(page, rules=["color-contrast"])]
+    with ThreadPoolExecutor(
+        1
+    ) as thread:  # Playwright's own has an event loop, which Django refuses
+        queries = thread.submit(_count_queries, site, address).result()
+    problems += _broken(seen, queries)
+    return Finding(
+        address.path, round(seen.weight_bytes / 1_000), painted, queries, tuple(problems)
+    )
+
+
+def _broken(seen: Seen, queries: int) -> Iterator[str]:
+    yield from seen.complaints
+    if seen.weight_bytes > MOST_BYTES:
+        yield f"weighs {seen.weight_bytes:,} bytes, more than {MOST_BYTES:,}"
+    if queries > MOST_QUERIES:
+        yield f"runs {queries} queries, more than {MOST_QUERIES}"
+
+
+def _count_queries(site: Site, address: Address) -> int:
+    """Return how many queries the page runs, those of the session and the organization included."""
+    try:
+        for client in (signed_in(site.samples.owner), Client()):
+            with CaptureQueriesContext(connection) as queries:
+                answer = client.get(address.path)
+            if answer.status_code == 200:
+                return len(queries)
+        raise AssertionError(f"{address.path} answers nobody")
+    finally:
+        connections.close_all()

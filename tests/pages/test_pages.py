@@ -1,0 +1,70 @@
+"""Every kind of page of the site, in a real browser: accessible, light, frugal, within the security policy."""
+
+import os
+import re
+
+import pytest
+from django.urls import get_resolver
+
+from tests.pages import audit, site, url_table
+from tests.pages.looking import violations
+from tests.pages.url_table import NOT_PAGES, SampleMissing
+from tests.pages.world import Samples
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+
+# Pages of one layout differ in words alone; `python -m tests.screenshots --audit` looks at each.
+SAME_LAYOUT = {"docs_page": ("errors", "chat-completions"), "legal": ("terms",)}
+LIBRARY = re.compile(r"^(account|mfa|socialaccount|usersessions)_")
+OF_LIBRARIES = ("account_login", "account_signup", "account_email", "mfa_index")
+
+
+def is_sampled(address):
+    """Return whether the suite looks at the page; everything with EXERATI_PAGES=all."""
+    if os.environ.get("EXERATI_PAGES") == "all":
+        return True
+    if LIBRARY.match(address.name):
+        return address.name in OF_LIBRARIES
+    return address.name not in SAME_LAYOUT or address.path.strip("/").endswith(
+        SAME_LAYOUT[address.name]
+    )
+
+
+def test_every_page_is_accessible_light_frugal_and_obeys_the_policy(database_url, redis_url):
+    with site.opened(database_url, redis_url) as opened:
+        findings = audit.run(opened, [one for one in opened.addresses if is_sampled(one)])
+
+        problems = [f"{one.path}: {problem}" for one in findings for problem in one.problems]
+        assert problems == []
+        paths = {one.path for one in findings}
+        assert {"/", "/models/", "/docs/", "/login", "/dashboard/northwind/"} <= paths
+        assert_bad_pages_are_found(opened)
+
+
+def assert_bad_pages_are_found(opened):
+    """The test above would notice: a picture without words, grey on grey in the dark, a breach of the policy."""
+    address = next(one for one in opened.addresses if one.name == "landing")
+    with opened.looker.look(address, theme="dark") as (page, seen):
+        page.evaluate("document.querySelector('main').append(new Image())")
+        page.evaluate(
+            "document.querySelector('h1').style.color = 'color-mix(in srgb, canvas, gray 20%)'"
+        )
+        page.evaluate(
+            "document.body.append(Object.assign(document.createElement('script'), {text: '1'}))"
+        )
+        found = violations(page)
+
+    assert any("image-alt" in one for one in found), found
+    assert any("color-contrast" in one for one in found), found
+    assert any("Content Security Policy" in one for one in seen.complaints), seen.complaints
+
+
+def test_page_without_a_sample_is_named(acme, alice):
+    with pytest.raises(SampleMissing, match=r"dashboard:key takes slug, public_id"):
+        list(url_table.addresses(Samples(alice, acme, {})))
+
+
+def test_what_is_no_page_is_in_the_table_still():
+    names = {name for name, _ in url_table._entries(get_resolver(), "")}
+
+    assert set(NOT_PAGES) <= names

@@ -1,0 +1,226 @@
+"""
+The sample organization that every page is looked at with, and the sample objects of addresses.
+
+A page whose address holds nothing but an organization's slug needs nothing here. Any other page needs a line in
+`Samples.of`: its name in the URL table (it stands for names that go on after it with an underscore, too), and the
+arguments of one or more sample addresses. A page with data of its
+own adds a few rows in `_fill`, through the factories or, better, through the product's own functions.
+"""
+
+import asyncio
+import io
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.core.management import call_command
+from django.utils import timezone
+
+from accounts import services as account_services
+from accounts.models import Membership, Organization, User
+from apikeys import services as key_services
+from apikeys.models import ApiKey
+from apikeys.services import KeyRules
+from billing import request_log
+from billing.aggregation import roll_up
+from exerati.lib import money
+from gateway.models import Incident, IncidentUpdate, ProbeMinute, Route
+from gateway.route_stats import StatsPublisher
+from gateway.snapshot import route_key
+from gateway.traffic import Counts
+from tests import factories
+from tests.pages import history
+
+OWNER = "ada@northwind.example"
+USD = money.NANOUSD_PER_USD
+Arguments = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Who looks at the pages, and the arguments of addresses by the name of their page."""
+
+    owner: User
+    organization: Organization
+    of: Mapping[str, Sequence[Arguments]]
+
+
+def make() -> Samples:
+    """Store the shipped catalog and an organization that has worked with it for five weeks."""
+    now = timezone.now()
+    call_command("catalog", "load", stdout=io.StringIO())
+    owner = factories.make_user(OWNER, first_name="Ada", last_name="Byrne")
+    organization = factories.make_organization("Northwind", owner=owner)
+    members = [_join(organization, name, role) for name, role in _PEOPLE]
+    factories.make_credit(organization, usd="250")
+    keys = _make_keys(organization, owner)
+    calls = history.write(keys[:4], now=now)
+    roll_up()
+    _set_budgets(organization, keys, owner)
+    refused = _fill(keys)
+    _measure(now)
+    slug = {"slug": organization.slug}
+    fallback = [call for call in calls if len(call.settle.attempts) > 1]
+    failed = [call for call in calls if call.settle.outcome == "failed"]
+    shown = (calls[-1].reserve.request_id, fallback[-1].reserve.request_id)
+    requests = (*shown, failed[-1].reserve.request_id, refused)
+    key = {**slug, "public_id": keys[0].public_id}
+    member = {**slug, "public_id": members[0].public_id}
+    return Samples(
+        owner,
+        organization,
+        {
+            "dashboard:key": [key],
+            "dashboard:member": [member],
+            "dashboard:request": [
+                {**slug, "public_id": request_log.public_id(one)} for one in requests
+            ],
+            "model_page": [{"name": name} for name in ("claude-sonnet-4-5", "gpt-4", "tts-1")],
+            "docs_page": [{"slug": slug} for slug in _docs()],
+            "docs_markdown": [{"slug": "quickstart"}],
+            "legal": [{"page": "terms"}, {"page": "privacy"}],
+        },
+    )
+
+
+_PEOPLE = (
+    ("grace@northwind.example", Membership.Role.ADMIN),
+    ("edsger@northwind.example", Membership.Role.DEVELOPER),
+    ("barbara@northwind.example", Membership.Role.BILLING),
+)
+
+
+def _docs() -> Sequence[str]:
+    from gateway import docs_pages
+
+    return [slug for slug in docs_pages.SLUGS if slug != docs_pages.HOME]
+
+
+def _join(organization: Organization, email: str, role: str) -> Membership:
+    user = factories.make_user(email)
+    return account_services.add_member(organization, user=user, role=role, actor=None)
+
+
+def _make_keys(organization: Organization, owner: User) -> list[ApiKey]:
+    def make(name: str, mode: str = "live", **rules: Any) -> ApiKey:
+        made = key_services.create_key(
+            organization,
+            name=name,
+            mode="test" if mode == "test" else "live",
+            created_by=owner,
+            rules=KeyRules(**rules),
+        )
+        return made.key
+
+    return [
+        make("prod-api", requests_per_minute=1_200, model_patterns=["gpt-4o*", "claude-*"]),
+        make("support-agent", max_request_nanousd=USD // 2),
+        make("nightly-batch", expires_at=timezone.now() + timedelta(days=20)),
+        make("ci", mode="test"),
+        make("old-laptop"),
+    ]
+
+
+def _set_budgets(organization: Organization, keys: Sequence[ApiKey], owner: User) -> None:
+    """Give caps to what has been spent from already, so that the bars show something."""
+    caps = {keys[0].pk: 20, keys[1].pk: 6, keys[2].pk: 40}
+    for key in keys:
+        if key.pk in caps:
+            ApiKey.objects.filter(pk=key.pk).update(budget_month_nanousd=caps[key.pk] * USD)
+    Organization.objects.filter(pk=organization.pk).update(budget_month_nanousd=100 * USD)
+    key_services.revoke_key(keys[4], actor=owner)
+
+
+def _fill(keys: Sequence[ApiKey]) -> Any:
+    """Store what else pages show: refusals and notifications; return the id of a refusal."""
+    now = timezone.now()
+    refusal = factories.make_refusal(
+        keys[1],
+        occurred_at=now - timedelta(hours=3),
+        model="claude-sonnet-4-5",
+        status=429,
+        code="insufficient_quota",
+        message="The monthly budget of this key has no room for this call.",
+        advice="Lower max_completion_tokens to 1,204, or raise the budget of the key.",
+        limit_kind="money",
+        scope="key",
+        period="month",
+        cap_nanousd=6 * USD,
+        posted_nanousd=5_700_000_000,
+        held_nanousd=240_000_000,
+        needed_nanousd=120_000_000,
+        affordable_tokens=1_204,
+        frees_at=now + timedelta(days=2),
+    )
+    factories.make_refusal(keys[0], occurred_at=now - timedelta(hours=30))
+    factories.make_notification(keys[1])
+    factories.make_notification(keys[0])
+    return refusal.request_id
+
+
+def _measure(now: datetime) -> None:
+    """Store what the status page shows: probes of 80 days, with one bad hour, an incident, and how routes did."""
+    minute = now.replace(second=0, microsecond=0)
+    times = [minute - timedelta(hours=back) for back in range(1, 80 * 24)]
+    times += [minute - timedelta(minutes=back) for back in range(5)]
+    bad = minute - timedelta(days=23)
+    ProbeMinute.objects.bulk_create(
+        ProbeMinute(
+            component=component,
+            at=at,
+            works=component != "api" or not bad - timedelta(hours=2) <= at <= bad,
+            took_ms={"background": 0, "api": 6}.get(component, 1),
+        )
+        for component in ProbeMinute.Component.values
+        for at in times
+    )
+    incident = Incident.objects.create(
+        title="Calls to the API were answered slowly",
+        impact=Incident.Impact.MAJOR,
+        started_at=bad - timedelta(hours=2),
+        resolved_at=bad,
+    )
+    for hours, state, body in _TOLD:
+        incident.updates.create(at=bad - timedelta(hours=hours), state=state, body=body)
+    dice = random.Random(3)
+    counts = {
+        route_key(route.provider.name, route.upstream_model): Counts(
+            ok=dice.randrange(900, 4_000),
+            failed=dice.randrange(0, 12),
+            first_token_ms=400_000,
+            first_tokens=dice.randrange(600, 1_800),
+            output_tokens=500_000,
+            output_ms=dice.randrange(4_000_000, 9_000_000),
+        )
+        for route in Route.objects.filter(model__name__in=[name for name, *_ in history.TRAFFIC])
+        .exclude(provider__api="sandbox")
+        .select_related("provider")
+    }
+    asyncio.run(_publish(counts))
+
+
+_TOLD = (
+    (
+        2.0,
+        IncidentUpdate.State.INVESTIGATING,
+        "Answers of the API take longer than usual. We look into it.",
+    ),
+    (
+        1.2,
+        IncidentUpdate.State.IDENTIFIED,
+        "One database host is short of memory; we move to its replica.",
+    ),
+    (
+        0.0,
+        IncidentUpdate.State.RESOLVED,
+        "Answers are as fast as before. No call was charged twice or lost.",
+    ),
+)
+
+
+async def _publish(counts: dict[str, Counts]) -> None:
+    publisher = StatsPublisher()
+    await publisher.publish(counts)
+    await publisher.close()

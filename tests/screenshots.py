@@ -1,0 +1,78 @@
+"""
+`python -m tests.screenshots`: every page of the site in both themes and at two widths, from a sample organization.
+
+With `--audit` it looks at the same pages instead: axe-core in both themes, breaches of the security policy, bytes over
+the wire, the time until the largest part stands, and database queries. The pages come from the URL table; what must be
+said of a new one stands in tests/pages/world.py. Brings its own servers, and a chromium must be there.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import django
+from django.core.management import call_command
+
+from exerati import throwaway
+from exerati.management.commands.test import environment
+
+if TYPE_CHECKING:
+    from tests.pages.audit import Finding
+
+
+def main() -> int:
+    """Run as told; with `--audit`, return 1 if a page breaks a rule."""
+    options = _parser().parse_args()
+    with _servers():
+        from tests.pages import audit, pictures, site
+
+        with site.opened(os.environ["DATABASE_URL"], os.environ["REDIS_URL"]) as opened:
+            wanted = [one for one in opened.addresses if _is_wanted(one.name, options.only)]
+            if options.audit:
+                return _tell(audit.run(opened, wanted))
+            folder = options.out or Path(tempfile.mkdtemp(prefix="exerati-pages-"))
+            count = pictures.take(opened, wanted, folder=folder, widths=options.width)
+            print(f"{count} pictures in {folder}")
+            return 0
+
+
+@contextmanager
+def _servers() -> Iterator[None]:
+    """Bring servers with an empty, migrated database, and set Django up on them."""
+    with throwaway.servers(database_url="", redis_url="", engines=None) as addresses:
+        os.environ.clear()
+        os.environ.update(environment(addresses))
+        django.setup()
+        call_command("migrate", verbosity=0)
+        yield
+
+
+def _is_wanted(name: str, only: Sequence[str]) -> bool:
+    return not only or any(word in name for word in only)
+
+
+def _tell(findings: "Sequence[Finding]") -> int:
+    print(f"{'page':<44}{'KB':>6}{'LCP ms':>8}{'queries':>9}")
+    for one in findings:
+        print(f"{one.path:<44}{one.kilobytes:>6}{one.lcp_ms:>8}{one.queries:>9}")
+    problems = [f"{one.path}: {problem}" for one in findings for problem in one.problems]
+    print(*problems, f"{len(findings)} pages, {len(problems)} problems", sep="\n")
+    return 1 if problems else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.screenshots", description=__doc__)
+    parser.add_argument("--only", action="append", default=[], help="part of a page's URL name")
+    parser.add_argument("--out", type=Path, help="folder for the pictures; a new one if not given")
+    parser.add_argument("--width", type=int, action="append", help="1280 and 390 if not given")
+    parser.add_argument("--audit", action="store_true", help="measure and check, no pictures")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
