@@ -6,7 +6,7 @@ accepted, two different ones are refused, and a key in the query string is not l
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from apikeys import keys
 from apikeys.snapshots import KeyDirectory, KeySnapshot
@@ -77,12 +77,33 @@ async def authenticate(
     pepper: bytes,
 ) -> KeySnapshot:
     """Return the active key of a request's ASGI headers; raises a kind of AuthenticationFailed."""
-    secret = extract(headers)
+    secret = _well_formed(extract(headers))
+    snapshot = await directory.find(keys.digest(secret, pepper=pepper))
+    return _usable(snapshot, secret=secret, client_address=client_address)
+
+
+def authenticate_from(
+    headers: Iterable[tuple[bytes, bytes]],
+    *,
+    client_address: str,
+    find: Callable[[bytes], KeySnapshot | None],
+    pepper: bytes,
+) -> KeySnapshot:
+    """Do the same where there is no directory of keys: `find` reads one by its digest."""
+    secret = _well_formed(extract(headers))
+    snapshot = find(keys.digest(secret, pepper=pepper))
+    return _usable(snapshot, secret=secret, client_address=client_address)
+
+
+def _well_formed(secret: str) -> str:
     try:
         keys.parse(secret)
     except keys.Malformed:
         raise KeyInvalid(shown(secret)) from None
-    snapshot = await directory.find(keys.digest(secret, pepper=pepper))
+    return secret
+
+
+def _usable(snapshot: KeySnapshot | None, *, secret: str, client_address: str) -> KeySnapshot:
     if snapshot is None or snapshot.kind != "key":
         raise KeyInvalid(shown(secret))  # a seat is nobody's key, whatever its hash is of
     reason = snapshot.inactive_reason(time.time())

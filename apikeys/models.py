@@ -46,6 +46,7 @@ class Endpoint(models.TextChoices):
     TRANSLATIONS = "audio.translations", "Audio: translations"
     MODERATIONS = "moderations", "Moderations"
     RERANK = "rerank", "Rerank"
+    MANAGEMENT = "management", "Management API (/api)"
 
 
 class KeyStatus(StrEnum):

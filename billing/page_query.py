@@ -1,6 +1,6 @@
 """What the addresses of the usage and request pages say: filters read, links made, zones offered."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, TypeVar, cast
@@ -16,6 +16,7 @@ from billing import periods
 from billing.periods import Period
 from billing.reports import Filters
 
+FILTERS = ("model", "key", "project", "member", "tag", "mode")
 YEARS = range(2000, 2200)  # far from the edges at which arithmetic with zones overflows
 Link = tuple[str, str, bool]  # label, address, whether it is the present one
 Choice = TypeVar("Choice", bound=str)
@@ -39,13 +40,18 @@ class Scope:
 
     def filters(self, query: QueryDict, *, member: str) -> Filters:
         """Return the filters of an address; an unknown key, project or member matches nothing."""
+        given = {name: text(query, name) for name in FILTERS}
+        return self.chosen(given | {"member": member})
+
+    def chosen(self, given: Mapping[str, str]) -> Filters:
+        """Return the filters of plain texts; an unknown key, project or member matches nothing."""
         return Filters(
-            model=text(query, "model"),
-            mode=query.get("mode", "") if query.get("mode") in ("live", "test") else "",
-            key=_row_id(self.keys, query.get("key", "")),
-            project=_row_id(self.projects, query.get("project", "")),
-            member=_row_id(self.members, member),
-            tag=text(query, "tag"),
+            model=given["model"],
+            mode=given["mode"] if given["mode"] in ("live", "test") else "",
+            key=_row_id(self.keys, given["key"]),
+            project=_row_id(self.projects, given["project"]),
+            member=_row_id(self.members, given["member"]),
+            tag=given["tag"],
         )
 
     @property

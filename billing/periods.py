@@ -183,6 +183,17 @@ def before(period: Period) -> Period:
     )
 
 
+def buckets(start: datetime, end: datetime, *, zone: ZoneInfo, step: Step, limit: int) -> Period:
+    """Return at most so many buckets of a size that hold the moments from `start` on, up to `end`; none before."""
+    first = {
+        "minute": _minute(start),
+        "hour": _hour(start),
+        "day": _midnight(start.astimezone(zone).date(), zone),
+    }[step]
+    slots = tuple(islice(_MAKE[step](first, end, zone=zone), limit))
+    return Period(CUSTOM, step, zone, slots, first, first)
+
+
 def pieces(period: Period, *, step: Step) -> Iterator[Period]:
     """Yield a range piece by piece, in buckets of one size, so that each piece is small enough for one query."""
     start = period.start

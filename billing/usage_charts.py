@@ -25,7 +25,6 @@ GROUP_TITLES: Mapping[Group, str] = {
     "tag": "tag",
     "mode": "mode",
 }
-FILTERS = ("model", "key", "project", "member", "tag", "mode")
 AXES = {"minute": "Minute", "hour": "Hour", "day": "Day"}
 
 
@@ -151,7 +150,7 @@ def log_query(
 ) -> str:
     """Return the parameters of the request log for a range or one of its buckets, with the same filters."""
     bounds = slot or found.period
-    kept = {name: request.GET.get(name, "") for name in (*FILTERS, "zone")}
+    kept = {name: request.GET.get(name, "") for name in (*page_query.FILTERS, "zone")}
     times = {"since": formats.machine_text(bounds.start), "until": formats.machine_text(bounds.end)}
     return urlencode(
         {name: value for name, value in (kept | times | dict(also or {})).items() if value}

@@ -22,10 +22,10 @@ from billing import (
     usage_charts,
     usage_csv,
 )
-from billing.page_query import Link, Scope
+from billing.page_query import FILTERS, Link, Scope
 from billing.periods import Period
 from billing.reports import GROUPS, Filters, Group, Usage, UsageRow
-from billing.usage_charts import FILTERS, GROUP_TITLES, LATENCY, METRICS
+from billing.usage_charts import GROUP_TITLES, LATENCY, METRICS
 from exerati import downloads
 from exerati.charts import Chart
 

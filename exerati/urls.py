@@ -5,6 +5,7 @@ from django.urls import URLPattern, URLResolver, include, path
 
 import accounts.urls
 import apikeys.urls
+import billing.api_urls
 import billing.urls
 import gateway.urls
 from exerati import views
@@ -29,6 +30,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include(accounts.urls)),
     path("", include(gateway.urls)),
     path("", include(billing.urls)),
+    path("api/", include(billing.api_urls)),
     path("dashboard/", include((dashboard_patterns, "dashboard"))),
     path("admin/hijack/", include("hijack.urls")),
     path("admin/", admin.site.urls),

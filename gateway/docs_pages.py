@@ -38,6 +38,7 @@ SECTIONS: Final[Mapping[str, Sequence[str]]] = {
         "rerank",
         "completions",
         "account",
+        "usage-api",
     ),
     "Reference": ("errors", "limits", "routing", "budgets", "exactness"),
 }
