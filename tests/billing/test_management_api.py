@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from apikeys.models import Endpoint
-from billing import aggregation, request_log
+from billing import aggregation, api_urls, request_log
 from billing.models import OutboxMessage
 from exerati.lib import money
 from tests import factories
@@ -55,6 +55,10 @@ def error_of(answer):
 
 
 # who
+
+
+def test_every_endpoint_is_asked_here():
+    assert {str(row.pattern) for row in api_urls.urlpatterns} == {*PATHS, "schema"}
 
 
 @pytest.mark.parametrize("path", PATHS)
