@@ -1,6 +1,7 @@
 """The management API: who may read what, its pages, its errors, and its description of itself."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import jsonschema
 import pytest
@@ -52,6 +53,15 @@ def call(acme_key):
 
 def error_of(answer):
     return answer.json()["error"]
+
+
+def walk(ask, path, **query):
+    """Yield the data of every page of a list."""
+    page: Any = ""
+    while page is not None:
+        found = ask(path, **query, **({"page": page} if page else {})).json()
+        yield found["data"]
+        page = found["next_page"]
 
 
 # who
@@ -180,13 +190,7 @@ def test_pages_of_buckets_tile_the_range(ask, call):
         "start": (timezone.now() - timedelta(minutes=90)).isoformat(),
     }
 
-    pages, page = [], None
-    while True:
-        found = ask("usage", **query, **({"page": page} if page else {})).json()
-        pages.append(found["data"])
-        page = found["next_page"]
-        if not found["has_more"]:
-            break
+    pages = list(walk(ask, "usage", **query))
 
     buckets = [bucket for data in pages for bucket in data]
     assert [len(data) for data in pages] == [25, 25, 25, len(pages[-1])]
@@ -198,11 +202,7 @@ def test_requests_are_listed_page_by_page(ask, call, monkeypatch):
     monkeypatch.setattr(request_log, "PAGE_ROWS", 2)
     made = [call(occurred_at=timezone.now() - timedelta(seconds=n)) for n in range(5)]
 
-    seen, page = [], ""
-    while page is not None:
-        found = ask("usage/requests", **({"page": page} if page else {})).json()
-        seen += [row["id"] for row in found["data"]]
-        page = found["next_page"]
+    seen = [row["id"] for data in walk(ask, "usage/requests") for row in data]
 
     assert seen == [request_log.public_id(event.request_id) for event in made]
 
