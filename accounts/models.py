@@ -78,6 +78,9 @@ class Organization(models.Model):
     budget_month_nanousd = models.BigIntegerField(null=True, blank=True)
     budget_total_nanousd = models.BigIntegerField(null=True, blank=True)
     suspended_at = models.DateTimeField(null=True, blank=True)
+    body_days = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="Days that bodies of requests are kept; 0: never stored."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

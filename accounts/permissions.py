@@ -27,6 +27,7 @@ class Action(StrEnum):
 
     VIEW = "see this page"
     CALL_MODELS = "call models from the dashboard"
+    READ_BODIES = "read the bodies of requests"
     MANAGE_KEYS = "create and change API keys"
     MANAGE_BILLING = "change billing"
     MANAGE_MEMBERS = "change the team"
@@ -37,7 +38,9 @@ class Action(StrEnum):
 ALLOWED: dict[str, frozenset[Action]] = {
     Role.OWNER: frozenset(Action),
     Role.ADMIN: frozenset(Action) - {Action.MANAGE_OWNERS},
-    Role.DEVELOPER: frozenset({Action.VIEW, Action.CALL_MODELS, Action.MANAGE_KEYS}),
+    Role.DEVELOPER: frozenset(
+        {Action.VIEW, Action.CALL_MODELS, Action.READ_BODIES, Action.MANAGE_KEYS}
+    ),
     Role.BILLING: frozenset({Action.VIEW, Action.MANAGE_BILLING}),
     Role.VIEWER: frozenset({Action.VIEW}),
 }

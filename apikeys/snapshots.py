@@ -38,7 +38,7 @@ SELECT coalesce(jsonb_agg(jsonb_build_object(
             SELECT FROM accounts_membership m
             WHERE m.user_id = k.created_by_id AND m.organization_id = k.organization_id AND m.role = ANY (%s))
         THEN coalesce(k.revoked_at, now()) ELSE k.revoked_at END,
-    'suspended_at', o.suspended_at
+    'suspended_at', o.suspended_at, 'body_days', o.body_days
 )), '[]')::text
 FROM apikeys_apikey k JOIN accounts_organization o ON o.id = k.organization_id
 WHERE k.key_hash = ANY (%s)
@@ -73,6 +73,7 @@ class KeySnapshot(msgspec.Struct, frozen=True):
     disabled_at: datetime | None = None
     revoked_at: datetime | None = None
     suspended_at: datetime | None = None
+    body_days: int = 0
 
     def inactive_reason(self, now: float) -> str:
         """Return why the key may not be used at this Unix time: "" when it may."""

@@ -15,12 +15,15 @@ from django.db import connection
 from django.db.models import Model, Q, QuerySet
 
 from accounts.models import Organization
+from apikeys.models import ApiKey
 from billing.basis import BASIS_WORDS
 from billing.models import Attempt, Reservation, UsageEvent
 from exerati.lib import ids
 
 PAGE_ROWS = 50
+TAIL = timedelta(minutes=5)
 RECENT_ROWS = 10_000  # how far back errors and latency look: an index scan of bounded length
+PLAYGROUND = "playground"  # the key to filter by, of calls that sessions made
 REFUSED = "refused"  # the outcome, and the status to filter by, of what has no event
 ID_PREFIXES = ("req_", "chatcmpl-", "cmpl-", "resp_", "msg_", "embd-")
 Direction = Literal["older", "newer"]
@@ -39,11 +42,13 @@ class LogFilters:
     project: str = ""
     status: str = ""
     outcome: str = ""
+    basis: str = ""
     error: str = ""
     mode: str = ""
     search: str = ""
     member: str = ""
     tag: str = ""
+    cost_over_nanousd: int | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -210,6 +215,24 @@ def events(
     return list(next_to(cursor, found))
 
 
+def settled_since(
+    organization: Organization, *, filters: LogFilters, since: datetime
+) -> list[tuple[datetime, LogRow]]:
+    """
+    Return the calls settled after a moment with that moment, newest first, at most a page. One query.
+
+    It looks at those admitted within the last TAIL minutes, an index scan of bounded length: a call that took longer
+    is not in the live tail, but on the page when it is loaded.
+    """
+    found = (
+        _filtered(organization, filters)
+        .filter(occurred_at__gte=since - TAIL, settled_at__gt=since)
+        .select_related("key")
+        .order_by("-settled_at", "-request_id")[:PAGE_ROWS]
+    )
+    return [(event.settled_at, _log_row(event)) for event in found]
+
+
 def next_to(cursor: Cursor | None, found: QuerySet[Row]) -> QuerySet[Row]:
     """Return the rows beyond a place, nearest first, one more than a page; they have `occurred_at`, `request_id`."""
     if cursor is not None:
@@ -237,19 +260,31 @@ def page_of(found: Sequence[LogRow], *, cursor: Cursor | None) -> LogPage:
 def _filtered(organization: Organization, filters: LogFilters) -> QuerySet[UsageEvent]:
     given = {
         "model": filters.model,
-        "key__public_id": filters.key,
+        **key_filter(filters.key),
         "project__public_id": filters.project,
         "key__created_by__memberships__public_id": filters.member,
         "tags__contains": [filters.tag] if filters.tag else [],
         "outcome": filters.outcome,
+        "basis": filters.basis,
         "error_code": filters.error,
         "mode": filters.mode,
-        "upstream_id": filters.search,
         "occurred_at__gte": filters.since,
         "occurred_at__lt": filters.until,
     }
     events = UsageEvent.objects.filter(organization=organization)
+    if filters.search:  # `chatcmpl-…` of a provider, or the id that the client sent
+        same = Q(upstream_id=filters.search) | Q(client_request_id=filters.search)
+        events = events.filter(same)
+    if filters.cost_over_nanousd is not None:
+        events = events.filter(charge_nanousd__gt=filters.cost_over_nanousd)
     return events.filter(status(filters.status), **{k: v for k, v in given.items() if v})
+
+
+def key_filter(wanted: str) -> dict[str, str]:
+    """Return the condition for one key by its public id, or for the seats of members' sessions."""
+    if wanted == PLAYGROUND:
+        return {"key__kind": ApiKey.Kind.SEAT}
+    return {"key__public_id": wanted}
 
 
 def status(wanted: str) -> Q:

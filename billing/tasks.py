@@ -12,6 +12,7 @@ from billing import (
     alert_mail,
     alerts,
     retention,
+    stored_bodies,
     stripe_client,
     stripe_events,
     topups,
@@ -111,3 +112,9 @@ def poll_stripe() -> None:
             topups.follow(uuid)
         except Exception:  # the task boundary: one top-up must not hold up the others
             logger.exception("top-up %s could not be followed", uuid)
+
+
+@shared_task(name="billing.prune_bodies")
+def prune_bodies() -> None:
+    """Delete the bodies of requests whose time is over."""
+    stored_bodies.prune(timezone.now())

@@ -4,7 +4,9 @@ from django.urls import URLPattern, path
 
 from billing import (
     billing_views,
+    body_views,
     notification_views,
+    request_page_views,
     request_views,
     usage_views,
     views,
@@ -21,7 +23,17 @@ dashboard_patterns: list[URLPattern] = [
     path("<slug:slug>/usage/", usage_views.usage, name="usage"),
     path("<slug:slug>/usage.csv", usage_views.usage_csv_file, name="usage_csv"),
     path("<slug:slug>/requests/", request_views.request_list, name="requests"),
-    path("<slug:slug>/requests/<str:public_id>/", request_views.request_detail, name="request"),
+    path("<slug:slug>/requests/tail/", request_views.request_tail, name="request_tail"),
+    path("<slug:slug>/requests/views/save/", request_views.view_save, name="view_save"),
+    path("<slug:slug>/requests/views/delete/", request_views.view_delete, name="view_delete"),
+    path("<slug:slug>/requests/bodies/", body_views.body_settings, name="body_settings"),
+    path("<slug:slug>/requests/bodies/days/", body_views.body_days, name="body_days"),
+    path(
+        "<slug:slug>/requests/<str:public_id>/", request_page_views.request_detail, name="request"
+    ),
+    path(
+        "<slug:slug>/requests/<str:public_id>/body/", body_views.request_body, name="request_body"
+    ),
     path("<slug:slug>/notifications/", notification_views.notifications, name="notifications"),
     path("<slug:slug>/billing/", billing_views.billing, name="billing"),
     path(

@@ -21,6 +21,7 @@ from apikeys.snapshots import KeyDirectory
 from billing.budgets import Budgets
 from billing.metering import Metering, Settled
 from billing.refusals import Refusals
+from billing.stored_bodies import StoredBodies
 from billing.types import Settlement
 from exerati.lib import ids
 from exerati.lib.database import Connection
@@ -52,6 +53,7 @@ class Engine:
         self.budgets = Budgets(self.owner, lease_seconds=settings.LEASE_SECONDS)
         self.metering = Metering(self.owner)
         self.refusals = Refusals()
+        self.bodies = StoredBodies()
         self.idempotency = IdempotentCalls()
         self.limits = Limits(processes=processes_sharing())
         self.keys = KeyDirectory(self._key_inactive)
@@ -79,6 +81,7 @@ class Engine:
         await asyncio.gather(*self._background, return_exceptions=True)
         await self.budgets.close()
         await self.refusals.close()
+        await self.bodies.close()
         await self.idempotency.close()
         await self.route_stats.publish(self.traffic.counts)
         await self.route_stats.close()

@@ -1,10 +1,16 @@
 """What the playground is filled with when a request of the log is to be tried again."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
+from django.utils import timezone
+
+from accounts import view_as
 from accounts.middleware import OrganizationRequest
-from billing import refusal_log, request_log
+from accounts.permissions import Action, allows
+from billing import refusal_log, request_log, stored_bodies
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,4 +35,18 @@ def find(request: OrganizationRequest, public_id: str) -> Replay | None:
     found = event or refusal_log.find(request.organization, request_id)
     if found is None:
         return None
-    return Replay(request_log.public_id(request_id), found.model)
+    return Replay(request_log.public_id(request_id), found.model, _body(request, request_id))
+
+
+def _body(request: OrganizationRequest, request_id: UUID) -> dict[str, Any] | None:
+    """Return the stored body for those who may read it; our staff sees bodies on their own page only, audited."""
+    if not allows(request.membership.role, Action.READ_BODIES):
+        return None
+    if view_as.is_viewed_as(request):
+        return None
+    stored = stored_bodies.read(request.organization, request_id, now=timezone.now())
+    try:
+        body = json.loads(stored.request) if stored else None
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) and isinstance(body.get("messages"), list) else None

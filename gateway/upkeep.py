@@ -45,6 +45,7 @@ class Upkeep:
             (TICK_SECONDS, self._watch_streams),
             (settings.ROUTE_STATS_SECONDS, self._publish_route_stats),
             (TICK_SECONDS, self._engine.refusals.flush),
+            (TICK_SECONDS, self._engine.bodies.flush),
         )
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._every(seconds, work)) for seconds, work in rounds]

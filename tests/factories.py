@@ -1,7 +1,7 @@
 """Rows for tests: plain functions with defaults that work."""
 
 import itertools
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
@@ -12,13 +12,14 @@ from accounts.models import Organization, User
 from apikeys import services as key_services
 from apikeys.models import ApiKey
 from apikeys.services import CreatedKey, KeyRules
-from billing import wallet
+from billing import stored_bodies, wallet
 from billing.models import (
     CreditLot,
     Notification,
     PriceVersion,
     ProviderCostVersion,
     RefusedRequest,
+    StoredBody,
     UsageEvent,
 )
 from exerati.lib import ids, money
@@ -124,6 +125,21 @@ def make_model(
     Route.objects.create(model=model, provider=provider, upstream_model=name)
     make_price(name)
     return model
+
+
+def make_stored_body(event: UsageEvent, *, request: str = "{}", answer: str = "{}") -> StoredBody:
+    """Store the body of a call, to be kept for a day."""
+    called = stored_bodies.CalledBody(
+        event.request_id, event.organization_id, request.encode(), answer.encode()
+    )
+    now = timezone.now()
+    return StoredBody.objects.create(
+        request_id=event.request_id,
+        organization=event.organization,
+        sealed=stored_bodies.sealed(called),
+        stored_at=now,
+        expires_at=now + timedelta(days=1),
+    )
 
 
 def make_usage_event(

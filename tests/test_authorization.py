@@ -26,6 +26,7 @@ from accounts import services
 from accounts.models import Membership, Organization, User
 from accounts.permissions import allows
 from apikeys.models import ApiKey
+from billing.models import UsageEvent
 from exerati.lib import ids
 from tests import factories
 from tests.cast import signed_in
@@ -98,10 +99,17 @@ class World:
 OBJECTS: dict[str, Callable[[World], str]] = {
     "key": lambda world: world.key.public_id,
     "member": lambda world: _somebody(world).public_id,
-    "request": lambda world: f"req_{ids.encode(factories.make_usage_event(world.key).request_id)}",
+    "request": lambda world: f"req_{ids.encode(_call(world).request_id)}",
 }
 # What a POST sends, where an empty one is refused before its deed. By name, without `dashboard:`.
 BODIES: dict[str, dict[str, str]] = {}
+
+
+def _call(world: World) -> UsageEvent:
+    """Return a call of acme whose body is kept."""
+    event = factories.make_usage_event(world.key)
+    factories.make_stored_body(event)
+    return event
 
 
 def _somebody(world: World) -> Membership:

@@ -21,6 +21,7 @@ from billing.models.ledger import CreditLot, LedgerAccount, LedgerTransfer, True
 from billing.models.payments import Dispute, StripeCustomer, StripeEvent, TopUp
 from billing.models.prices import PriceVersion, ProviderCostVersion, RateCard
 from billing.models.refusals import RefusedRequest
+from billing.models.request_pages import SavedView, StoredBody
 from billing.models.rollups import LatencyRollup, TagRollup
 from billing.models.usage import Attempt, OutboxMessage, TokenCounts, UsageEvent, UsageRollup
 
@@ -52,6 +53,8 @@ __all__ = [
     "RateCard",
     "RefusedRequest",
     "Reservation",
+    "SavedView",
+    "StoredBody",
     "StripeCustomer",
     "StripeEvent",
     "StripePush",

@@ -175,6 +175,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "look for due periods": {"task": "billing.look_for_due_periods", "schedule": 60.0},
     "check alerts": {"task": "billing.check_alerts", "schedule": 10.0},
     "prune refusals": {"task": "billing.prune_refusals", "schedule": 3600.0},
+    "prune bodies": {"task": "billing.prune_bodies", "schedule": 600.0},
     "create partitions": {"task": "billing.create_partitions", "schedule": 3600.0},
     "prune idempotent calls": {
         "task": "gateway.prune_idempotent_calls",

@@ -18,6 +18,7 @@ from gateway.async_view import AsyncAPIView, Handler
 from gateway.context import CallContext, Message
 from gateway.dispatch import BuildRequest, ReadAnswer, answer_whole
 from gateway.errors import unknown_parameters, unsupported_media_type
+from gateway.kept_bodies import kept
 from gateway.limits import RateLimited
 from gateway.open_call import OpenCall
 from gateway.preferences import Preferences
@@ -75,7 +76,17 @@ class MeteredView(AsyncAPIView):
     async def handle(
         self, context: CallContext, handler: Handler, **kwargs: Any
     ) -> HttpResponseBase:
-        """Answer once for each `Idempotency-Key`, where the request has one."""
+        """Answer once for each `Idempotency-Key`, where the request has one; keep bodies where that is switched on."""
+        if self.key.body_days:
+            own = self.key.organization_id
+            return await kept(
+                context, partial(self._once, context, handler, **kwargs), organization_id=own
+            )
+        return await self._once(context, handler, **kwargs)
+
+    async def _once(
+        self, context: CallContext, handler: Handler, **kwargs: Any
+    ) -> HttpResponseBase:
         if idempotency.HEADER not in context.by_name:
             return await handler(context, **kwargs)
         return await idempotent.once(context, partial(handler, **kwargs), key_id=self.key.id)

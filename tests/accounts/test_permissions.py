@@ -10,6 +10,7 @@ Role = Membership.Role
 MAY = {
     Action.VIEW: set(Role),
     Action.CALL_MODELS: {Role.OWNER, Role.ADMIN, Role.DEVELOPER},
+    Action.READ_BODIES: {Role.OWNER, Role.ADMIN, Role.DEVELOPER},
     Action.MANAGE_KEYS: {Role.OWNER, Role.ADMIN, Role.DEVELOPER},
     Action.MANAGE_BILLING: {Role.OWNER, Role.ADMIN, Role.BILLING},
     Action.MANAGE_MEMBERS: {Role.OWNER, Role.ADMIN},
