@@ -220,6 +220,8 @@ class Upstream:
 
     async def _embeddings(self, request: web.Request) -> web.StreamResponse:
         call, script = await self._received(request)
+        if script.delay_seconds:
+            await asyncio.sleep(script.delay_seconds)
         if script.status != 200:
             return _error(script)
         inputs = call.body["input"]

@@ -9,18 +9,27 @@ from django.http import HttpResponse, HttpResponseBase
 from billing import pricing
 from billing.types import TokenUsage
 from exerati.lib.money import usd_text
-from gateway.api.base import Relayed, encode, json_response, parse_body
-from gateway.api.media import MediaView, parse_form, tell_of, with_usage
+from gateway import preferences, route_detail
+from gateway.api.base import Relayed, encode, json_response, parse_body, wants_route
+from gateway.api.media import (
+    MediaView,
+    event_stream,
+    form_wishes,
+    parse_form,
+    tell_of,
+    told_route,
+    with_usage,
+)
 from gateway.context import CallContext
 from gateway.dialects.chat import with_cost
 from gateway.dispatch import BuildRequest, answer_whole, serve_as
 from gateway.media import subtitles, transcription_calls, units
 from gateway.media.forms import Form
-from gateway.media.speech_calls import SpeechCall, parse_speech
-from gateway.media.streams import AudioStream, AudioWriter, MediaEvents, wire_units
+from gateway.media.speech_calls import CONTENT_TYPES, SpeechCall, parse_speech
+from gateway.media.streams import AudioStream, AudioWriter, Headers, MediaEvents, wire_units
 from gateway.media.transcription_calls import SUBTITLES, TranscriptionCall
 from gateway.open_call import OpenCall
-from gateway.providers import openai_media, openai_media_stream
+from gateway.providers import gemini_speech, openai_media, openai_media_stream
 from gateway.providers.base import (
     Adapter,
     ServeAs,
@@ -31,6 +40,9 @@ from gateway.providers.base import (
     WholeAnswer,
 )
 from gateway.providers.form_data import FilePart
+from gateway.providers.gemini import SPEAKING as GEMINI
+from gateway.providers.gemini import GeminiAdapter
+from gateway.providers.gemini_speech import GeminiSpeech
 from gateway.providers.openai_media_stream import BytesDecoder, SpeechStream, TranscriptStream
 from gateway.snapshot import RouteSnapshot
 from gateway.streaming import EventStream, StreamReader, relay
@@ -42,40 +54,52 @@ class Speech(MediaView):
     endpoint = "audio.speech"
     kind = "speech"
 
+    speaking = openai_media.SPEAKING | GEMINI
+
     async def post(self, context: CallContext) -> HttpResponseBase:
         """Answer with audio."""
-        wanted = parse_speech(parse_body(context))
-        self.note_ignored(context, wanted.ignored)
-        model, price = self.find(context, wanted.model)
-        bound = wanted.bound(price)
+        body = parse_body(context)
+        wishes = preferences.take(body)
+        wanted = parse_speech(body)
+        self.note_ignored(context, wanted.ignored + wishes.ignored)
         call = await self.let_in(
-            context, model=model, bound=bound, measure=wanted.delivered, streamed=True
+            context,
+            self.served(context, wanted.model, wishes),
+            wishes=wishes,
+            bound=lambda one: wanted.bound(one.price),
+            measure=wanted.delivered,
+            streamed=True,
         )
-        # Only events tell the tokens, so a model priced by them is asked for events whatever the client wants.
-        in_events = price.rates.output_microusd_per_mtok is not None
-        if not in_events and not wanted.as_events:
-            cost = pricing.charge_nanousd(TokenUsage(characters=bound.characters), price=price)
-            context.add_header("x-exerati-cost-usd", usd_text(cost))
         try:
             await relay(
                 context.engine,
                 call,
                 stream=_speech_stream(context, call, wanted),
-                build=self.builder(wanted, in_events=in_events),
+                build=self.builder(wanted, call),
                 serve_as=serve_as(call, prefix="speech-"),
                 writer=MediaEvents() if wanted.as_events else AudioWriter(),
-                reader=_speech_reader(call, to_events=wanted.as_events),
+                before_end=told_route(context, call) if wanted.as_events else bytes,
+                reader=_speech_reader(call, wanted),
             )
         finally:
             context.stop_watching()
         return Relayed()
 
-    def builder(self, wanted: SpeechCall, *, in_events: bool) -> BuildRequest:
+    def builder(self, wanted: SpeechCall, call: OpenCall) -> BuildRequest:
         """Return what makes the request to a route."""
 
         def build(adapter: Adapter, route: RouteSnapshot) -> UpstreamRequest:
+            if isinstance(adapter, GeminiAdapter):
+                return gemini_speech.request(
+                    adapter,
+                    route.upstream,
+                    upstream_model=route.upstream_model,
+                    body=wanted.body,
+                    most_tokens=call.bound.output_tokens,
+                )
             body: dict[str, Any] = {**wanted.body, "model": route.upstream_model}
-            if in_events:
+            # Only events tell the tokens, so a model priced by them is asked for events whatever the client wants.
+            if call.price.rates.output_microusd_per_mtok is not None:
                 body["stream_format"] = "sse"
             return openai_media.json_request(
                 route.upstream, path="/audio/speech", body=body, accept="*/*"
@@ -86,21 +110,41 @@ class Speech(MediaView):
 
 def _speech_stream(context: CallContext, call: OpenCall, wanted: SpeechCall) -> EventStream:
     if wanted.as_events:
-        return EventStream(context.send, context.start_stream, call)
-    return AudioStream(context, call, content_type=wanted.content_type)
+        return event_stream(context, call)
+
+    def own_headers() -> Headers:
+        kind = CONTENT_TYPES[wanted.format_of(call)]
+        headers = [(b"content-type", kind.encode("ascii")), *route_detail.headers(call)]
+        if call.price.rates.output_microusd_per_mtok is None:  # known before the last byte
+            usage = TokenUsage(characters=call.bound.characters)
+            cost = pricing.charge_nanousd(usage, price=call.price)
+            headers.append((b"x-exerati-cost-usd", usd_text(cost).encode()))
+        return headers
+
+    return AudioStream(context, call, own_headers=own_headers)
 
 
-def _speech_reader(call: OpenCall, *, to_events: bool) -> StreamReader:
+def _speech_reader(call: OpenCall, wanted: SpeechCall) -> StreamReader:
     def translator(
         adapter: Adapter, route: RouteSnapshot, response: UpstreamResponse, *, serve_as: ServeAs
     ) -> StreamTranslator:
-        events = openai_media_stream.is_events(response.headers)
+        if isinstance(adapter, GeminiAdapter):
+            return GeminiSpeech(
+                serve_as=serve_as,
+                tell=tell_of(call),
+                format=wanted.format_of(call),
+                to_events=wanted.as_events,
+            )
         return SpeechStream(
-            serve_as=serve_as, tell=tell_of(call), from_events=events, to_events=to_events
+            serve_as=serve_as,
+            tell=tell_of(call),
+            from_events=openai_media_stream.is_events(response.headers),
+            to_events=wanted.as_events,
         )
 
     def decoder(response: UpstreamResponse) -> StreamDecoder:
-        if openai_media_stream.is_events(response.headers):
+        kind = response.headers.get("content-type", "")
+        if kind.startswith(("text/event-stream", "application/json")):
             return openai_media_stream.event_decoder(response.headers)
         return BytesDecoder()
 
@@ -120,20 +164,20 @@ class TranscriptionView(MediaView):
     async def post(self, context: CallContext) -> HttpResponseBase:
         """Answer with a transcript, or with a stream of it."""
         form = await parse_form(context)
+        wishes = form_wishes(form)
         loop = asyncio.get_running_loop()
         wanted = await loop.run_in_executor(None, self.parse, form)
-        self.note_ignored(context, wanted.ignored)
-        model, price = self.find(context, wanted.model)
+        self.note_ignored(context, wanted.ignored + wishes.ignored)
         call = await self.let_in(
             context,
-            model=model,
-            bound=wanted.bound(price, context_tokens=model.context_tokens),
+            self.served(context, wanted.model, wishes),
+            wishes=wishes,
+            bound=lambda one: wanted.bound(one.price, context_tokens=one.model.context_tokens),
             measure=wanted.delivered,
             streamed=wanted.stream,
         )
-        told = _told_format(wanted, by_seconds=price.rates.second_nanousd is not None)
         chosen: list[RouteSnapshot] = []
-        build = self.builder(wanted, told_format=told, chosen=chosen)
+        build = self.builder(wanted, call, chosen=chosen)
         if wanted.stream:
             return await self.relay(context, call, build=build)
 
@@ -145,17 +189,18 @@ class TranscriptionView(MediaView):
         return await self.whole(context, call, wanted=wanted, build=build, read=read)
 
     def builder(
-        self, wanted: TranscriptionCall, *, told_format: str, chosen: list[RouteSnapshot]
+        self, wanted: TranscriptionCall, call: OpenCall, *, chosen: list[RouteSnapshot]
     ) -> BuildRequest:
         """Return what makes the request to a route, and notes the route in `chosen`."""
 
         def build(adapter: Adapter, route: RouteSnapshot) -> UpstreamRequest:
             chosen.append(route)
+            by_seconds = call.price.rates.second_nanousd is not None
             fields = openai_media.transcription_fields(
                 route.upstream,
                 upstream_model=route.upstream_model,
                 body=wanted.body,
-                told_format=told_format,
+                told_format=_told_format(wanted, by_seconds=by_seconds),
             )
             recording = wanted.recording
             part = FilePart("file", wanted.file_name, recording.content_type, wanted.data)
@@ -179,13 +224,15 @@ class TranscriptionView(MediaView):
             answer, cost = await answer_whole(context.engine, call, build=build, read=read)
         finally:
             context.stop_watching()
+            context.response_headers += route_detail.headers(call)
         context.add_header("x-exerati-cost-usd", usd_text(cost))
         if wanted.format in ("text", *SUBTITLES):
             return HttpResponse(_text(answer.body, wanted.format), content_type=_PLAIN)
         usage = wire_units(answer.usage or wanted.delivered(call))
-        return json_response(
-            encode(with_cost(_shown(answer.body, wanted.format, usage), cost_nanousd=cost))
-        )
+        body = with_cost(_shown(answer.body, wanted.format, usage), cost_nanousd=cost)
+        if wants_route(context, call.wishes):
+            body["route"] = route_detail.detail(call)
+        return json_response(encode(body))
 
     async def relay(
         self, context: CallContext, call: OpenCall, *, build: BuildRequest
@@ -203,10 +250,11 @@ class TranscriptionView(MediaView):
             await relay(
                 context.engine,
                 call,
-                stream=EventStream(context.send, context.start_stream, call),
+                stream=event_stream(context, call),
                 build=build,
                 serve_as=serve_as(call, prefix="trsc-"),
                 writer=MediaEvents(),
+                before_end=told_route(context, call),
                 reader=StreamReader(
                     translator=translator,
                     decoder=lambda response: openai_media_stream.event_decoder(response.headers),

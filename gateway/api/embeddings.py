@@ -5,7 +5,7 @@ from typing import Any
 from django.http import HttpResponseBase
 
 from billing.types import TokenUsage
-from gateway import serializers, tokens
+from gateway import preferences, serializers, tokens
 from gateway.admission import Admission
 from gateway.api.base import MeteredView, parse_body
 from gateway.context import CallContext
@@ -15,6 +15,9 @@ from gateway.providers import embedding_format
 from gateway.providers.base import Adapter, UpstreamRequest, WholeAnswer
 from gateway.routing import find_model, routes_for
 from gateway.snapshot import RouteSnapshot
+from gateway.wire_checks import unsupported_value
+
+_NO_FALLBACK = "vectors of different models cannot be compared. Name one model."
 
 
 class Embeddings(MeteredView):
@@ -25,12 +28,15 @@ class Embeddings(MeteredView):
     async def post(self, context: CallContext) -> HttpResponseBase:
         """Answer with one vector for each input."""
         body = parse_body(context)
+        wishes = preferences.take(body)
+        if wishes.models:
+            unsupported_value("models", _NO_FALLBACK)
         embeddings = serializers.parse_embeddings(body)
-        self.note_ignored(context, embeddings.ignored)
+        self.note_ignored(context, embeddings.ignored + wishes.ignored)
         model = find_model(
             embeddings.model, kind="embedding", key=self.key, catalog=context.engine.catalog
         )
-        routes_for(model, key=self.key, catalog=context.engine.catalog)
+        routes = routes_for(model, key=self.key, catalog=context.engine.catalog, wishes=wishes)
         wanted = Admission(
             request_id=context.request_id,
             public_id=context.public_id,
@@ -40,6 +46,8 @@ class Embeddings(MeteredView):
             bound=tokens.embeddings_bound(embeddings, context_tokens=model.context_tokens),
             client_request_id=context.client_request_id,
             count_input=lambda: tokens.count_inputs(embeddings, model=model.name),
+            routes=routes,
+            wishes=wishes,
         )
         call = await self.admit(context, wanted)
 

@@ -7,6 +7,7 @@ from django.http import HttpResponse, HttpResponseBase
 from gateway import idempotency
 from gateway.context import CallContext, Message, Send
 from gateway.idempotency import Claim, Stored
+from gateway.media import forms
 
 Handler = Callable[[CallContext], Awaitable[HttpResponseBase]]
 _KEPT_HEADERS = "x-exerati-"
@@ -23,7 +24,7 @@ async def once(context: CallContext, handler: Handler, *, key_id: int) -> HttpRe
         key_id=key_id,
         name=context.header(idempotency.HEADER),
         path=context.path,
-        body=context.body,
+        body=forms.without_boundary(context.header(b"content-type"), context.body),
         request_id=context.request_id,
     )
     calls = context.engine.idempotency

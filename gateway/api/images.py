@@ -1,12 +1,24 @@
 """POST /v1/images/generations and /v1/images/edits, whole and streamed."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 from django.http import HttpResponseBase
 
-from billing.types import TokenUsage
+from billing.types import TokenBound, TokenUsage
+from gateway import preferences
 from gateway.api.base import Relayed, parse_body
-from gateway.api.media import MediaView, parse_form, tell_of, with_usage
+from gateway.api.media import (
+    MediaView,
+    Served,
+    event_stream,
+    form_wishes,
+    parse_form,
+    tell_of,
+    told_route,
+    with_usage,
+)
 from gateway.context import CallContext
 from gateway.dialects.chat import with_cost
 from gateway.dispatch import BuildRequest, serve_as
@@ -14,7 +26,8 @@ from gateway.media import forms, image_calls, units
 from gateway.media.image_calls import ImageCall
 from gateway.media.streams import MediaEvents
 from gateway.open_call import OpenCall
-from gateway.providers import openai_media, openai_media_stream
+from gateway.preferences import Preferences
+from gateway.providers import gemini_images, openai_media, openai_media_stream
 from gateway.providers.base import (
     Adapter,
     ServeAs,
@@ -24,8 +37,12 @@ from gateway.providers.base import (
     WholeAnswer,
 )
 from gateway.providers.form_data import FilePart
+from gateway.providers.gemini import SPEAKING as GEMINI
+from gateway.providers.gemini import GeminiAdapter
+from gateway.providers.gemini_images import Picture
+from gateway.providers.openai_media_stream import ReadImages
 from gateway.snapshot import RouteSnapshot
-from gateway.streaming import EventStream, StreamReader, relay
+from gateway.streaming import StreamReader, relay
 
 _NO_TOKENS = {
     "input_tokens": 0,
@@ -42,29 +59,33 @@ class ImageView(MediaView):
     path: ClassVar[str]
     event_kind: ClassVar[str]
 
-    async def parse(self, context: CallContext) -> ImageCall:
-        """Return the checked request."""
+    speaking = openai_media.SPEAKING | GEMINI
+
+    async def parse(self, context: CallContext) -> tuple[ImageCall, Preferences]:
+        """Return the checked request, and what it wants of its routing."""
         raise NotImplementedError
 
     async def post(self, context: CallContext) -> HttpResponseBase:
         """Answer with images, or with a stream of them."""
-        wanted = await self.parse(context)
-        self.note_ignored(context, wanted.ignored)
-        model, price = self.find(context, wanted.model)
+        wanted, wishes = await self.parse(context)
+        ignored = wanted.ignored + wishes.ignored
+        self.note_ignored(context, ignored)
         call = await self.let_in(
             context,
-            model=model,
-            bound=wanted.bound(price),
-            measure=lambda call: wanted.as_asked(call.price),
+            self.served(context, wanted.model, wishes),
+            wishes=wishes,
+            bound=partial(_bound, wanted),
+            measure=partial(_as_asked, wanted),
             streamed=wanted.stream,
         )
         shown = serve_as(call, prefix="img-")
-        build = self.builder(wanted)
+        note = partial(self.note_set_aside, context, ignored=ignored)
+        build = self.builder(wanted, call, note=note)
         if wanted.stream:
             return await self.relay(context, call, build=build, shown=shown)
 
         def read(adapter: Adapter, data: bytes) -> WholeAnswer:
-            answer = openai_media.image_answer(data, serve_as=shown)
+            answer = _reader(adapter)(data, serve_as=shown)
             drawn = len(answer.body["data"])
             usage = answer.usage
             if usage is None and call.price.rates.image_nanousd is not None:
@@ -74,10 +95,25 @@ class ImageView(MediaView):
 
         return await self.answer(context, call, build=build, read=read, write=_with_cost)
 
-    def builder(self, wanted: ImageCall) -> BuildRequest:
-        """Return what makes the request to a route."""
+    def builder(
+        self, wanted: ImageCall, call: OpenCall, *, note: Callable[[tuple[str, ...]], None]
+    ) -> BuildRequest:
+        """Return what makes the request to a route; `note` is told what its provider has no word for."""
 
         def build(adapter: Adapter, route: RouteSnapshot) -> UpstreamRequest:
+            if isinstance(adapter, GeminiAdapter):
+                request = gemini_images.request(
+                    adapter,
+                    route.upstream,
+                    upstream_model=route.upstream_model,
+                    body=wanted.body,
+                    pictures=_pictures(wanted),
+                    most_tokens=call.bound.output_tokens,
+                )
+                note(request.ignored)
+                return request
+            if call.attempts:
+                note(())
             body = openai_media.image_body(wanted.body, upstream_model=route.upstream_model)
             accept = "text/event-stream" if wanted.stream else "application/json"
             if not wanted.uploads:
@@ -103,17 +139,21 @@ class ImageView(MediaView):
             adapter: Adapter, route: RouteSnapshot, response: UpstreamResponse, *, serve_as: ServeAs
         ) -> StreamTranslator:
             return openai_media_stream.ImageStream(
-                serve_as=serve_as, tell=tell_of(call), kind=self.event_kind
+                serve_as=serve_as,
+                tell=tell_of(call),
+                kind=self.event_kind,
+                read=_reader(adapter),
             )
 
         try:
             await relay(
                 context.engine,
                 call,
-                stream=EventStream(context.send, context.start_stream, call),
+                stream=event_stream(context, call),
                 build=build,
                 serve_as=shown,
                 writer=MediaEvents(),
+                before_end=told_route(context, call),
                 reader=StreamReader(
                     translator=translator,
                     decoder=lambda response: openai_media_stream.event_decoder(response.headers),
@@ -131,9 +171,11 @@ class ImageGenerations(ImageView):
     path = "/images/generations"
     event_kind = "image_generation"
 
-    async def parse(self, context: CallContext) -> ImageCall:
-        """Return the checked request."""
-        return image_calls.parse_generation(parse_body(context))
+    async def parse(self, context: CallContext) -> tuple[ImageCall, Preferences]:
+        """Return the checked request, and what it wants of its routing."""
+        body = parse_body(context)
+        wishes = preferences.take(body)
+        return image_calls.parse_generation(body), wishes
 
 
 class ImageEdits(ImageView):
@@ -143,11 +185,40 @@ class ImageEdits(ImageView):
     path = "/images/edits"
     event_kind = "image_edit"
 
-    async def parse(self, context: CallContext) -> ImageCall:
-        """Return the checked request."""
+    async def parse(self, context: CallContext) -> tuple[ImageCall, Preferences]:
+        """Return the checked request, and what it wants of its routing."""
         if forms.is_form(context.header(b"content-type")):
-            return image_calls.parse_edit_form(await parse_form(context))
-        return image_calls.parse_edit(parse_body(context))
+            form = await parse_form(context)
+            wishes = form_wishes(form)
+            return image_calls.parse_edit_form(form), wishes
+        body = parse_body(context)
+        wishes = preferences.take(body)
+        return image_calls.parse_edit(body), wishes
+
+
+def _bound(wanted: ImageCall, one: Served) -> TokenBound:
+    least = gemini_images.most_tokens(wanted.size) if one.is_by(GEMINI) else 0
+    return wanted.bound(one.price, least_each=least)
+
+
+def _as_asked(wanted: ImageCall, call: OpenCall) -> TokenUsage:
+    is_gemini = call.serving is not None and call.serving.upstream.api in GEMINI
+    each = gemini_images.usual_tokens(wanted.size) if is_gemini else None
+    return wanted.as_asked(call.price, each=each)
+
+
+def _reader(adapter: Adapter) -> ReadImages:
+    is_gemini = isinstance(adapter, GeminiAdapter)
+    return gemini_images.answer if is_gemini else openai_media.image_answer
+
+
+def _pictures(wanted: ImageCall) -> list[Picture]:
+    """Return the images to be changed, those of a form and those named by address; a mask is told apart."""
+    if any(upload.field == "mask" for upload in wanted.uploads):
+        raise gemini_images.no_mask()
+    uploads = [(image_calls.content_type_of(one.data), one.data) for one in wanted.uploads]
+    named = [image["image_url"] for image in wanted.body.get("images", ())]
+    return [*uploads, *named]
 
 
 def _parts(wanted: ImageCall) -> list[FilePart]:

@@ -3,11 +3,12 @@
 from django.http import HttpResponseBase
 
 from billing.types import TokenUsage
+from gateway import preferences
 from gateway.api.base import parse_body
 from gateway.api.media import MediaView
 from gateway.context import CallContext
 from gateway.dialects.chat import with_cost
-from gateway.dispatch import serve_as
+from gateway.dispatch import as_served, serve_as
 from gateway.media import units
 from gateway.media.moderation_calls import parse_moderation
 from gateway.providers import openai_media
@@ -23,16 +24,17 @@ class Moderations(MediaView):
 
     async def post(self, context: CallContext) -> HttpResponseBase:
         """Answer with what each input was found to be."""
-        wanted = parse_moderation(parse_body(context))
-        self.note_ignored(context, wanted.ignored)
-        model, price = self.find(context, wanted.model)
-        bound = wanted.bound(price)
+        body = parse_body(context)
+        wishes = preferences.take(body)
+        wanted = parse_moderation(body)
+        self.note_ignored(context, wanted.ignored + wishes.ignored)
         call = await self.let_in(
             context,
-            model=model,
-            bound=bound,
+            self.served(context, wanted.model, wishes),
+            wishes=wishes,
+            bound=lambda one: wanted.bound(one.price),
             measure=lambda call: units.priced(
-                TokenUsage(input_tokens=bound.input_tokens, calls=1), rates=call.price.rates
+                TokenUsage(input_tokens=call.bound.input_tokens, calls=1), rates=call.price.rates
             ),
         )
         shown = serve_as(call, prefix="modr-")
@@ -42,7 +44,7 @@ class Moderations(MediaView):
             return openai_media.json_request(route.upstream, path="/moderations", body=body)
 
         def read(adapter: Adapter, data: bytes) -> WholeAnswer:
-            answer = openai_media.moderation_answer(data, serve_as=shown)
+            answer = openai_media.moderation_answer(data, serve_as=as_served(shown, call))
             answer.usage = units.told(answer.usage, rates=call.price.rates)
             return answer
 

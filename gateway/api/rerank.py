@@ -2,11 +2,12 @@
 
 from django.http import HttpResponseBase
 
+from gateway import preferences
 from gateway.api.base import parse_body
 from gateway.api.media import MediaView
 from gateway.context import CallContext
 from gateway.dialects.chat import with_cost
-from gateway.dispatch import serve_as
+from gateway.dispatch import as_served, serve_as
 from gateway.media import units
 from gateway.media.rerank_calls import parse_rerank
 from gateway.providers import rerank
@@ -23,13 +24,15 @@ class Rerank(MediaView):
 
     async def post(self, context: CallContext) -> HttpResponseBase:
         """Answer with the documents' places and scores, best first."""
-        wanted = parse_rerank(parse_body(context))
-        self.note_ignored(context, wanted.ignored)
-        model, price = self.find(context, wanted.model)
+        body = parse_body(context)
+        wishes = preferences.take(body)
+        wanted = parse_rerank(body)
+        self.note_ignored(context, wanted.ignored + wishes.ignored)
         call = await self.let_in(
             context,
-            model=model,
-            bound=wanted.bound(price),
+            self.served(context, wanted.model, wishes),
+            wishes=wishes,
+            bound=lambda one: wanted.bound(one.price),
             measure=lambda call: wanted.as_asked(call.price),
         )
         shown = serve_as(call, prefix="rrk-")
@@ -47,7 +50,7 @@ class Rerank(MediaView):
         def read(adapter: Adapter, data: bytes) -> WholeAnswer:
             answer = rerank.answer(
                 data,
-                serve_as=shown,
+                serve_as=as_served(shown, call),
                 documents=wanted.documents,
                 return_documents=wanted.return_documents,
             )

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from gateway import json_body
 from gateway.wire_checks import wrong_type, wrong_value
 
+_MAX_DEPTH: Final = 8
 _BOOLEANS: Final = {"true": True, "false": False, "1": True, "0": False}
 
 
@@ -60,7 +62,16 @@ def _boolean(value: str, name: str) -> Any:
     return _BOOLEANS[value.lower()]
 
 
+def _json(value: str, name: str) -> Any:
+    """An object in a field: the depth and keys of what is sent on are checked like those of a body."""
+    try:
+        return json_body.parse(value.encode(), max_depth=_MAX_DEPTH)
+    except json_body.InvalidBody:
+        wrong_type(value, name, expected="a JSON object")
+
+
 _READERS: Final = {
+    "json": _json,
     "text": _text,
     "integer": _integer,
     "number": _number,

@@ -103,6 +103,12 @@ def parse(content_type: str, body: bytes) -> Form:
     return Form(_texts(texts), _files(handler.uploads))
 
 
+def without_boundary(content_type: str, body: bytes) -> bytes:
+    """Return what a body says, whatever words it is divided by: clients choose new ones for each try."""
+    boundary = _BOUNDARY.search(content_type) if is_form(content_type) else None
+    return body if boundary is None else body.replace(boundary[1].encode(), b"")
+
+
 def invalid(problem: str) -> ApiError:
     """Return the answer to a form that cannot be read."""
     return ApiError("invalid_form", f"The form cannot be read: {problem}")

@@ -57,27 +57,36 @@ class ImageCall:
     input_images: int = 0
     ignored: tuple[str, ...] = ()
 
-    def bound(self, price: Price) -> TokenBound:
-        """Return the most this call may use. Raises PriceMissing."""
+    def bound(self, price: Price, *, least_each: int = 0) -> TokenBound:
+        """
+        Return the most this call may use; `least_each` is what an image may take of a provider that has its own
+        measure. Raises PriceMissing.
+        """
         rates = units.require(
             price, "image_nanousd", "output_microusd_per_mtok", "image_output_microusd_per_mtok"
         )
         pictures = self.input_images * _INPUT_IMAGE_TOKENS
         bound = TokenBound(
             input_tokens=_PROMPT_TOKENS + units.bytes_of(self.prompt) + pictures,
-            output_tokens=self.n * (self._output_tokens() + _MARGIN_TOKENS),
+            output_tokens=self.n * max(self._output_tokens() + _MARGIN_TOKENS, least_each),
             images=self.n,
         )
         return units.priced(bound, rates=rates)
 
-    def as_asked(self, price: Price) -> TokenUsage:
+    @property
+    def size(self) -> str:
+        """The size asked for, "auto" for none."""
+        return str(self.body.get("size", "auto"))
+
+    def as_asked(self, price: Price, *, each: int | None = None) -> TokenUsage:
         """
-        Return what the call uses if it is answered as asked, for when the provider does not tell.
+        Return what the call uses if it is answered as asked, for when the provider does not tell; `each` is what an
+        image takes where that is not OpenAI's measure.
 
         It is also what a client pays that leaves: providers draw on, and bill it.
         """
         pictures = self.input_images * _INPUT_IMAGE_COUNTED
-        output = self.n * self._output_tokens()
+        output = self.n * (self._output_tokens() if each is None else each)
         usage = TokenUsage(
             input_tokens=count_text(self.prompt, model=self.model) + pictures,
             output_tokens=output,
@@ -94,7 +103,7 @@ class ImageCall:
         return tokens + int(partial) * _PARTIAL_TOKENS
 
     def _pixels(self) -> int:
-        size = _SIZE.fullmatch(self.body.get("size", "auto"))
+        size = _SIZE.fullmatch(self.size)
         return int(size[1]) * int(size[2]) if size else _AUTO_PIXELS
 
 

@@ -8,6 +8,8 @@ from billing.types import Price, TokenBound, TokenUsage
 from gateway import wire_checks
 from gateway.media import units
 from gateway.open_call import OpenCall
+from gateway.providers import gemini_speech
+from gateway.providers.gemini import SPEAKING as GEMINI
 from gateway.serializers import checked_fields
 from gateway.tokens import count_text
 from gateway.wire_checks import Check, missing, wrong_type, wrong_value
@@ -25,7 +27,7 @@ CONTENT_TYPES: Final[Mapping[str, str]] = {
 # (https://platform.openai.com/docs/models/gpt-4o-mini-tts, read 2026-11). Speech has about 15 characters a second; a
 # slow reading of digits, 3.
 _TOKENS_PER_SECOND: Final = 21
-_TOKENS_PER_CHARACTER: Final = 8
+_TOKENS_PER_CHARACTER: Final = 9  # Gemini has 25 a second
 _MARGIN_TOKENS: Final = 512
 # Bytes a second of what was delivered, for a client that left: samples of 24 kHz in 16 bit, and usual codec rates.
 _BYTES_PER_SECOND: Final = {
@@ -42,20 +44,22 @@ _BYTES_PER_SECOND: Final = {
 class SpeechCall:
     """
     A checked request for speech. `body` holds the known fields but for the model; `as_events` says that the client
-    wants its audio as events.
+    wants its audio as events. A `format` of "" is the one that the provider speaks by itself.
     """
 
     model: str
     body: dict[str, Any]
     text: str
-    format: str = "mp3"
+    format: str = ""
     as_events: bool = False
     ignored: tuple[str, ...] = ()
 
-    @property
-    def content_type(self) -> str:
-        """The media type of the audio."""
-        return CONTENT_TYPES[self.format]
+    def format_of(self, call: OpenCall) -> str:
+        """Return the format of the audio that the call's provider speaks."""
+        if self.format:
+            return self.format
+        is_gemini = call.serving is not None and call.serving.upstream.api in GEMINI
+        return gemini_speech.DEFAULT_FORMAT if is_gemini else "mp3"
 
     def bound(self, price: Price) -> TokenBound:
         """Return the most this call may use. Raises PriceMissing."""
@@ -71,7 +75,7 @@ class SpeechCall:
     def delivered(self, call: OpenCall) -> TokenUsage:
         """Return what was used as far as the audio was delivered; characters count whole, as providers bill them."""
         delivered_bytes = sum(map(int, call.translator.output_text)) if call.translator else 0
-        seconds = delivered_bytes / _BYTES_PER_SECOND[self.format]
+        seconds = delivered_bytes / _BYTES_PER_SECOND[self.format_of(call)]
         text = f"{self.text}\n{self.body.get('instructions', '')}"
         usage = TokenUsage(
             input_tokens=count_text(text, model=self.model),
@@ -90,7 +94,7 @@ def parse_speech(body: dict[str, Any]) -> SpeechCall:
     return SpeechCall(
         model=known.pop("model"),
         text=known["input"],
-        format=known.get("response_format", "mp3"),
+        format=known.get("response_format", ""),
         as_events=known.pop("stream_format", "audio") == "sse",
         body=known,
         ignored=ignored,

@@ -1,5 +1,6 @@
 """The client's side of media streams: bytes of audio, or events of which the last carries usage and cost."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -12,6 +13,8 @@ from gateway.sse import frame
 from gateway.streaming import EventStream
 from gateway.wire_money import usd_number
 
+Headers = list[tuple[bytes, bytes]]
+
 
 class AudioStream(EventStream):
     """
@@ -19,10 +22,14 @@ class AudioStream(EventStream):
     fails is cut before its end, which every client can tell from a whole answer.
     """
 
-    def __init__(self, context: CallContext, call: OpenCall, *, content_type: str) -> None:
+    def __init__(
+        self, context: CallContext, call: OpenCall, *, own_headers: Callable[[], Headers]
+    ) -> None:
+        """Its media type, among `own_headers`, is known once a provider has begun to speak."""
+
         def start() -> Message:
             headers = [
-                (b"content-type", content_type.encode("ascii")),
+                *own_headers(),
                 (b"cache-control", b"no-store"),
                 (b"x-accel-buffering", b"no"),
                 *context.common_headers(),

@@ -40,6 +40,7 @@ from gateway.providers.gemini_request import request_body
 from gateway.providers.gemini_stream import GeminiStream
 from gateway.sse import SseDecoder
 
+SPEAKING: Final = frozenset({"gemini", "vertex"})  # the values of `Upstream.api` that mean this API
 _MODEL: Final = re.compile(r"(?:tunedModels/)?[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
 _MAX_INPUTS: Final = 100  # of one batchEmbedContents
 _OUTPUT: Final = ("content", "reasoning_content", "tool_calls", "images")
@@ -53,9 +54,14 @@ class GeminiAdapter:
     ) -> UpstreamRequest:
         """Return the request for a chat answer. Raises ProviderError for what Gemini cannot do."""
         sent = request_body(body, model=upstream_model)
-        verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
-        made = request(upstream, model=upstream_model, verb=verb, body=sent)
+        made = self.generate(upstream, model=upstream_model, body=sent, stream=stream)
         return replace(made, ignored=gemini_config.set_aside(body))
+
+    def generate(
+        self, upstream: Upstream, *, model: str, body: dict[str, Any], stream: bool = False
+    ) -> UpstreamRequest:
+        """Return a request for content that is not a chat: images, speech. Raises ProviderError."""
+        return request(upstream, model=model, verb=_verb(stream=stream), body=body)
 
     def chat_answer(self, data: bytes, *, serve_as: ServeAs) -> WholeAnswer:
         """Return a whole chat answer. Raises ProviderError."""
@@ -137,6 +143,10 @@ class GeminiAdapter:
     def error(self, status: int, headers: Mapping[str, str], data: bytes) -> ProviderError:
         """Return what a status of 400 or more means."""
         return gemini_errors.read_error(status, headers, data)
+
+
+def _verb(*, stream: bool) -> str:
+    return "streamGenerateContent?alt=sse" if stream else "generateContent"
 
 
 def request(upstream: Upstream, *, model: str, verb: str, body: dict[str, Any]) -> UpstreamRequest:

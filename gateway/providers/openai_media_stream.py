@@ -12,11 +12,12 @@ import msgspec
 
 from billing.types import TokenUsage
 from gateway.providers import openai_errors, openai_media, wire_json
-from gateway.providers.base import ProviderError, ServeAs
+from gateway.providers.base import ProviderError, ServeAs, WholeAnswer
 from gateway.sse import SseDecoder
 
 MAX_EVENT_BYTES: Final = 64 * 1024 * 1024  # an image of 4k in base64 has some 30 MB
 Tell = Callable[[TokenUsage | None], TokenUsage | None]
+ReadImages = Callable[..., WholeAnswer]  # (data, *, serve_as) -> the images of a whole answer
 
 WHOLE: Final = b"(whole)"  # the name of the event that a whole answer becomes
 
@@ -154,9 +155,17 @@ class TranscriptStream(MediaStream):
 class ImageStream(MediaStream):
     """Images as they are drawn: `<kind>.partial_image` ..., and `<kind>.completed` for each."""
 
-    def __init__(self, *, serve_as: ServeAs, tell: Tell, kind: str) -> None:
+    def __init__(
+        self,
+        *,
+        serve_as: ServeAs,
+        tell: Tell,
+        kind: str,
+        read: ReadImages = openai_media.image_answer,
+    ) -> None:
         super().__init__(serve_as=serve_as, tell=tell)
         self._kind = kind
+        self._read = read
 
     def event(self, body: dict[str, Any], data: bytes) -> list[bytes]:
         """Hold the last event back, pass the others."""
@@ -168,7 +177,7 @@ class ImageStream(MediaStream):
 
     def whole(self, data: bytes) -> list[bytes]:
         """Send each image as completed; all of the usage is in the last."""
-        answer = openai_media.image_answer(data, serve_as=self.serve_as)
+        answer = self._read(data, serve_as=self.serve_as)
         shared = {name: value for name, value in answer.body.items() if name not in _IMAGE_OWN}
         shared["created_at"] = answer.body["created"]
         out = []

@@ -37,6 +37,14 @@ _CALL_IDS_FROM: Final = (3, 0)
 class VertexAdapter(GeminiAdapter):
     """The translator for Gemini on Vertex AI; see `Adapter`."""
 
+    def generate(
+        self, upstream: Upstream, *, model: str, body: dict[str, Any], stream: bool = False
+    ) -> UpstreamRequest:
+        """Return the request without a credential, which is added as it is sent. Raises ProviderError."""
+        return super().generate(
+            replace(upstream, credential=""), model=model, body=body, stream=stream
+        )
+
     def chat_request(
         self, upstream: Upstream, *, upstream_model: str, body: dict[str, Any], stream: bool
     ) -> UpstreamRequest:
@@ -44,8 +52,7 @@ class VertexAdapter(GeminiAdapter):
         sent = request_body(body, model=upstream_model)
         if gemini_config.generation(upstream_model) < _CALL_IDS_FROM:
             _drop_call_ids(sent["contents"])
-        verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
-        made = _unsigned(upstream, model=upstream_model, verb=verb, body=sent)
+        made = self.generate(upstream, model=upstream_model, body=sent, stream=stream)
         return structs.replace(made, ignored=gemini_config.set_aside(body))
 
     def embeddings_request(

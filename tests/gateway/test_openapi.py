@@ -97,7 +97,9 @@ def test_every_schema_is_one(schema):
 
 def test_parameters_are_those_that_are_known():
     assert properties("ChatRequest") == set(serializers._CHAT_CHECKS) | preferences.FIELDS
-    assert properties("EmbeddingRequest") == set(serializers._EMBEDDINGS_CHECKS)
+    assert properties("EmbeddingRequest") == set(serializers._EMBEDDINGS_CHECKS) | (
+        preferences.FIELDS - {"models"}
+    )
     chat = set(serializers._CHAT_CHECKS) - set(completions._CHAT_ONLY)
     assert properties("CompletionRequest") <= chat | completions._OWN
     assert completions._OWN <= properties("CompletionRequest")
@@ -106,15 +108,21 @@ def test_parameters_are_those_that_are_known():
 
 
 def test_parameters_of_images_and_audio_are_those_that_are_known():
-    assert properties("ImageRequest") == set(image_calls._GENERATION_CHECKS)
-    assert properties("ImageEditRequest") == set(image_calls._EDIT_JSON_CHECKS)
-    assert properties("ImageEditForm") == set(image_calls._EDIT_FORM_CHECKS) | {"image", "mask"}
-    assert properties("SpeechRequest") == set(speech_calls._CHECKS)
-    transcription = set(transcription_calls._TRANSCRIPTION_CHECKS) | {"file"}
-    assert properties("TranscriptionForm") == transcription
-    assert properties("TranslationForm") == set(transcription_calls._TRANSLATION_CHECKS) | {"file"}
-    assert properties("ModerationRequest") == set(moderation_calls._CHECKS)
-    assert properties("RerankRequest") == set(rerank_calls._CHECKS)
+    transcription = {*transcription_calls._TRANSCRIPTION_CHECKS, "file"}
+    known = {
+        "ImageRequest": image_calls._GENERATION_CHECKS,
+        "ImageEditRequest": image_calls._EDIT_JSON_CHECKS,
+        "ImageEditForm": {*image_calls._EDIT_FORM_CHECKS, "image", "mask"},
+        "SpeechRequest": speech_calls._CHECKS,
+        "TranscriptionForm": transcription,
+        "TranslationForm": {*transcription_calls._TRANSLATION_CHECKS, "file"},
+        "ModerationRequest": moderation_calls._CHECKS,
+        "RerankRequest": rerank_calls._CHECKS,
+    }
+
+    assert {name: properties(name) for name in known} == {
+        name: set(fields) | preferences.FIELDS for name, fields in known.items()
+    }
 
 
 def test_filters_are_those_that_work():
