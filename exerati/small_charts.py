@@ -127,7 +127,7 @@ def uptime_strip(title: str, *, days: Sequence[tuple[str, float | None]]) -> str
         for at, (name, percent) in enumerate(days)
     )
     below = [
-        f"{name} {percent} %" for name, percent in days if percent is not None and percent < 100
+        f"{name} {percent:g} %" for name, percent in days if percent is not None and percent < 100
     ]
     told = "; ".join(below) if below else "no day below 100 %"
     label = (
@@ -147,7 +147,7 @@ def _strip_class(percent: float | None) -> str:
 
 
 def _strip_words(percent: float | None) -> str:
-    return "no data" if percent is None else f"{percent} %"
+    return "no data" if percent is None else f"{percent:g} %"
 
 
 def _phase_row(phase: Phase, total: int) -> str:

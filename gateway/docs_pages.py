@@ -24,12 +24,12 @@ from exerati import code_blocks
 FOLDER: Final = Path(__file__).resolve().parent.parent / "docs" / "site"
 HOME: Final = "introduction"  # the page at /docs/
 SECTIONS: Final[Mapping[str, Sequence[str]]] = {
-    "Start": (HOME, "quickstart", "authentication", "clients", "test-keys"),
+    "Start": (HOME, "quickstart", "authentication", "test-keys", "clients", "migration"),
+    "Guides": ("streaming", "tools", "structured-output", "vision", "routing", "retries"),
     "API": (
         "chat-completions",
         "responses",
         "messages",
-        "streaming",
         "models",
         "embeddings",
         "images",
@@ -40,11 +40,13 @@ SECTIONS: Final[Mapping[str, Sequence[str]]] = {
         "account",
         "usage-api",
     ),
-    "Reference": ("errors", "limits", "routing", "budgets", "exactness"),
+    "Money": ("budgets", "billing", "exactness"),
+    "Reference": ("api-reference", "errors", "limits", "privacy", "changelog"),
 }
 SLUGS: Final = tuple(slug for slugs in SECTIONS.values() for slug in slugs)
 LANGUAGES: Final = frozenset({"curl", "Python", "JavaScript"})
 LANGUAGE_TITLES: Final = {"json": "JSON", "http": "HTTP", "text": "Text", "python": "Example"}
+LINK: Final = re.compile(r"\[([^\]]+)\]\([^)]*\)")
 PLACEHOLDER: Final = re.compile(r"\{\{(\w+)\}\}")
 
 
@@ -102,8 +104,9 @@ def titles() -> dict[str, str]:
 
 
 def leads() -> dict[str, str]:
-    """Return the first paragraph of every page by slug, in order."""
-    return {slug: _split((FOLDER / f"{slug}.md").read_text(encoding="utf-8"))[1] for slug in SLUGS}
+    """Return the first paragraph of every page by slug, in order, without its links."""
+    texts = {slug: (FOLDER / f"{slug}.md").read_text(encoding="utf-8") for slug in SLUGS}
+    return {slug: LINK.sub(r"\1", _split(text)[1]) for slug, text in texts.items()}
 
 
 def neighbours(slug: str) -> tuple[str, str]:
@@ -145,10 +148,11 @@ def _split(markdown: str) -> tuple[str, str, str]:
 def _parser() -> MarkdownIt:
     """Return a parser without raw HTML, with tables and anchored headings."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
-    return parser.use(anchors_plugin, min_level=2, max_level=3, slug_func=_anchor)
+    return parser.use(anchors_plugin, min_level=2, max_level=3, slug_func=anchor)
 
 
-def _anchor(text: str) -> str:
+def anchor(text: str) -> str:
+    """Return the anchor of a heading."""
     return re.sub(r"[^\w]+", "-", text.lower()).strip("-")
 
 
@@ -157,7 +161,7 @@ def _name_rows_and_cells(tokens: Sequence[Token]) -> None:
     Make each table row addressable by the code in its first cell, as in `errors#model_not_found`, and give each
     cell the head of its column, which a narrow screen shows beside it. An id is given once: to the first of its rows.
     """
-    given: set[str] = set()
+    given = {str(token.attrGet("id")) for token in tokens if token.type == "heading_open"}
     heads: list[str] = []
     column = 0
     for cell, inline in pairwise(tokens):

@@ -7,7 +7,7 @@ from django.conf import settings
 
 from billing.page_words import ERROR_WORDS as LOG_WORDS
 from exerati.lib import money
-from gateway import errors
+from gateway import docs_changelog, docs_reference, errors
 from gateway.providers.sandbox import SANDBOX_MODELS
 
 # Code -> what it means, what to do. Codes without a status of their own are faults of the request: 400.
@@ -151,6 +151,11 @@ def values() -> dict[str, str]:
         "errors_table": errors_table(),
         "sandbox_table": sandbox_table(),
         "log_table": log_table(),
+        "api_reference": docs_reference.markdown(),
+        "changelog": docs_changelog.markdown(),
+        "markup": settings.MARKUP_PERCENT,
+        "least_topup": _dollars(settings.TOPUP_LEAST_CENTS),
+        "most_topup": _dollars(settings.TOPUP_MOST_CENTS),
         "default_rpm": f"{settings.KEY_DEFAULT_RPM:,}",
         "default_tpm": f"{settings.KEY_DEFAULT_TPM:,}",
         "default_concurrency": f"{settings.KEY_DEFAULT_CONCURRENCY:,}",
@@ -168,6 +173,10 @@ def values() -> dict[str, str]:
         "idle_seconds": str(settings.UPSTREAM_IDLE_SECONDS),
         "lease_seconds": str(settings.LEASE_SECONDS),
     }
+
+
+def _dollars(cents: int) -> str:
+    return money.display(cents * money.NANOUSD_PER_USD // 100)
 
 
 def errors_table() -> str:

@@ -21,9 +21,12 @@ urlpatterns: list[URLPattern] = [
     path("status", status_views.page, name="status"),
     path("status.json", status_views.as_json, name="status_json"),
     path("docs/", docs_views.home, name="docs"),
+    path("docs/search", docs_views.search, name="docs_search"),
+    path("docs/changelog.rss", docs_views.changelog_feed, name="docs_changelog_feed"),
     path("docs/<slug:slug>", docs_views.page, name="docs_page"),
     path("docs/<slug:slug>.md", docs_views.page_markdown, name="docs_markdown"),
     path("llms.txt", docs_views.llms, name="llms"),
+    path("llms-full.txt", docs_views.llms_full, name="llms_full"),
 ]
 dashboard_patterns: list[URLPattern] = [
     path("<slug:slug>/playground/", playground_views.page, name="playground"),

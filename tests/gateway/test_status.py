@@ -78,7 +78,7 @@ def test_days_are_shares_of_the_minutes_that_are_known(client, time_machine):
     assert len(api["days"]) == 90
     assert api["uptime_90d_percent"] == 99.09
     html = client.get("/status").content.decode()
-    assert 'aria-label="API, 90 days: 18 Mar 99.0 %"' in html
+    assert 'aria-label="API, 90 days: 18 Mar 99 %"' in html
     assert [html.count(f'class="{name}"') for name in ("strip-ok", "strip-warn")] == [1, 1]
 
 
@@ -148,7 +148,7 @@ def test_providers_are_the_mean_of_their_routes_by_calls(client, monkeypatch):
         "first_token_1h_ms": 300,
         "tokens_per_second_1h": 40.0,
     }
-    assert "Acme AI 400 99.0 %" in words(client)
+    assert "Acme AI 400 99 %" in words(client)
 
 
 def test_incident_is_told_by_staff_and_shown(client, admin_client):

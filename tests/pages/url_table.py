@@ -40,16 +40,18 @@ def addresses(samples: Samples) -> Iterator[Address]:
         if name in NOT_PAGES or name.startswith(NOT_OURS):
             continue
         for arguments in _arguments(name, parameters, samples):
-            yield Address(name, reverse(name, kwargs=dict(arguments)))
+            values = dict(arguments)
+            query = values.pop("?", "")
+            yield Address(name, reverse(name, kwargs=values) + query)
 
 
 def _arguments(name: str, parameters: Sequence[str], samples: Samples) -> Sequence[Arguments]:
     if not parameters:
-        return [{}]
+        return samples.of.get(name, [{}])
     stems = [name.rsplit("_", cut)[0] for cut in range(name.count("_") + 1)]
     for stem in stems:
         found = samples.of.get(stem, ())
-        if found and set(found[0]) == set(parameters):
+        if found and set(found[0]) - {"?"} == set(parameters):
             return found
     if tuple(parameters) == ("slug",) and name.startswith("dashboard:"):
         return [{"slug": samples.organization.slug}]

@@ -3,8 +3,8 @@ The sample organization that every page is looked at with, and the sample object
 
 A page whose address holds nothing but an organization's slug needs nothing here. Any other page needs a line in
 `Samples.of`: its name in the URL table (it stands for names that go on after it with an underscore, too), and the
-arguments of one or more sample addresses. A page with data of its
-own adds a few rows in `_fill`, through the factories or, better, through the product's own functions.
+arguments of one or more sample addresses, with the query under `?`. A page with data of its own adds a few rows in
+`_fill`, through the factories or, better, through the product's own functions.
 """
 
 import asyncio
@@ -79,6 +79,9 @@ def make() -> Samples:
             ],
             "model_page": [{"name": name} for name in ("claude-sonnet-4-5", "gpt-4", "tts-1")],
             "docs_page": [{"slug": slug} for slug in _docs()],
+            "docs_search": [{"?": "?q=budget"}],
+            "compare": [{"?": "?model=gpt-4o&model=claude-sonnet-4-6&model=gemini-2.5-pro"}],
+            "catalog": [{}, {"?": "?view=cards&kind=chat&in=2000&out=500"}],
             "docs_markdown": [{"slug": "quickstart"}],
             "legal": [{"page": "terms"}, {"page": "privacy"}],
         },

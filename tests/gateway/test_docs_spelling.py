@@ -1,0 +1,33 @@
+"""
+Every word of the documentation is spelled as in `words.txt`, which was read word by word.
+
+A new word is added there by whoever writes it, after a look at a dictionary: so a slip shows up as a new word.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gateway import docs_pages
+
+KNOWN = frozenset((Path(__file__).parent / "words.txt").read_text().split())
+NOT_PROSE = re.compile(
+    r"^```.*?^```|`[^`\n]*`|\]\([^)]*\)|https?://\S+|\{\{\w+\}\}", re.MULTILINE | re.DOTALL
+)
+WORD = re.compile(r"[A-Za-z]+(?:['\u2019][a-z]+)?")
+
+
+def words_of(markdown):
+    return {
+        word.replace("\u2019", "'").lower() for word in WORD.findall(NOT_PROSE.sub(" ", markdown))
+    }
+
+
+@pytest.mark.parametrize("path", sorted(docs_pages.FOLDER.glob("*.md")), ids=lambda path: path.stem)
+def test_every_word_is_known(path):
+    assert sorted(words_of(path.read_text()) - KNOWN) == []
+
+
+def test_a_slip_would_be_found():
+    assert words_of("The [recieved](received) `xyzzy` word") - KNOWN == {"recieved"}
