@@ -11,8 +11,9 @@ from django.utils import timezone
 
 from accounts.adapters import verified_addresses
 from accounts.permissions import Action, roles_that
-from billing.alert_words import Told, told
+from billing.alert_words import told
 from billing.models import Notification
+from billing.told import Told
 from exerati import formats
 
 # Of the light theme in static/css/tokens.css: a mail has no tokens.
@@ -80,9 +81,18 @@ def action(notice: Notification, *, words: Told) -> tuple[str, str]:
     """Return what to press, and the path it leads to."""
     slug = notice.organization.slug
     if notice.key is None or notice.key.is_seat:
-        return "See credit and budgets", reverse("dashboard:overview", args=[slug])
+        return _without_key(notice)
     path = reverse("dashboard:key", args=[slug, notice.key.public_id])
     return ("Look at the key, unfreeze it" if words.is_frozen else "Open the key"), path
+
+
+def _without_key(notice: Notification) -> tuple[str, str]:
+    name, label = (
+        ("overview", "See the budgets")
+        if notice.kind == Notification.Kind.BUDGET
+        else ("billing", "Open billing")
+    )
+    return label, reverse(f"dashboard:{name}", args=[notice.organization.slug])
 
 
 def _listed(words: list[str]) -> str:

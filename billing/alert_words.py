@@ -1,29 +1,16 @@
 """What a notification says, on its page and in its mail; pure: stored figures in, sentences out."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from billing import payment_words
 from billing.models import Notification
+from billing.told import Told
 from exerati import formats
 
 PERIODS = {"day": "daily", "week": "weekly", "month": "monthly", "total": "total"}
 FULL_PERCENT = 100
 HIGH_PERCENT = 80
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A notification in words. `used` of `limit` (nano-USD) is its bar; `ends_at` when the budget starts anew."""
-
-    title: str
-    text: str
-    tone: str
-    what_to_do: str
-    used: int = 0
-    limit: int = 0
-    ends_at: datetime | None = None
-    is_frozen: bool = False
 
 
 def told(notice: Notification) -> Told:
@@ -32,6 +19,8 @@ def told(notice: Notification) -> Told:
         return _budget(notice.details)
     if notice.kind == Notification.Kind.WALLET:
         return _wallet(notice.details)
+    if notice.kind == Notification.Kind.PAYMENT:
+        return payment_words.told(notice.details)
     return _spike(notice.details)
 
 

@@ -157,7 +157,7 @@ def _budgets(
             "is_refusing": counter.is_refusing,
             "ends_at": None if counter.period == "total" else counter.period_end.isoformat(),
         }
-        told += _tell(
+        told += tell(
             organization,
             wanted,
             kind=Notification.Kind.BUDGET,
@@ -201,7 +201,7 @@ def _wallet(
     threshold = highest(wanted.thresholds, percent=percent)
     if threshold is None:
         return []
-    return _tell(
+    return tell(
         organization,
         wanted,
         kind=Notification.Kind.WALLET,
@@ -281,7 +281,7 @@ def _spike(
     now: datetime,
 ) -> list[Notification]:
     key = ApiKey.every.select_related("organization").get(pk=key_id)
-    told = _tell(
+    told = tell(
         organization,
         wanted,
         kind=Notification.Kind.SPIKE,
@@ -298,7 +298,7 @@ def _spike(
     return told
 
 
-def _tell(
+def tell(
     organization: Organization,
     wanted: AlertSettings,
     *,
@@ -307,7 +307,7 @@ def _tell(
     details: dict[str, Any],
     key_id: int | None = None,
 ) -> list[Notification]:
-    """Store the notification unless it is there; whoever stores it sends the mail."""
+    """Store a notification unless it is there; whoever stores it sends the mail. Returns what is new."""
     notice, is_new = Notification.objects.get_or_create(
         organization=organization,
         occasion=occasion,

@@ -7,4 +7,4 @@ class BillingConfig(AppConfig):
     name = "billing"
 
     def ready(self) -> None:
-        from billing import tasks  # noqa: F401  the web process must know the task names
+        from billing import invoice_tasks, tasks  # noqa: F401  the web process must know the task names

@@ -8,8 +8,8 @@ from django.db.models import Exists, OuterRef, QuerySet
 from accounts.models import Organization, User
 from apikeys.models import ApiKey
 from billing import alert_words
-from billing.alert_words import Told
 from billing.models import Notification, NotificationRead
+from billing.told import Told
 
 PAGE_ROWS = 50
 COUNTED = 99  # beyond, the exact number is of no use to anybody
@@ -24,6 +24,7 @@ class Notice:
     created_at: datetime
     key: ApiKey | None
     is_read: bool
+    is_of_credit: bool
 
     @property
     def may_unfreeze(self) -> bool:
@@ -46,6 +47,7 @@ def page(organization: Organization, *, user: User, before: str = "") -> tuple[l
             created_at=row.created_at,
             key=row.key,
             is_read=row.is_read,
+            is_of_credit=row.kind in (Notification.Kind.WALLET, Notification.Kind.PAYMENT),
         )
         for row in rows[:PAGE_ROWS]
     ]

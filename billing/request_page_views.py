@@ -132,8 +132,10 @@ def _page_or_panel(
 
 def _change(refusal: RefusedRequest, *, slug: str) -> tuple[str, str]:
     """Return what to press to change what refused, and where that is."""
-    if refusal.scope in ("wallet", "organization", "project") or refusal.key.is_seat:
-        return "See credit and budgets", reverse("dashboard:overview", args=[slug])
+    if refusal.scope == "wallet":
+        return "Add credit", reverse("dashboard:billing", args=[slug])
+    if refusal.scope in ("organization", "project") or refusal.key.is_seat:
+        return "See the budgets", reverse("dashboard:overview", args=[slug])
     label = "Change the key's limits" if refusal.limit_kind else "Open the key"
     return label, reverse("dashboard:key", args=[slug, refusal.key.public_id])
 

@@ -19,6 +19,7 @@ from stripe import StripeClient
 
 TIMEOUT_SECONDS = 20
 RETRIES = 2
+LIVE_KEYS = ("sk_live_", "rk_live_")
 CLOCK_SECONDS = 300  # how far a webhook's time may be from ours, both ways
 
 
@@ -27,7 +28,31 @@ class PaymentsOff(Exception):
 
 
 class StripeAway(Exception):
-    """Stripe did not answer, or asked us to wait; the same call with the same key is safe later."""
+    """
+    Stripe did not answer, or asked us to wait; the same call with the same key is safe later.
+
+    `is_replayed` says that Stripe has kept this failure under the key: only another key gets further.
+    """
+
+    def __init__(self, *, is_replayed: bool = False) -> None:
+        super().__init__()
+        self.is_replayed = is_replayed
+
+
+class Refused(Exception):
+    """Stripe says that the request makes no sense, by its code and in its words."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(code, message)
+        self.code, self.message = code, message
+
+
+class Declined(Exception):
+    """The card was declined, or its bank wants to see its holder; the payment intent of the try, if there is one."""
+
+    def __init__(self, code: str, message: str, *, payment_intent_id: str) -> None:
+        super().__init__(code, message)
+        self.code, self.message, self.payment_intent_id = code, message, payment_intent_id
 
 
 class NotAtStripe(Exception):
@@ -41,7 +66,8 @@ class BadSignature(Exception):
 @dataclass(frozen=True, slots=True)
 class Checkout:
     """
-    A Checkout session as it is now. `paid` is Stripe's word that the money is there; `url` is where the customer pays.
+    A Checkout session as it is now. `paid` is Stripe's word that the money is there, `has_failed` that it will not
+    come any more; `failure` is why the last try failed. `url` is where the customer pays.
     """
 
     id: str
@@ -49,32 +75,14 @@ class Checkout:
     customer_id: str
     status: str
     paid: bool
+    has_failed: bool
+    failure: str
+    currency: str
     net_cents: int
     tax_cents: int
     url: str
     payment_intent_id: str
     receipt_url: str
-
-
-@dataclass(frozen=True, slots=True)
-class Payment:
-    """What became of a payment: cents refunded of its charge, and its disputes."""
-
-    payment_intent_id: str
-    amount_cents: int
-    refunded_cents: int
-
-
-@dataclass(frozen=True, slots=True)
-class DisputeState:
-    """A dispute as it is now; cents that Stripe took and gave back, and its fee."""
-
-    id: str
-    payment_intent_id: str
-    status: str
-    withdrawn_cents: int
-    reinstated_cents: int
-    fee_cents: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +101,13 @@ def is_on() -> bool:
     return bool(settings.STRIPE_SECRET_KEY)
 
 
-def _client() -> StripeClient:
+def is_test() -> bool:
+    """Return whether the key is one of Stripe's test mode, so that no money moves."""
+    return is_on() and not settings.STRIPE_SECRET_KEY.startswith(LIVE_KEYS)
+
+
+def client() -> StripeClient:
+    """Return Stripe's client of our key. Raises PaymentsOff."""
     if not is_on():
         raise PaymentsOff
     return _client_of(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE)
@@ -109,7 +123,7 @@ def _client_of(key: str, base: str) -> StripeClient:
     )
 
 
-class _translated:
+class translated:
     """Turn Stripe's exceptions into ours."""
 
     def __enter__(self) -> None:
@@ -117,16 +131,32 @@ class _translated:
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         match error:
-            case stripe.APIConnectionError() | stripe.RateLimitError() | stripe.APIError():
-                raise StripeAway from error
+            case stripe.CardError():
+                intent = _error_of(error).get("payment_intent") or {}
+                raise Declined(
+                    error.code or "card_declined",
+                    error.user_message or "The card was declined.",
+                    payment_intent_id=str(intent.get("id") or ""),
+                ) from error
             case stripe.InvalidRequestError() if error.code == "resource_missing":
                 raise NotAtStripe from error
+            case stripe.InvalidRequestError() | stripe.IdempotencyError():
+                raise Refused(error.code or "", error.user_message or "") from error
+            case stripe.StripeError():  # no answer, 429, 5xx, or a key that Stripe does not take
+                replayed = (error.headers or {}).get("idempotent-replayed") == "true"
+                raise StripeAway(is_replayed=replayed) from error
+
+
+def _error_of(error: stripe.StripeError) -> Mapping[str, Any]:
+    body: Any = error.json_body or {}
+    found: Mapping[str, Any] = body.get("error") or {}
+    return found
 
 
 def make_customer(*, organization_id: str, name: str, email: str, idempotency_key: str) -> str:
     """Make a customer and return its id. Raises StripeAway."""
-    with _translated():
-        made = _client().v1.customers.create(
+    with translated():
+        made = client().v1.customers.create(
             {"name": name, "email": email, "metadata": {"organization": organization_id}},
             {"idempotency_key": idempotency_key},
         )
@@ -139,8 +169,8 @@ def find_customer(*, organization_id: str, email: str) -> str | None:
 
     By list and metadata: Stripe's search lags behind by up to an hour.
     """
-    with _translated():
-        listed = _client().v1.customers.list({"email": email, "limit": 100})
+    with translated():
+        listed = client().v1.customers.list({"email": email, "limit": 100})
         for customer in listed.auto_paging_iter():
             metadata = customer.to_dict().get("metadata") or {}
             if metadata.get("organization") == organization_id:
@@ -151,8 +181,8 @@ def find_customer(*, organization_id: str, email: str) -> str | None:
 def has_customer(customer_id: str) -> bool:
     """Return whether Stripe knows the customer and has not deleted it. Raises StripeAway."""
     try:
-        with _translated():
-            found = _client().v1.customers.retrieve(customer_id)
+        with translated():
+            found = client().v1.customers.retrieve(customer_id)
     except NotAtStripe:
         return False
     return not getattr(found, "deleted", False)
@@ -166,9 +196,14 @@ def make_checkout(
     description: str,
     success_url: str,
     cancel_url: str,
+    keep_card: bool,
     idempotency_key: str,
 ) -> Checkout:
-    """Make the page on which a customer pays for credit. Raises StripeAway and NotAtStripe (the customer)."""
+    """
+    Make the page on which a customer pays for credit; `keep_card` lets us charge the card again by ourselves.
+
+    Raises StripeAway and NotAtStripe (the customer).
+    """
     metadata = {"topup": reference}
     params: Any = {
         "mode": "payment",
@@ -189,95 +224,42 @@ def make_checkout(
             }
         ],
     }
+    if keep_card:
+        params["payment_intent_data"]["setup_future_usage"] = "off_session"
     if settings.STRIPE_TAX:
         params["automatic_tax"] = {"enabled": True}
         params["customer_update"] = {"address": "auto"}
-    with _translated():
-        made = _client().v1.checkout.sessions.create(params, {"idempotency_key": idempotency_key})
+    with translated():
+        made = client().v1.checkout.sessions.create(params, {"idempotency_key": idempotency_key})
     return checkout(made.id)
 
 
 def checkout(session_id: str) -> Checkout:
     """Return a Checkout session as it is now. Raises StripeAway and NotAtStripe."""
-    with _translated():
-        found = _client().v1.checkout.sessions.retrieve(
+    with translated():
+        found = client().v1.checkout.sessions.retrieve(
             session_id, {"expand": ["payment_intent.latest_charge"]}
         )
     values = found.to_dict()
     intent = values.get("payment_intent") or {}
     charge = intent.get("latest_charge") or {}
     details = values.get("total_details") or {}
+    is_over = values.get("status") == "complete" and values["payment_status"] != "paid"
     return Checkout(
         id=values["id"],
         reference=values.get("client_reference_id") or "",
         customer_id=values.get("customer") or "",
         status=values.get("status") or "",
         paid=values["payment_status"] == "paid",
+        has_failed=is_over and intent.get("status") in ("requires_payment_method", "canceled"),
+        failure=(intent.get("last_payment_error") or {}).get("message") or "",
+        currency=values.get("currency") or "",
         net_cents=values.get("amount_subtotal") or 0,
         tax_cents=details.get("amount_tax") or 0,
         url=values.get("url") or "",
         payment_intent_id=intent.get("id") or "",
         receipt_url=charge.get("receipt_url") or "",
     )
-
-
-def payment(payment_intent_id: str) -> Payment:
-    """Return what became of a payment. Raises StripeAway and NotAtStripe."""
-    with _translated():
-        found = _client().v1.payment_intents.retrieve(
-            payment_intent_id, {"expand": ["latest_charge"]}
-        )
-    charge = found.to_dict().get("latest_charge") or {}
-    return Payment(
-        payment_intent_id=payment_intent_id,
-        amount_cents=charge.get("amount_captured") or 0,
-        refunded_cents=charge.get("amount_refunded") or 0,
-    )
-
-
-def charge_intent(charge_id: str) -> str:
-    """Return the payment intent of a charge, empty for one without. Raises StripeAway and NotAtStripe."""
-    with _translated():
-        found = _client().v1.charges.retrieve(charge_id)
-    return str(found.to_dict().get("payment_intent") or "")
-
-
-def dispute(dispute_id: str) -> DisputeState:
-    """
-    Return a dispute as it is now. Raises StripeAway and NotAtStripe.
-
-    Its balance transactions say what was really moved: below zero taken, above zero given back.
-    """
-    with _translated():
-        found = _client().v1.disputes.retrieve(dispute_id)
-    values = found.to_dict()
-    moved = [line["amount"] for line in values["balance_transactions"]]
-    return DisputeState(
-        id=dispute_id,
-        payment_intent_id=values.get("payment_intent") or "",
-        status=values["status"],
-        withdrawn_cents=-sum(cents for cents in moved if cents < 0),
-        reinstated_cents=sum(cents for cents in moved if cents > 0),
-        fee_cents=sum(line["fee"] for line in values["balance_transactions"]),
-    )
-
-
-def refund(*, payment_intent_id: str, cents: int, idempotency_key: str) -> None:
-    """Give money back. Raises StripeAway, NotAtStripe and stripe's own refusal of more than was paid."""
-    with _translated():
-        _client().v1.refunds.create(
-            {"payment_intent": payment_intent_id, "amount": cents},
-            {"idempotency_key": idempotency_key},
-        )
-
-
-def portal_url(*, customer_id: str, return_url: str) -> str:
-    """Return a page of Stripe on which a customer keeps cards, address and tax id. Raises StripeAway, NotAtStripe."""
-    with _translated():
-        made = _client().v1.billing_portal.sessions.create(
-            {"customer": customer_id, "return_url": return_url}
-        )
-    return made.url
 
 
 def event(payload: bytes, *, signature: str) -> Event:
@@ -287,7 +269,7 @@ def event(payload: bytes, *, signature: str) -> Event:
     The SDK refuses what is older than 300 s, but not what comes from the future; the mode must be our key's.
     """
     try:
-        found = _client().construct_event(
+        found = client().construct_event(
             payload, signature, settings.STRIPE_WEBHOOK_SECRET, tolerance=CLOCK_SECONDS
         )
     except (stripe.SignatureVerificationError, ValueError) as error:
@@ -296,15 +278,15 @@ def event(payload: bytes, *, signature: str) -> Event:
     if int(signed_at) > time.time() + CLOCK_SECONDS:
         raise BadSignature
     values = found.to_dict()
-    if values["livemode"] != settings.STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_")):
+    if values["livemode"] != settings.STRIPE_SECRET_KEY.startswith(LIVE_KEYS):
         raise BadSignature
     return _event(values)
 
 
 def events_since(moment: datetime) -> Iterator[Event]:
     """Yield the events made at or after a moment, newest first. Raises StripeAway."""
-    with _translated():
-        listed = _client().v1.events.list(
+    with translated():
+        listed = client().v1.events.list(
             {"created": {"gte": int(moment.timestamp())}, "limit": 100}
         )
         for found in listed.auto_paging_iter():

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
-from billing import reversals, stripe_client, topups
+from billing import auto_topups, disputes, refunds, stripe_client, stripe_payments, topups
 from billing.models import StripeEvent
 
 POLL_OVERLAP = timedelta(minutes=10)
@@ -54,14 +54,20 @@ def apply(event_id: str) -> str:
 
 
 def _charge(charge_id: str) -> str:
-    intent = stripe_client.charge_intent(charge_id)
-    return reversals.follow_payment(intent) if intent else "not a top-up of ours"
+    return refunds.follow_payment(stripe_payments.charge_intent(charge_id))
+
+
+def _refund(refund_id: str) -> str:
+    return refunds.follow_payment(stripe_payments.refund_intent(refund_id))
 
 
 _HANDLERS: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("checkout.session.", topups.follow_checkout),
-    ("charge.dispute.", reversals.follow_dispute),
+    ("payment_intent.", auto_topups.follow_intent),
+    ("charge.dispute.", disputes.follow),
     ("charge.refunded", _charge),
+    ("charge.refund.updated", _refund),
+    ("refund.", _refund),
 )
 
 

@@ -1,6 +1,8 @@
 """Celery tasks of billing: thin, idempotent, by name."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from smtplib import SMTPException
 
 from celery import shared_task
@@ -11,6 +13,9 @@ from billing import (
     aggregation,
     alert_mail,
     alerts,
+    auto_topups,
+    lots,
+    refunds,
     retention,
     stored_bodies,
     stripe_client,
@@ -99,7 +104,7 @@ def apply_stripe_events() -> None:
 
 @shared_task(name="billing.poll_stripe")
 def poll_stripe() -> None:
-    """Find what lost webhooks would have told: new events, and top-ups that are still open."""
+    """Find what lost webhooks would have told, and finish what a dead process has begun at Stripe."""
     if not stripe_client.is_on():
         return
     now = timezone.now()
@@ -107,14 +112,51 @@ def poll_stripe() -> None:
         stripe_events.poll(now)
     except stripe_client.StripeAway as error:
         logger.warning("Stripe cannot be asked for its events: %s", error.__cause__)
+    topups.give_up(now)
     for uuid in topups.undecided(now):
-        try:
-            topups.follow(uuid)
-        except Exception:  # the task boundary: one top-up must not hold up the others
-            logger.exception("top-up %s could not be followed", uuid)
+        with _one_alone("top-up %s could not be followed", uuid):
+            auto_topups.settle_any(topups.follow(uuid))
+    for topup in auto_topups.unfinished(now):
+        with _one_alone("automatic top-up %s could not be finished", topup.pk):
+            auto_topups.resume(topup)
+    for uuid in refunds.requested():
+        with _one_alone("refund %s could not be made", uuid):
+            refunds.pursue(uuid)
+
+
+@shared_task(name="billing.fill_wallets")
+def fill_wallets() -> None:
+    """Charge the saved cards of those whose credit has fallen below their threshold."""
+    now = timezone.now()
+    for organization_id in auto_topups.due(now) if stripe_client.is_on() else ():
+        with _one_alone("the wallet of organization %s could not be filled", organization_id):
+            auto_topups.fill(organization_id, now=now)
+
+
+@shared_task(name="billing.draw_lots")
+def draw_lots() -> None:
+    """Draw of the credit lots what calls have used, and let those whose time is over expire."""
+    for organization_id in lots.waiting():
+        with _one_alone("lots of organization %s could not be drawn", organization_id):
+            lots.draw(organization_id)
+    now = timezone.now()
+    for lot_id in wallet.to_expire(now):
+        with _one_alone("lot %s could not expire", lot_id):
+            wallet.expire(lot_id, now=now)
 
 
 @shared_task(name="billing.prune_bodies")
 def prune_bodies() -> None:
     """Delete the bodies of requests whose time is over."""
     stored_bodies.prune(timezone.now())
+
+
+@contextmanager
+def _one_alone(message: str, which: object) -> Iterator[None]:
+    """Let the trouble of one not hold up the others: the task boundary."""
+    try:
+        yield
+    except stripe_client.StripeAway as error:
+        logger.warning(f"{message}: Stripe does not answer: %s", which, error.__cause__)  # noqa: G004  ours
+    except Exception:
+        logger.exception(message, which)

@@ -3,8 +3,10 @@
 from django.urls import URLPattern, path
 
 from billing import (
+    auto_topup_views,
     billing_views,
     body_views,
+    ledger_views,
     notification_views,
     request_page_views,
     request_views,
@@ -36,6 +38,27 @@ dashboard_patterns: list[URLPattern] = [
     ),
     path("<slug:slug>/notifications/", notification_views.notifications, name="notifications"),
     path("<slug:slug>/billing/", billing_views.billing, name="billing"),
+    path("<slug:slug>/billing/top-ups/", billing_views.topup_begin, name="topup_begin"),
+    path("<slug:slug>/billing/top-ups/<uuid:uuid>/", billing_views.topup, name="topup"),
+    path(
+        "<slug:slug>/billing/top-ups/<uuid:uuid>/refund/",
+        billing_views.topup_refund,
+        name="topup_refund",
+    ),
+    path("<slug:slug>/billing/cards/", billing_views.portal, name="portal"),
+    path("<slug:slug>/billing/ledger/", ledger_views.ledger, name="ledger"),
+    path("<slug:slug>/billing/ledger.csv", ledger_views.ledger_csv, name="ledger_csv"),
+    path("<slug:slug>/billing/ledger/calls/", ledger_views.ledger_calls, name="ledger_calls"),
+    path(
+        "<slug:slug>/billing/settings/",
+        auto_topup_views.billing_settings,
+        name="billing_settings",
+    ),
+    path(
+        "<slug:slug>/billing/settings/off/",
+        auto_topup_views.auto_topup_off,
+        name="auto_topup_off",
+    ),
     path(
         "<slug:slug>/notifications/read/",
         notification_views.notifications_read,

@@ -8,19 +8,8 @@ from dataclasses import dataclass
 
 from django.db import connection, transaction
 
-from billing import verify_invoices
-
-
-@dataclass(frozen=True, slots=True)
-class Invariant:
-    """
-    A statement that must hold. `rows` counts what it is about; `broken` selects what breaks it, a text each.
-    """
-
-    name: str
-    meaning: str
-    rows: str
-    broken: str
+from billing import verify_credit, verify_invoices
+from billing.invariant import Invariant
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,28 +135,7 @@ INVARIANTS = (
         WHERE b.scope = 'wallet' AND b.credited_nanousd - b.posted_nanousd <> coalesce(s.balance, 0)
         """,
     ),
-    Invariant(
-        "credit lots",
-        "Everything credited to a wallet is in its lots, less what was taken back of them, or has settled debts.",
-        "SELECT count(*) FROM billing_creditlot",
-        """
-        SELECT format('organization %s: %s credited, %s in lots, %s of debts settled', b.scope_id, b.credited_nanousd,
-                      coalesce(s.amount, 0), coalesce(d.amount, 0))
-        FROM billing_budget b LEFT JOIN (
-            SELECT organization_id, sum(amount_nanousd - reversed_nanousd) AS amount
-            FROM billing_creditlot GROUP BY organization_id
-        ) s ON s.organization_id = b.scope_id
-        LEFT JOIN (
-            SELECT a.organization_id, sum(CASE a.id WHEN t.credit_account_id THEN t.amount_nanousd
-                                          ELSE -t.amount_nanousd END) AS amount
-            FROM billing_ledgeraccount a
-            JOIN billing_ledgertransfer t ON a.id IN (t.credit_account_id, t.debit_account_id)
-            WHERE a.kind IN ('unbilled', 'receivable', 'rounding_carry') AND t.kind NOT IN ('usage', 'trueup')
-            GROUP BY a.organization_id
-        ) d ON d.organization_id = b.scope_id
-        WHERE b.scope = 'wallet' AND b.credited_nanousd <> coalesce(s.amount, 0) + coalesce(d.amount, 0)
-        """,
-    ),
+    *verify_credit.INVARIANTS,
     Invariant(
         "roll-ups",
         "The hourly sums and what waits in the outbox are all events, with their charges and costs.",

@@ -9,17 +9,18 @@ transaction under the wallet's lock.
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import connection, transaction
-from django.db.models import F, QuerySet
+from django.db import transaction
+from django.db.models import F
 from django.db.models.expressions import CombinedExpression
 from django.utils import timezone
 
 from accounts import audit
 from accounts.models import Organization, User
-from billing.models import Budget, CreditLot, LedgerAccount, LedgerTransfer
+from billing import ledger, lots
+from billing.ledger import Kind, post
+from billing.models import CreditLot
 
 NANOUSD_PER_CENT = 10_000_000
-Kind = LedgerAccount.Kind
 
 
 class IdempotencyConflict(Exception):
@@ -56,13 +57,14 @@ def grant(
     if (lot.organization_id, lot.amount_nanousd) != (organization.pk, amount_nanousd):
         raise IdempotencyConflict(idempotency_key)
     if is_new:
-        _enter(
+        post(
             organization,
             kind="grant",
             idempotency_key=f"grant:{idempotency_key}",
             legs=((Kind.PROMO_EXPENSE, Kind.WALLET, amount_nanousd),),
             reason=reason,
         )
+        lots.draw(organization.pk)  # what was used before it came is paid first
         audit.record(
             organization,
             action="wallet.granted",
@@ -92,7 +94,7 @@ def buy(
     ):
         raise IdempotencyConflict(idempotency_key)
     if is_new:
-        _enter(
+        post(
             organization,
             kind="topup",
             idempotency_key=idempotency_key,
@@ -102,6 +104,7 @@ def buy(
             ),
             reason="Credit bought",
         )
+        lots.draw(organization.pk)  # what was used before it came is paid first
     return lot
 
 
@@ -114,9 +117,9 @@ def take_back(
 
     The wallet may go below zero; then nothing is admitted until it is paid up.
     """
-    lot = CreditLot.objects.select_for_update().get(idempotency_key=lot_key)
+    lot = _locked(lot_key)
     net = net_cents * NANOUSD_PER_CENT
-    _enter(
+    post(
         lot.organization,
         kind=kind,
         idempotency_key=idempotency_key,
@@ -126,7 +129,7 @@ def take_back(
         ),
         reason=reason,
     )
-    CreditLot.objects.filter(pk=lot.pk).update(reversed_nanousd=F("reversed_nanousd") + net)
+    lots.take(lot, nanousd=net)
 
 
 @transaction.atomic
@@ -134,9 +137,9 @@ def give_back(
     lot_key: str, *, kind: str, net_cents: int, tax_cents: int, idempotency_key: str, reason: str
 ) -> None:
     """Put back what `take_back` took: the exact reversal."""
-    lot = CreditLot.objects.select_for_update().get(idempotency_key=lot_key)
+    lot = _locked(lot_key)
     net = net_cents * NANOUSD_PER_CENT
-    _enter(
+    post(
         lot.organization,
         kind=kind,
         idempotency_key=idempotency_key,
@@ -146,60 +149,76 @@ def give_back(
         ),
         reason=reason,
     )
-    CreditLot.objects.filter(pk=lot.pk).update(reversed_nanousd=F("reversed_nanousd") - net)
+    lots.put_back(lot, nanousd=net)
+
+
+@transaction.atomic
+def freeze(lot_key: str, *, idempotency_key: str) -> None:
+    """Set aside what remains of credit whose payment is disputed: it is neither spent nor refunded meanwhile."""
+    lot = _locked(lot_key)
+    post(
+        lot.organization,
+        kind="freeze",
+        idempotency_key=idempotency_key,
+        legs=((Kind.WALLET, Kind.DISPUTED, lots.freeze(lot)),),
+        reason="Set aside while its payment is disputed",
+    )
+
+
+@transaction.atomic
+def thaw(lot_key: str, *, idempotency_key: str) -> None:
+    """Bring back what `freeze` has set aside."""
+    lot = _locked(lot_key)
+    post(
+        lot.organization,
+        kind="thaw",
+        idempotency_key=idempotency_key,
+        legs=((Kind.DISPUTED, Kind.WALLET, lots.thaw(lot)),),
+        reason="No longer set aside",
+    )
+
+
+@transaction.atomic
+def expire(lot_id: int, *, now: datetime) -> int:
+    """Let a lot whose time is over expire; return how much that was, 0 when it was done before."""
+    lot = _locked(CreditLot.objects.values_list("idempotency_key", flat=True).get(pk=lot_id))
+    if lot.expires_at is None or lot.expires_at > now:
+        return 0
+    ended = lots.end(lot)
+    # A late settlement may give back to a lot that has expired, so there may be a second time.
+    post(
+        lot.organization,
+        kind="expiry",
+        idempotency_key=f"expiry:{lot.pk}:{lot.expired_nanousd + ended}",
+        legs=((Kind.WALLET, Kind.BREAKAGE, ended),),
+        reason=f"{lot.get_source_display()} credit expired",
+    )
+    return ended
+
+
+def to_expire(now: datetime) -> list[int]:
+    """Return the lots whose time is over and that hold something, the oldest first."""
+    found = CreditLot.objects.filter(remaining_nanousd__gt=0, expires_at__lte=now)
+    return list(found.order_by("expires_at").values_list("pk", flat=True)[:1_000])
+
+
+def _locked(lot_key: str) -> CreditLot:
+    """Return a lot, with its wallet locked."""
+    lot = CreditLot.objects.select_related("organization").get(idempotency_key=lot_key)
+    ledger.lock_wallet(lot.organization_id)
+    return lot
 
 
 @transaction.atomic
 def pay_dispute_fee(organization: Organization, *, cents: int, idempotency_key: str) -> None:
     """Book what Stripe takes for a dispute; it is our cost and does not come back."""
-    _enter(
+    post(
         organization,
         kind="dispute_fee",
         idempotency_key=idempotency_key,
         legs=((Kind.DISPUTE_FEES, Kind.STRIPE_CLEARING, cents * NANOUSD_PER_CENT),),
         reason="Fee for a dispute",
     )
-
-
-def _enter(
-    organization: Organization,
-    *,
-    kind: str,
-    idempotency_key: str,
-    legs: tuple[tuple[str, str, int], ...],
-    reason: str,
-) -> None:
-    """
-    Post the legs (debit, credit, nano-USD) and what they move into or out of the wallet, under the wallet's lock.
-
-    Raises IntegrityError for a key that was posted before.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT billing_lock_wallets(%s)", [[organization.pk]])  # makes it, too
-    moved = 0
-    for leg, (debit, credit, amount) in enumerate(legs):
-        if not amount:
-            continue
-        LedgerTransfer.objects.create(
-            idempotency_key=idempotency_key,
-            leg=leg,
-            kind=kind,
-            organization=organization,
-            debit_account=_account(organization, debit),
-            credit_account=_account(organization, credit),
-            amount_nanousd=amount,
-            reason=reason,
-            created_at=timezone.now(),
-        )
-        moved += amount * ((credit == Kind.WALLET) - (debit == Kind.WALLET))
-    _wallets(organization).update(credited_nanousd=F("credited_nanousd") + moved)
-
-
-def _account(organization: Organization, kind: str) -> LedgerAccount:
-    """Return the organization's wallet, or an account of the house."""
-    owner = organization if kind == Kind.WALLET else None
-    account, _ = LedgerAccount.objects.get_or_create(organization=owner, kind=kind)
-    return account
 
 
 def grant_trial(organization: Organization) -> CreditLot:
@@ -227,11 +246,4 @@ def available_nanousd(organization: Organization) -> int:
 
 def _sum(organization: Organization, amount: CombinedExpression) -> int:
     """Return an amount of the wallet, 0 where there is none yet."""
-    return _wallets(organization).values_list(amount, flat=True).first() or 0
-
-
-def _wallets(organization: Organization) -> QuerySet[Budget]:
-    """Return the wallet's counter: one row, or none before the first credit or call."""
-    return Budget.objects.filter(
-        scope=Budget.Scope.WALLET, scope_id=organization.pk, model="", period="total"
-    )
+    return ledger.wallets(organization.pk).values_list(amount, flat=True).first() or 0

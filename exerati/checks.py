@@ -41,3 +41,19 @@ def webhooks_have_a_secret(
             id="exerati.E002",
         )
     ]
+
+
+@register(Tags.security, deploy=True)
+def payments_go_to_stripe(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Refuse a deployment whose payments go to a stand-in."""
+    if not settings.STRIPE_API_BASE:
+        return []
+    return [
+        Error(
+            "EXERATI_STRIPE_API_BASE is set: payments would go to a stand-in for Stripe.",
+            hint="Unset it; it is for tests and for `manage.py up` on one machine.",
+            id="exerati.E003",
+        )
+    ]

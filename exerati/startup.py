@@ -7,14 +7,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from dotenv import dotenv_values
 
-from exerati import embedded, local_state
+from exerati import demo_payments, embedded, local_state
 from exerati.bootstrap import step
 from exerati.engines import home_of
 from exerati.local_state import LOGS, ROOT, STATE_DIR, Run
@@ -46,9 +46,14 @@ class Given:
     site_url: str
 
 
+def named_values() -> dict[str, str | None]:
+    """Return what the operator has set, in `.env` or in the environment, which wins."""
+    return {**dotenv_values(ROOT / ".env"), **os.environ}
+
+
 def given() -> Given:
     """Return which servers the operator has named."""
-    values = {**dotenv_values(ROOT / ".env"), **os.environ}
+    values = named_values()
     return Given(
         database_url=values.get("DATABASE_URL") or "",
         redis_url=values.get("REDIS_URL") or "",
@@ -94,14 +99,17 @@ def bring_up(supervisor: Supervisor, *, listener: socket.socket, site_url: str) 
     for log in LOGS.glob("*.log"):
         if log.name != "up.log":
             log.replace(log.with_suffix(".log.1"))
+    payments = demo_payments.stand_in(named_values())
     with step(1, STEPS, "starting PostgreSQL and Valkey"):
-        start_engines(supervisor, site_url=site_url)
+        start_engines(supervisor, site_url=site_url, more=payments.environment if payments else {})
     prepared = subprocess.run([sys.executable, "manage.py", "prepare"], cwd=ROOT, check=False)
     if prepared.returncode != 0:
         raise StartError(
             "The database could not be prepared: the lines above say why; mend it and run `up` again."
         )
     with step(STEPS, STEPS, "starting web, gateway, worker and beat"):
+        if payments:
+            supervisor.start(payments.service(site_url=site_url))
         for service in web(listener):
             supervisor.start(service)
         wait_until_ready(supervisor, listener)
@@ -110,13 +118,14 @@ def bring_up(supervisor: Supervisor, *, listener: socket.socket, site_url: str) 
             supervisor.start(service)
 
 
-def start_engines(supervisor: Supervisor, *, site_url: str) -> None:
-    """Start the servers that nobody has named, and write the addresses where settings find them."""
+def start_engines(supervisor: Supervisor, *, site_url: str, more: Mapping[str, str]) -> None:
+    """Start the servers that nobody has named, and write the addresses, and more, where settings find them."""
     named, home = given(), home_of(STATE_DIR)
     addresses = {
         "SITE_URL": site_url,
         "API_BASE_URL": f"{site_url}/v1",
         "EXERATI_DRAIN_SECONDS": str(LOCAL_DRAIN_SECONDS),
+        **more,
     }
     if not named.database_url:
         supervisor.start(

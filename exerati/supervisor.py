@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -97,12 +97,20 @@ class Supervisor:
         self._lives.clear()
 
 
-def child(name: str, arguments: Sequence[str], *, pass_fds: Sequence[int] = ()) -> Service:
+def child(
+    name: str,
+    arguments: Sequence[str],
+    *,
+    pass_fds: Sequence[int] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Service:
     """Return the service of a Python command of this checkout, whose output goes to its log."""
     command = [sys.executable, *arguments]
     return Service(
         name=name,
-        start=lambda: start_child(command, log=LOGS / f"{name}.log", fds=pass_fds),
+        start=lambda: start_child(
+            command, log=LOGS / f"{name}.log", fds=pass_fds, environment=environment
+        ),
         end=end_child,
     )
 
@@ -111,7 +119,13 @@ def child(name: str, arguments: Sequence[str], *, pass_fds: Sequence[int] = ()) 
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
-def start_child(command: Sequence[str], *, log: Path, fds: Sequence[int] = ()) -> Process:
+def start_child(
+    command: Sequence[str],
+    *,
+    log: Path,
+    fds: Sequence[int] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Process:
     """Start `command` in the checkout, appending what it prints to `log`."""
     with log.open("ab") as output:
         started = subprocess.Popen(
@@ -119,6 +133,7 @@ def start_child(command: Sequence[str], *, log: Path, fds: Sequence[int] = ()) -
             cwd=ROOT,
             env={
                 **os.environ,
+                **(environment or {}),
                 "PYTHONUNBUFFERED": "1",
             },  # a line belongs in the log when it is written
             stdin=subprocess.DEVNULL,

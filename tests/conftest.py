@@ -20,7 +20,7 @@ from django.db import connections
 
 from exerati.lib.database import conninfo
 
-pytest_plugins = ("tests.cast",)
+pytest_plugins = ("tests.cast", "tests.stripe_cast")
 
 # A property holds or not; how long one example takes says only how busy the machine is.
 hypothesis.settings.register_profile(

@@ -100,6 +100,7 @@ OBJECTS: dict[str, Callable[[World], str]] = {
     "key": lambda world: world.key.public_id,
     "member": lambda world: _somebody(world).public_id,
     "request": lambda world: f"req_{ids.encode(_call(world).request_id)}",
+    "topup": lambda world: str(world.acme.topups.create(net_cents=500).pk),
 }
 # What a POST sends, where an empty one is refused before its deed. By name, without `dashboard:`.
 BODIES: dict[str, dict[str, str]] = {}

@@ -18,7 +18,15 @@ from billing.models.invoices import (
     InvoiceShare,
 )
 from billing.models.ledger import CreditLot, LedgerAccount, LedgerTransfer, TrueUp
-from billing.models.payments import Dispute, StripeCustomer, StripeEvent, TopUp
+from billing.models.lots import LotDraw, WalletDraws, WalletHour
+from billing.models.payments import (
+    AutoTopUp,
+    Dispute,
+    Refund,
+    StripeCustomer,
+    StripeEvent,
+    TopUp,
+)
 from billing.models.prices import PriceVersion, ProviderCostVersion, RateCard
 from billing.models.refusals import RefusedRequest
 from billing.models.request_pages import SavedView, StoredBody
@@ -29,6 +37,7 @@ __all__ = [
     "Adjustment",
     "AlertSettings",
     "Attempt",
+    "AutoTopUp",
     "BillingAccount",
     "BillingPeriod",
     "Budget",
@@ -45,12 +54,14 @@ __all__ = [
     "LatencyRollup",
     "LedgerAccount",
     "LedgerTransfer",
+    "LotDraw",
     "Notification",
     "NotificationRead",
     "OutboxMessage",
     "PriceVersion",
     "ProviderCostVersion",
     "RateCard",
+    "Refund",
     "RefusedRequest",
     "Reservation",
     "SavedView",
@@ -64,5 +75,7 @@ __all__ = [
     "TrueUp",
     "UsageEvent",
     "UsageRollup",
+    "WalletDraws",
+    "WalletHour",
     "WalletWatch",
 ]

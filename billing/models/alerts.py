@@ -89,6 +89,7 @@ class Notification(models.Model):
         BUDGET = "budget"
         WALLET = "wallet"
         SPIKE = "spike"
+        PAYMENT = "payment"  # an automatic top-up that failed, a dispute
 
     public_id = models.CharField(
         max_length=40, unique=True, default=partial(ids.public_id, "ntf"), editable=False

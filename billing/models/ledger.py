@@ -96,15 +96,27 @@ class LedgerTransfer(models.Model):
                 name="transfer_between_two_accounts",
             ),
         ]
-        # The wallet page: one organization's postings, newest first.
-        indexes = [models.Index(fields=["organization", "-id"], name="transfers_by_organization")]
+        indexes = [
+            # The ledger page of one organization, and what lots are still to be drawn for.
+            models.Index(fields=["organization", "-id"], name="transfers_by_organization"),
+            # The ledger page: what was not the use of a call. Calls have no part in it, so it costs them nothing.
+            models.Index(
+                fields=["organization", "created_at", "id"],
+                condition=~models.Q(kind__in=["usage", "trueup"]),
+                name="transfers_beside_usage",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.amount_nanousd}"
 
 
 class CreditLot(models.Model):
-    """Credit that entered a wallet at one time, from one source, perhaps with an end."""
+    """
+    Credit that entered a wallet at one time, from one source, perhaps with an end.
+
+    What is not drawn of it (`LotDraw`), taken back, expired or frozen remains: `ledger verify` adds it up.
+    """
 
     class Source(models.TextChoices):
         TRIAL = "trial"
@@ -119,6 +131,8 @@ class CreditLot(models.Model):
     amount_nanousd = models.BigIntegerField()
     remaining_nanousd = models.BigIntegerField()
     reversed_nanousd = models.BigIntegerField(default=0)  # refunded or charged back
+    expired_nanousd = models.BigIntegerField(default=0)
+    frozen_nanousd = models.BigIntegerField(default=0)  # disputed, and not yet decided
     expires_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -126,22 +140,34 @@ class CreditLot(models.Model):
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(
-                    remaining_nanousd__gte=0, remaining_nanousd__lte=models.F("amount_nanousd")
+                    remaining_nanousd__gte=0,
+                    reversed_nanousd__gte=0,
+                    expired_nanousd__gte=0,
+                    frozen_nanousd__gte=0,
                 ),
-                name="lot_remaining_within_amount",
+                name="lot_parts_not_negative",
             ),
             models.CheckConstraint(
                 condition=models.Q(
-                    reversed_nanousd__gte=0, reversed_nanousd__lte=models.F("amount_nanousd")
+                    amount_nanousd__gte=models.F("remaining_nanousd")
+                    + models.F("reversed_nanousd")
+                    + models.F("expired_nanousd")
+                    + models.F("frozen_nanousd")
                 ),
-                name="lot_reversed_within_amount",
+                name="lot_parts_within_amount",
             ),
         ]
-        # Draw order: what expires first, then what came first.
         indexes = [
+            # Draw order: what expires first, then what came first.
             models.Index(
                 fields=["organization", "expires_at", "created_at"], name="lots_in_draw_order"
-            )
+            ),
+            # What is to expire.
+            models.Index(
+                fields=["expires_at"],
+                condition=models.Q(remaining_nanousd__gt=0, expires_at__isnull=False),
+                name="lots_to_expire",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -6,6 +6,9 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.models import Organization, User
+from exerati import formats
+
+NANOUSD_PER_CENT = 10_000_000
 
 
 class StripeCustomer(models.Model):
@@ -45,8 +48,13 @@ class TopUp(models.Model):
     """
     Credit that somebody buys. It enters the wallet once, when Stripe says that it is paid.
 
-    `net_cents` is the credit; tax comes on top and never enters the wallet.
+    `net_cents` is the credit; tax comes on top and never enters the wallet. `generation` counts the keys under which
+    Stripe was asked for it.
     """
+
+    class Way(models.TextChoices):
+        CHECKOUT = "checkout"  # somebody pays on Stripe's page
+        AUTOMATIC = "automatic"  # a saved card is charged
 
     class State(models.TextChoices):
         CREATED = "created"  # nothing at Stripe yet
@@ -60,15 +68,19 @@ class TopUp(models.Model):
     actor = models.ForeignKey(
         User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
+    way = models.CharField(max_length=9, choices=Way.choices, default=Way.CHECKOUT)
+    generation = models.PositiveSmallIntegerField(default=1)
     net_cents = models.PositiveIntegerField()
     tax_cents = models.PositiveIntegerField(default=0)
     state = models.CharField(max_length=8, choices=State.choices, default=State.CREATED)
     customer_id = models.CharField(max_length=60, blank=True, default="")
     checkout_id = models.CharField(max_length=120, blank=True, default="")
     payment_intent_id = models.CharField(max_length=60, blank=True, default="")
-    receipt_url = models.URLField(max_length=500, blank=True, default="")
+    pay_url = models.TextField(blank=True, default="")  # Stripe's page while it is open
+    receipt_url = models.TextField(blank=True, default="")
     refunded_cents = models.PositiveIntegerField(default=0)
     failure = models.CharField(max_length=200, blank=True, default="")
+    is_counted = models.BooleanField(default=False)  # among the declines of its AutoTopUp
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     credited_at = models.DateTimeField(null=True, blank=True)
 
@@ -91,6 +103,11 @@ class TopUp(models.Model):
                 condition=~models.Q(payment_intent_id=""),
                 name="one_topup_each_payment",
             ),
+            models.UniqueConstraint(
+                fields=["organization"],
+                condition=models.Q(way="automatic", state__in=["created", "pending"]),
+                name="one_automatic_topup_at_a_time",
+            ),
         ]
         indexes = [
             # The billing page: an organization's top-ups, newest first.
@@ -107,15 +124,139 @@ class TopUp(models.Model):
         return f"{self.uuid} {self.state}"
 
 
+class AutoTopUp(models.Model):
+    """
+    How an organization wants its wallet filled by itself; all amounts in cents, the ceiling per calendar month (UTC).
+
+    `declines` in a row put the next try off and end in `off_reason`. The consent that was given is kept in its words.
+    """
+
+    organization = models.OneToOneField(
+        Organization, on_delete=models.PROTECT, primary_key=True, related_name="auto_topup"
+    )
+    is_on = models.BooleanField(default=False)
+    threshold_cents = models.PositiveIntegerField()
+    target_cents = models.PositiveIntegerField()
+    ceiling_cents = models.PositiveIntegerField()
+    consent_text = models.TextField(blank=True, default="")
+    consented_at = models.DateTimeField(null=True, blank=True)
+    consented_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    declines = models.PositiveSmallIntegerField(default=0)
+    not_before = models.DateTimeField(null=True, blank=True)
+    off_reason = models.CharField(max_length=200, blank=True, default="")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(target_cents__gt=models.F("threshold_cents")),
+                name="auto_topup_target_above_threshold",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(is_on=False)
+                | (models.Q(consented_at__isnull=False) & ~models.Q(consent_text="")),
+                name="auto_topup_needs_consent",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.organization} {'on' if self.is_on else 'off'}"
+
+    @property
+    def threshold_text(self) -> str:
+        """Return the threshold as people read it."""
+        return formats.sum_text(self.threshold_cents * NANOUSD_PER_CENT)
+
+    @property
+    def target_text(self) -> str:
+        """Return the target as people read it."""
+        return formats.sum_text(self.target_cents * NANOUSD_PER_CENT)
+
+    @property
+    def ceiling_text(self) -> str:
+        """Return the ceiling as people read it."""
+        return formats.sum_text(self.ceiling_cents * NANOUSD_PER_CENT)
+
+
+class Refund(models.Model):
+    """
+    Money of a top-up that goes back to who paid it, ours or one made at Stripe itself.
+
+    The credit leaves the wallet when it is `requested`, before Stripe is asked, so that nobody spends it meanwhile.
+    One that fails comes back.
+    """
+
+    class State(models.TextChoices):
+        REQUESTED = "requested"
+        DONE = "done"
+        FAILED = "failed"
+
+    uuid = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    topup = models.ForeignKey(TopUp, on_delete=models.PROTECT, related_name="refunds")
+    net_cents = models.PositiveIntegerField()
+    tax_cents = models.PositiveIntegerField(default=0)
+    state = models.CharField(max_length=9, choices=State.choices, default=State.REQUESTED)
+    generation = models.PositiveSmallIntegerField(default=1)
+    stripe_id = models.CharField(max_length=60, blank=True, default="")
+    reason = models.CharField(max_length=200)
+    actor = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["stripe_id"],
+                condition=~models.Q(stripe_id=""),
+                name="one_refund_each_at_stripe",
+            ),
+        ]
+        indexes = [
+            # What Stripe is still to be asked for.
+            models.Index(
+                fields=["created_at"],
+                condition=models.Q(state="requested"),
+                name="refunds_requested",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.uuid} {self.state}"
+
+    @property
+    def cents(self) -> int:
+        """Return what the payer gets back."""
+        return self.net_cents + self.tax_cents
+
+    @property
+    def net_nanousd(self) -> int:
+        """Return the credit."""
+        return self.net_cents * NANOUSD_PER_CENT
+
+    @property
+    def tax_nanousd(self) -> int:
+        """Return the tax."""
+        return self.tax_cents * NANOUSD_PER_CENT
+
+
 class Dispute(models.Model):
-    """A payment that its payer's bank took back, and how that ended."""
+    """
+    A payment that its payer's bank took back, and how that ended.
+
+    Credit is frozen while a dispute is open and has not moved any money yet.
+    """
 
     stripe_id = models.CharField(max_length=60, primary_key=True)
     topup = models.ForeignKey(TopUp, on_delete=models.PROTECT, related_name="disputes")
     status = models.CharField(max_length=30)
     withdrawn_cents = models.PositiveIntegerField(default=0)
     reinstated_cents = models.PositiveIntegerField(default=0)
+    kept_net_cents = models.PositiveIntegerField(default=0)  # credit taken, less what came back
     fee_cents = models.PositiveIntegerField(default=0)
+    is_frozen = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     def __str__(self) -> str:

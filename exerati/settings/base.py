@@ -185,6 +185,8 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "prune probes": {"task": "gateway.prune_probes", "schedule": 3600.0},
     "apply stripe events": {"task": "billing.apply_stripe_events", "schedule": 10.0},
     "poll stripe": {"task": "billing.poll_stripe", "schedule": 60.0},
+    "fill wallets": {"task": "billing.fill_wallets", "schedule": 10.0},
+    "draw lots": {"task": "billing.draw_lots", "schedule": 30.0},
     "prune reservations": {"task": "billing.prune_reservations", "schedule": 3600.0},
 }
 
@@ -224,6 +226,9 @@ TRIAL_CREDIT_NANOUSD = 1_000_000_000
 TRIAL_CREDIT_DAYS = 30
 TOPUP_LEAST_CENTS = 500
 TOPUP_MOST_CENTS = 1_000_000
+TOPUP_PRESETS_CENTS = (1_000, 2_500, 10_000, 50_000)
+AUTO_TOPUP_CEILING_CENTS = 1_000_000  # the highest monthly ceiling that a customer may set
+REFUND_WINDOW_DAYS = 14
 INVOICE_LEAST_CENTS = 100  # less is carried forward to the next invoice
 INVOICE_EARLY_PERCENT = 75  # of the credit limit: billed before the month is over
 # Without a key nothing can be paid and nothing asks for it. `EXERATI_STRIPE_API_BASE` points to a stand-in.

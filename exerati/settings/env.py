@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from pydantic import Field, PostgresDsn, RedisDsn, SecretStr
+from pydantic import Field, PostgresDsn, RedisDsn, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 STATE_DIR = BASE_DIR / ".exerati"
+LIVE_KEYS = ("sk_live_", "rk_live_")
 
 
 def env_files() -> list[Path]:
@@ -55,6 +56,21 @@ class Env(BaseSettings):
     stripe_tax: bool = Field(default=False, alias="EXERATI_STRIPE_TAX")
     drain_seconds: int = Field(default=120, ge=0, alias="EXERATI_DRAIN_SECONDS")
     log_level: str = Field(default="INFO", alias="EXERATI_LOG_LEVEL")
+
+    @model_validator(mode="after")
+    def live_payments_are_safe(self) -> "Env":
+        """Refuse a live key without the secret that tells Stripe's webhooks from forged ones, or with a stand-in."""
+        if not self.stripe_secret_key.get_secret_value().startswith(LIVE_KEYS):
+            return self
+        if not self.stripe_webhook_secret.get_secret_value().startswith("whsec_"):
+            raise ValueError(
+                "STRIPE_SECRET_KEY is live, so STRIPE_WEBHOOK_SECRET must be set (whsec_...)."
+            )
+        if self.stripe_api_base:
+            raise ValueError(
+                "STRIPE_SECRET_KEY is live, so EXERATI_STRIPE_API_BASE must not be set."
+            )
+        return self
 
 
 def database_settings(url: str) -> dict[str, Any]:

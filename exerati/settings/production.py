@@ -13,6 +13,8 @@ for name, secret in (
         raise ImproperlyConfigured(f"Set {name} to at least 32 random characters.")
 if not env.allowed_hosts:  # noqa: F405
     raise ImproperlyConfigured("Set EXERATI_ALLOWED_HOSTS to the names this site answers to.")
+if env.stripe_api_base:  # noqa: F405
+    raise ImproperlyConfigured("EXERATI_STRIPE_API_BASE is for tests and the demo: unset it.")
 
 DEBUG = False
 SECURE_SSL_REDIRECT = True

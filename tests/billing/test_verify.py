@@ -29,7 +29,22 @@ DAMAGE = {
     "ledger of calls": "DELETE FROM billing_ledgertransfer WHERE kind = 'usage'",
     "true-ups": "UPDATE billing_trueup SET applied_nanousd = applied_nanousd + 1",
     "wallets": "UPDATE billing_ledgertransfer SET amount_nanousd = amount_nanousd + 1 WHERE kind = 'grant'",
-    "credit lots": "UPDATE billing_creditlot SET amount_nanousd = amount_nanousd + 1",
+    "credit lots": "UPDATE billing_creditlot SET amount_nanousd = amount_nanousd + 1,"
+    " remaining_nanousd = remaining_nanousd + 1",
+    "parts of lots": "UPDATE billing_creditlot SET amount_nanousd = amount_nanousd + 1",
+    "draws": "UPDATE billing_walletdraws SET transfer_id = 9223372036854775807",
+    "top-ups": "UPDATE billing_creditlot SET source = 'purchase'",
+    "money back": """
+        WITH t AS (
+            INSERT INTO billing_topup (
+                uuid, organization_id, way, generation, net_cents, tax_cents, state, customer_id, checkout_id,
+                payment_intent_id, pay_url, receipt_url, refunded_cents, failure, is_counted, created_at)
+            SELECT gen_random_uuid(), organization_id, 'checkout', 1, 1, 0, 'failed', '', '', '', '', '', 0, '', false,
+                now() FROM billing_creditlot LIMIT 1 RETURNING uuid
+        )
+        UPDATE billing_creditlot SET idempotency_key = 'topup:' || t.uuid, reversed_nanousd = 1,
+            remaining_nanousd = remaining_nanousd - 1 FROM t
+    """,
     "roll-ups": "DELETE FROM billing_outboxmessage",
     "leases": "UPDATE billing_reservation SET state = 'open', lease_until = now() - interval '2 minutes'",
 }

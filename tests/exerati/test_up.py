@@ -15,7 +15,7 @@ import urllib.request
 import psycopg
 import pytest
 
-from exerati import local_state, startup
+from exerati import demo_payments, local_state, startup
 from exerati.follow import Follower
 from exerati.processes import identify
 from exerati.supervisor import Service, Supervisor, end_child, start_child
@@ -43,6 +43,12 @@ def run_printed_call(printed):
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
+def stripe_of(checkout):
+    """Return the address of the stand-in for Stripe that `up` has started."""
+    values = local_state.read_env(checkout.folder / ".exerati" / "local.env")
+    return values["EXERATI_STRIPE_API_BASE"]
+
+
 def alive(pids):
     return [pid for pid in pids if identify(pid).alive]
 
@@ -57,6 +63,7 @@ def test_up_answers_the_call_it_prints_and_down_leaves_nothing(checkout):
     assert "[5/5] starting web, gateway, worker and beat ..." in printed
     assert run_printed_call(printed)["choices"][0]["message"]["role"] == "assistant"
     assert get(f"{demo['site_url']}/healthz") == (200, "ok\n")
+    assert get(stripe_of(checkout) + "/_test/dump")[0] == 200  # payments are tests there
     assert {"base_url", "site_url", "email", "password", "api_key", "test_api_key"} <= demo.keys()
     assert stat.S_IMODE(demo_file.stat().st_mode) == 0o600
     assert "already runs" in checkout.run("up")[1]
@@ -246,3 +253,37 @@ time.sleep(60)
     supervisor.stop(seconds=0.2)
 
     assert not process.alive
+
+
+def test_payments_of_the_demo_are_a_stand_in_unless_a_key_is_set_or_they_are_off():
+    stand_in = demo_payments.stand_in({})
+
+    assert stand_in is not None
+    assert stand_in.environment["EXERATI_STRIPE_API_BASE"] == f"http://127.0.0.1:{stand_in.port}"
+    assert stand_in.environment["STRIPE_SECRET_KEY"].startswith("sk_test_")
+    assert demo_payments.stand_in({"STRIPE_SECRET_KEY": "sk_test_real"}) is None
+    assert demo_payments.stand_in({"EXERATI_PAYMENTS": "off"}) is None
+
+
+def test_production_refuses_the_stand_in():
+    secret = "s" * 40
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "exerati.settings.production",
+        "EXERATI_SECRET_KEY": secret,
+        "EXERATI_KEY_PEPPER": secret,
+        "EXERATI_FIELD_KEY": secret,
+        "EXERATI_ALLOWED_HOSTS": "exerati.example",
+        "EXERATI_STRIPE_API_BASE": "http://127.0.0.1:9",
+    }
+    started = subprocess.run(
+        [sys.executable, "-c", "import exerati.settings.production"],
+        cwd=local_state.ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert started.returncode == 1
+    assert "EXERATI_STRIPE_API_BASE is for tests and the demo" in started.stderr

@@ -2,11 +2,13 @@
 
 import argparse
 import asyncio
+import os
 import socket
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from tests.fake_stripe import control
 from tests.fake_stripe.app import App
 
 
@@ -23,6 +25,9 @@ def main() -> None:
     """Serve on the loopback."""
     parser = argparse.ArgumentParser(prog="python -m tests.fake_stripe", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument(
+        "--webhook", default="", help="tell this address, signed by FAKE_STRIPE_WEBHOOK_SECRET"
+    )
     options = parser.parse_args()
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -30,6 +35,9 @@ def main() -> None:
     listener.listen(128)  # before anybody is told of it
     app = App()
     app.store.base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    if options.webhook:
+        secret = os.environ["FAKE_STRIPE_WEBHOOK_SECRET"]
+        control.listen(app, {"url": options.webhook, "secret": secret})
     print(app.store.base_url, flush=True)  # noqa: T201  whoever starts it reads this line
     config = uvicorn.Config(
         app,

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from tests.fake_stripe import checkout, payments, reversals
+from tests.fake_stripe import checkout, payments, reversals, webhooks
 from tests.fake_stripe.faults import Fault
 from tests.fake_stripe.invoice_payments import pay
 from tests.fake_stripe.state import StripeError
@@ -24,6 +24,11 @@ def _fault(app: "App", body: dict[str, Any]) -> Any:
     return {}
 
 
+def _clear_faults(app: "App", body: dict[str, Any]) -> Any:
+    app.faults.waiting.clear()
+    return {}
+
+
 def _clock(app: "App", body: dict[str, Any]) -> Any:
     """Move the clock; open invoices whose hour has come are tried."""
     app.store.clock_offset += body["seconds"]
@@ -39,6 +44,13 @@ def _clock(app: "App", body: dict[str, Any]) -> Any:
 
 def _expire_keys(app: "App", body: dict[str, Any]) -> Any:
     app.keys.expire()
+    return {}
+
+
+def listen(app: "App", body: dict[str, Any]) -> Any:
+    """Tell an address of every event, signed with a secret that the test has chosen."""
+    made = webhooks.create_endpoint(app.store, {"url": body["url"], "enabled_events": ["*"]})
+    app.store.secrets[made["id"]] = body["secret"]
     return {}
 
 
@@ -136,8 +148,10 @@ def _reset(app: "App", body: dict[str, Any]) -> Any:
 
 _COMMANDS = {
     "fault": _fault,
+    "clear_faults": _clear_faults,
     "clock": _clock,
     "expire_keys": _expire_keys,
+    "listen": listen,
     "hold": _hold,
     "release": _release,
     "waiting": _waiting,
