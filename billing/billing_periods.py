@@ -83,14 +83,16 @@ def roll_over(period: BillingPeriod, *, now: datetime) -> bool:
     return True
 
 
+def used_in(period: BillingPeriod) -> int:
+    """Return what a period has used so far, by the wallet's counter."""
+    end = period.posted_at_end_nanousd
+    return (_posted(period.organization) if end is None else end) - period.posted_at_start_nanousd
+
+
 def used_nanousd(organization: Organization) -> int:
     """Return what the periods that have no invoice yet have used, by the wallet's counter."""
-    posted = _posted(organization)
     unsealed = BillingPeriod.objects.filter(organization=organization).exclude(state=State.SEALED)
-    return sum(
-        (posted if end is None else end) - start
-        for start, end in unsealed.values_list("posted_at_start_nanousd", "posted_at_end_nanousd")
-    )
+    return sum(used_in(period) for period in unsealed.select_related("organization"))
 
 
 def run_out(now: datetime) -> list[BillingPeriod]:
@@ -115,7 +117,7 @@ def _is_too_large(period: BillingPeriod) -> bool:
         limit * settings.INVOICE_EARLY_PERCENT // 100,
         settings.INVOICE_LEAST_CENTS * NANOUSD_PER_CENT,
     )
-    return _posted(period.organization) - period.posted_at_start_nanousd >= most
+    return used_in(period) >= most
 
 
 def to_close(now: datetime) -> list[int]:

@@ -219,9 +219,3 @@ def take_in_hand(organization_id: int) -> None:
         row = cursor.fetchone()
     if not row or not row[0]:
         raise Busy(organization_id)
-
-
-def unfinished() -> list[Invoice]:
-    """Return the invoices that are to be sent to Stripe."""
-    found = Invoice.objects.filter(state=State.SEALED, problem="")
-    return list(found.order_by("created_at")[:500])

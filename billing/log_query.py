@@ -6,7 +6,7 @@ from django.http import QueryDict
 from django.utils import timezone
 
 from accounts.middleware import OrganizationRequest
-from billing import page_query, periods, request_log
+from billing import invoice_report, page_query, periods, request_log
 from billing.models import UsageEvent
 from billing.request_log import PLAYGROUND, REFUSED, LogFilters
 from exerati.lib import money
@@ -27,7 +27,7 @@ COST_CHOICES = (
     *((usd, f"over ${usd}") for usd in ("0.0001", "0.001", "0.01", "0.1", "1", "10")),
 )
 FORM_FIELDS = ("model", "key", "project", "status", "outcome", "basis", "cost", "mode")
-KEPT_FIELDS = ("member", "tag", "error", "since", "until", "zone")
+KEPT_FIELDS = ("member", "tag", "error", "line", "since", "until", "zone")
 VIEW_FIELDS = (*FORM_FIELDS, *KEPT_FIELDS, "range", "q")  # what a saved view remembers
 RANGES = (
     ("", "All time"),
@@ -53,6 +53,7 @@ def filters(request: OrganizationRequest) -> LogFilters:
         cost_over_nanousd=_nanousd(query.get("cost", "")),
         since=page_query.moment(query.get("since", "")),
         until=page_query.moment(query.get("until", "")),
+        line=invoice_report.line_id(request.organization, query.get("line", "")),
     )
     if query.get("range") not in periods.TITLES:
         return found
@@ -98,6 +99,8 @@ def set_filters(request: OrganizationRequest, *, scope: page_query.Scope) -> lis
             f"{at.astimezone(zone):%d %b %H:%M}".lstrip("0") if at else "…" for at in times
         )
         found.append((f"{since} to {until}", _without(query, "since", "until")))
+    if query.get("line"):
+        found.append(("One line of an invoice", _without(query, "line")))
     if query.get("error"):
         found.append((f"Error {query['error']}", _without(query, "error")))
     if query.get("tag"):

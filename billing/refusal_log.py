@@ -32,7 +32,11 @@ def page(
 def may_match(filters: LogFilters) -> bool:
     """Say whether a refused request can pass the filters: it has no outcome, no basis, no tag and no cost."""
     only_of_calls = (
-        filters.outcome or filters.basis or filters.tag or filters.cost_over_nanousd is not None
+        filters.outcome
+        or filters.basis
+        or filters.tag
+        or filters.line
+        or filters.cost_over_nanousd is not None
     )
     return not (only_of_calls or filters.status == "ok")
 

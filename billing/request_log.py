@@ -51,6 +51,7 @@ class LogFilters:
     cost_over_nanousd: int | None = None
     since: datetime | None = None
     until: datetime | None = None
+    line: int | None = None  # row id of the invoice line that charges them
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +269,7 @@ def _filtered(organization: Organization, filters: LogFilters) -> QuerySet[Usage
         "basis": filters.basis,
         "error_code": filters.error,
         "mode": filters.mode,
+        "invoice_line_id": filters.line,
         "occurred_at__gte": filters.since,
         "occurred_at__lt": filters.until,
     }

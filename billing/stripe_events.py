@@ -11,7 +11,15 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
-from billing import auto_topups, disputes, refunds, stripe_client, stripe_payments, topups
+from billing import (
+    auto_topups,
+    disputes,
+    invoice_states,
+    refunds,
+    stripe_client,
+    stripe_payments,
+    topups,
+)
 from billing.models import StripeEvent
 
 POLL_OVERLAP = timedelta(minutes=10)
@@ -68,6 +76,7 @@ _HANDLERS: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("charge.refunded", _charge),
     ("charge.refund.updated", _refund),
     ("refund.", _refund),
+    ("invoice.", invoice_states.follow_stripe),
 )
 
 

@@ -6,6 +6,7 @@ from billing import (
     auto_topup_views,
     billing_views,
     body_views,
+    invoice_views,
     ledger_views,
     notification_views,
     request_page_views,
@@ -20,6 +21,10 @@ urlpatterns: list[URLPattern] = [
 ]
 
 dashboard_patterns: list[URLPattern] = [
+    path("-/invoices/", invoice_views.own_invoices, name="own_invoices"),
+    path("<slug:slug>/invoices/", invoice_views.invoices, name="invoices"),
+    path("<slug:slug>/invoices/<str:public_id>/", invoice_views.invoice, name="invoice"),
+    path("<slug:slug>/invoices/<str:public_id>.csv", invoice_views.invoice_csv, name="invoice_csv"),
     path("<slug:slug>/", views.overview, name="overview"),
     path("<slug:slug>/first-call/", views.first_call, name="first_call"),
     path("<slug:slug>/usage/", usage_views.usage, name="usage"),

@@ -113,3 +113,8 @@ class CreditNote(models.Model):
 
     def __str__(self) -> str:
         return self.number or str(self.uuid)
+
+    @property
+    def net_nanousd(self) -> int:
+        """What is taken off, without tax."""
+        return self.net_cents * 10_000_000

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from billing import billing_periods, invoicing, ledger, plans
+from billing import billing_periods, invoice_push, invoicing, ledger, plans
 from billing.models import (
     Adjustment,
     BillingPeriod,
@@ -159,7 +159,7 @@ def test_zero_invoice_is_a_local_row_only():
     assert (invoice.state, invoice.net_cents) == ("zero", 0)
     assert UsageEvent.objects.get().invoice_line_id is None
     assert balances(payer.organization) == {}
-    assert invoicing.unfinished() == []
+    assert invoice_push.unfinished() == []
 
 
 def test_below_the_minimum_charge_it_is_carried_forward():
