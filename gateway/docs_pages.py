@@ -45,7 +45,13 @@ SECTIONS: Final[Mapping[str, Sequence[str]]] = {
 }
 SLUGS: Final = tuple(slug for slugs in SECTIONS.values() for slug in slugs)
 LANGUAGES: Final = frozenset({"curl", "Python", "JavaScript"})
-LANGUAGE_TITLES: Final = {"json": "JSON", "http": "HTTP", "text": "Text", "python": "Example"}
+LANGUAGE_TITLES: Final = {
+    "bash": "Shell",
+    "json": "JSON",
+    "http": "HTTP",
+    "text": "Text",
+    "python": "Example",
+}
 LINK: Final = re.compile(r"\[([^\]]+)\]\([^)]*\)")
 PLACEHOLDER: Final = re.compile(r"\{\{(\w+)\}\}")
 
@@ -210,7 +216,7 @@ def _kind(token: Token) -> str:
 
 def _label(fence: Token) -> str:
     language, _, label = fence.info.partition(" ")
-    return label.strip() or LANGUAGE_TITLES[language]
+    return label.strip() or LANGUAGE_TITLES.get(language, language)
 
 
 def _figure(fence: Token) -> SafeString:

@@ -1,5 +1,6 @@
 """
-Every word of the documentation is spelled as in `words.txt`, which was read word by word.
+Every word of the documentation is in `words.txt`: the words of this project that Debian's dictionaries know (wamerican
+and wbritish), and a few names and technical words that were looked at one by one.
 
 A new word is added there by whoever writes it, after a look at a dictionary: so a slip shows up as a new word.
 """

@@ -27,10 +27,14 @@ def load_catalog() -> None:
 class Desk:
     """Runs samples in a folder, each with this gateway's address, a test key, and the id of a call it has made."""
 
-    def __init__(self, folder: Path, gateway: Gateway, *, secret: str, request_id: str) -> None:
+    def __init__(
+        self, folder: Path, gateway: Gateway, *, secret: str, management: str, request_id: str
+    ) -> None:
         self.folder = folder
         self._words = {
             settings.API_BASE_URL: gateway.base_url,
+            settings.SITE_URL: gateway.base_url.removesuffix("/v1"),
+            "$EXERATI_MANAGEMENT_KEY": management,
             "sk-your-api-key": secret,
             "sk-exr-test-your-test-key": secret,
         }

@@ -4,6 +4,8 @@ import re
 import subprocess
 
 import pytest
+from anthropic import Anthropic
+from openai import OpenAI, Stream
 
 from gateway import docs_pages, docs_values
 from tests import factories
@@ -29,7 +31,13 @@ def desk(start_servers, tmp_path, monkeypatch):
     answer = gateway.chat(key.secret, model="gpt-4")
     assert answer.status == 200, answer.body
     monkeypatch.chdir(tmp_path)
-    return Desk(tmp_path, gateway, secret=key.secret, request_id=answer.headers["x-request-id"])
+    return Desk(
+        tmp_path,
+        gateway,
+        secret=key.secret,
+        management=factories.make_api_key(key.key.organization, endpoints=["management"]).secret,
+        request_id=answer.headers["x-request-id"],
+    )
 
 
 def samples(slug):
@@ -44,7 +52,7 @@ def test_every_sample_runs(desk, capsys):
         shared = {"__name__": "__main__"}
         for number, (language, label, code) in enumerate(samples(slug)):
             where = f"{slug} {number} {label or language}"
-            if label == "curl":
+            if label == "curl" or (language == "bash" and code.startswith("curl ")):
                 counts["curl"] += 1
                 told(where, desk.run_shell, desk.ready(code))
             elif language == "bash":
@@ -54,6 +62,9 @@ def test_every_sample_runs(desk, capsys):
                 if not ELSEWHERE.search(code):
                     counts["python"] += 1
                     told(where, exec, compiled, shared)
+        for value in shared.values():
+            if isinstance(value, OpenAI | Anthropic | Stream):
+                value.close()
 
     assert min(counts.values()) >= 20, counts
     assert "Paris" in capsys.readouterr().out
