@@ -7,4 +7,5 @@ class BillingConfig(AppConfig):
     name = "billing"
 
     def ready(self) -> None:
-        from billing import invoice_tasks, tasks  # noqa: F401  the web process must know the task names
+        # The web process must know the task names.
+        from billing import invoice_tasks, reconciliation_tasks, tasks  # noqa: F401

@@ -28,6 +28,12 @@ from billing.models.payments import (
     TopUp,
 )
 from billing.models.prices import PriceVersion, ProviderCostVersion, RateCard
+from billing.models.reconciliation import (
+    ProviderCostImport,
+    ProviderCostLine,
+    ReconItem,
+    ReconRun,
+)
 from billing.models.refusals import RefusedRequest
 from billing.models.request_pages import SavedView, StoredBody
 from billing.models.rollups import LatencyRollup, TagRollup
@@ -59,8 +65,12 @@ __all__ = [
     "NotificationRead",
     "OutboxMessage",
     "PriceVersion",
+    "ProviderCostImport",
+    "ProviderCostLine",
     "ProviderCostVersion",
     "RateCard",
+    "ReconItem",
+    "ReconRun",
     "Refund",
     "RefusedRequest",
     "Reservation",
