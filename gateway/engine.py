@@ -60,6 +60,8 @@ class Engine:
         self.client = Client(
             connect_seconds=settings.UPSTREAM_CONNECT_SECONDS,
             read_seconds=settings.UPSTREAM_FIRST_BYTE_SECONDS,
+            max_whole_bytes=settings.UPSTREAM_MAX_WHOLE_BYTES,
+            max_stream_bytes=settings.UPSTREAM_MAX_STREAM_BYTES,
         )
         self.authorizer = Authorizer(self.client.send)
         self.traffic = Traffic(processes=processes_sharing(), refused=self._account_refused)

@@ -138,7 +138,9 @@ _PROVIDER_RETRY_SECONDS: Final = 2
 def provider_error(error: ProviderError) -> ApiError:
     """Never a 401 or 429 for a fault of our account: the customer's key and limits are fine."""
     code, sentence = _PROVIDER_KINDS[error.kind]
-    if error.kind == "bad_request" and error.code:
+    if error.kind == "bad_request" and error.status == 413:
+        code = "request_too_large"
+    elif error.kind == "bad_request" and error.code:
         code = error.code if error.code not in CODES else code
     headers = {}
     if CODES.get(code, (400, ""))[0] == 503:

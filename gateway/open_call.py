@@ -140,6 +140,12 @@ class OpenCall:
         self.cut_reason = reason
         self.cuttable.cancel()
 
+    def take_back_cut(self) -> None:
+        """Let the call go on after a cut that its own task has caught."""
+        if self.cuttable is not None:
+            self.cuttable.uncancel()
+        self.cut_reason = ""
+
     def client_gone(self) -> None:
         """The client hung up: stop, unless its key asks to let the provider finish."""
         self.client_left = True

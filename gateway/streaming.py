@@ -17,19 +17,19 @@ from gateway.dialects.base import StreamWriter
 from gateway.dispatch import as_served, settled_on_failure, shown_cost
 from gateway.engine import Engine
 from gateway.errors import ApiError, from_exception
-from gateway.money_stop import OutputWatch, StopReason, end_cleanly
+from gateway.money_stop import OutputWatch, end_cleanly
 from gateway.open_call import OpenCall
 from gateway.providers.base import (
     Adapter,
-    ProviderError,
     ServeAs,
     StreamDecoder,
     StreamTranslator,
     UpstreamResponse,
 )
+from gateway.pump import Pump
 from gateway.settlement import settlement
 from gateway.snapshot import RouteSnapshot
-from gateway.sse import PING, EventTooLarge
+from gateway.sse import PING
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -195,70 +195,14 @@ async def _relay_routes(
         call.translator = translator
         call.last_read = 0.0  # of the route before, if there was one
         decoder = reader.decoder(response) if reader.decoder else adapter.stream_decoder()
-        watch = OutputWatch(engine, call)
-        if reason := await _pump(
-            response, translator, call, stream, writer, decoder=decoder, watch=watch
-        ):
+        pump = Pump(call, stream, writer, translator, decoder, OutputWatch(engine, call))
+        if reason := await pump.run(response):
             last = end_cleanly(translator, as_served(serve_as, call), reason)
             await stream.write(writer.events([last]))
         return translator
 
     async with settled_on_failure(engine, call):
         return _finished(call, await first_good(engine, call, build=build, consume=consume))
-
-
-async def _pump(
-    response: UpstreamResponse,
-    translator: StreamTranslator,
-    call: OpenCall,
-    stream: EventStream,
-    writer: StreamWriter,
-    *,
-    decoder: StreamDecoder,
-    watch: OutputWatch,
-) -> StopReason:
-    """
-    Move events until the provider has said its last word, or return why it may not go on. This loop is the cost
-    of a chunk.
-
-    What comes before the first output (a role, as a rule) is held back: until then another route may serve.
-    """
-    held: list[bytes] = []
-    feed = translator.feed
-    read_bytes = 0
-    try:
-        async for data in response.chunks():
-            call.last_read = time.monotonic()
-            out = [chunk for event, line in decoder.feed(data) for chunk in feed(event, line)]
-            if call.first_token_ms is None:
-                held += out
-                if translator.output_text:
-                    call.first_token_ms = call.elapsed_ms
-                    await stream.write(writer.events(held))
-            elif out:
-                await stream.write(writer.events(out))
-            if translator.done:
-                break
-            read_bytes += len(data)
-            if read_bytes > watch.check_at and (reason := await watch.must_stop(read_bytes)):
-                return reason
-        rest = [chunk for event, line in decoder.flush() for chunk in feed(event, line)]
-        rest += translator.finish()
-    except EventTooLarge as error:
-        raise ProviderError(
-            "bad_answer", "The provider sent an event that is too large."
-        ) from error
-    if call.first_token_ms is None:
-        rest = held + rest
-        _note_first_output(translator, call)
-    if rest:
-        await stream.write(writer.events(rest))
-    return ""
-
-
-def _note_first_output(translator: StreamTranslator, call: OpenCall) -> None:
-    if translator.output_text:
-        call.first_token_ms = call.elapsed_ms
 
 
 def _finished(call: OpenCall, translator: StreamTranslator) -> Settlement:

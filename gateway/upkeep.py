@@ -108,7 +108,7 @@ class Upkeep:
             ):  # then nobody reads from the provider, so it is not the one who is idle
                 if now - call.sending_since > settings.SLOW_READER_SECONDS:
                     call.cut("slow_reader")
-            elif call.last_read and now - call.last_read > settings.UPSTREAM_IDLE_SECONDS:
+            elif call.last_read and now - call.last_read > _patience_seconds(call):
                 call.cut("idle_upstream")
             elif now - (call.last_sent or call.started) > settings.KEEPALIVE_SECONDS:
                 self._engine.behind(call.stream.ping())
@@ -140,6 +140,13 @@ class Upkeep:
             await self._engine.keys.refresh([bytes.fromhex(message)])
         else:
             await self._engine.refresh_catalog()
+
+
+def _patience_seconds(call: OpenCall) -> float:
+    """Return how long a stream's provider may be silent; some never end their stream after the last word."""
+    if call.translator is not None and call.translator.is_complete:
+        return float(settings.UPSTREAM_LAST_WORD_SECONDS)
+    return float(settings.UPSTREAM_IDLE_SECONDS)
 
 
 def _progress(call: OpenCall) -> dict[str, object]:

@@ -167,7 +167,8 @@ class StreamTranslator(Protocol):
     line, our id and model in it; usage held back). `finish` returns what is left to send when the provider's
     stream has ended, without the usage chunk and `[DONE]`, which `gateway.streaming` adds. `output_text` is
     what was delivered so far (text, reasoning, tool arguments), for counting when no usage came.
-    `done` is true once the provider has said its last word. Both methods raise ProviderError.
+    `done` is true once the provider has said its last word, `is_complete` once the whole answer is there: only usage
+    and the end may be missing then. Both methods raise ProviderError.
     """
 
     usage: TokenUsage | None
@@ -176,6 +177,9 @@ class StreamTranslator(Protocol):
     upstream_id: str
     done: bool
     output_text: list[str]
+
+    @property
+    def is_complete(self) -> bool: ...
 
     def feed(self, event: bytes, data: bytes) -> list[bytes]: ...
 

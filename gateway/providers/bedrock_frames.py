@@ -31,27 +31,41 @@ class EventStreamDecoder:
     the names of the latter two have "Exception" or "error" as their last word, see `is_failure`.
     """
 
-    __slots__ = ("_held", "_max_bytes")
+    __slots__ = ("_fault", "_held", "_max_bytes")
 
     def __init__(self, *, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self._held = b""
+        self._fault: ProviderError | EventTooLarge | None = None
         self._max_bytes = max_event_bytes
 
     def feed(self, data: bytes) -> list[Event]:
-        """Return the events that `data` completes. Raises ProviderError `bad_answer`, or EventTooLarge."""
+        """
+        Return the events that `data` completes. Raises ProviderError `bad_answer`, or EventTooLarge; where events came
+        before the fault, they are returned, and the next call raises.
+        """
+        if self._fault is not None:
+            raise self._fault
         held = self._held + data if self._held else data
-        events, start = [], 0
-        while len(held) - start >= _PRELUDE:
-            size = self._size(held[start : start + _PRELUDE])
-            if len(held) - start < size:
-                break
-            events.append(_event(held[start : start + size]))
-            start += size
+        events: list[Event] = []
+        start = 0
+        try:
+            while len(held) - start >= _PRELUDE:
+                size = self._size(held[start : start + _PRELUDE])
+                if len(held) - start < size:
+                    break
+                events.append(_event(held[start : start + size]))
+                start += size
+        except (ProviderError, EventTooLarge) as fault:
+            if not events:
+                raise
+            self._fault = fault
         self._held = held[start:]
         return events
 
     def flush(self) -> list[Event]:
         """A message that was not completed is none; the translator tells that its answer was cut."""
+        if self._fault is not None:
+            raise self._fault
         return []
 
     def _size(self, prelude: bytes) -> int:

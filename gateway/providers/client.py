@@ -3,9 +3,11 @@ The only door to providers, and the only importer of httpx.
 
 httpx gives requests, errors and the transport seam; one aiohttp session of our own does the work below it,
 because httpx's own pool loses slots for ever when requests are cancelled (docs/decisions/0003). Redirects,
-cookies, proxies and compression are off, so that what a provider sends is what we read.
+cookies, proxies and compression are off, so that what a provider sends is what we read. All of it has an end in
+time and size, whatever the provider does.
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from functools import lru_cache
@@ -19,8 +21,13 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from gateway.providers.base import ProviderError, UpstreamRequest, UpstreamResponse
+from gateway.providers.connector import Connector
 
-MAX_BODY_BYTES = 64 * 1024 * 1024
+MAX_WHOLE_BYTES = 64 * 1024 * 1024
+MAX_STREAM_BYTES = 512 * 1024 * 1024
+MAX_REFUSAL_BYTES = (
+    256 * 1024
+)  # of a refusal no more is read, since a few sentences are all that is of use
 MAX_CONNECTIONS = 10_000
 # Named in every request, so that aiohttp has nothing to add: what a provider sends is what we read.
 IDENTITY = ("accept-encoding", "identity")
@@ -31,8 +38,19 @@ logger = logging.getLogger(__name__)
 class Client:
     """Sends requests to providers from one event loop."""
 
-    def __init__(self, *, connect_seconds: float, read_seconds: float) -> None:
+    def __init__(
+        self,
+        *,
+        connect_seconds: float,
+        read_seconds: float,
+        max_whole_bytes: int = MAX_WHOLE_BYTES,
+        max_stream_bytes: int = MAX_STREAM_BYTES,
+    ) -> None:
         self._timeout = {"connect": connect_seconds, "read": read_seconds, "pool": None}
+        # The transport's own time runs anew with every byte, so headers that trickle never pass it.
+        self._headers_seconds = connect_seconds + read_seconds
+        self._max_whole_bytes = max_whole_bytes
+        self._max_stream_bytes = max_stream_bytes
         self._session: aiohttp.ClientSession | None = None
         self._transport: _Transport | None = None
 
@@ -52,12 +70,17 @@ class Client:
             extensions={"timeout": self._timeout, "headers": _aiohttp_headers(request.headers)},
         )
         try:
-            response = await self._ready().handle_async_request(outgoing)
+            async with asyncio.timeout(self._headers_seconds):
+                response = await self._ready().handle_async_request(outgoing)
         except httpx.TransportError as error:
             raise _provider_error(error) from error
         except aiohttp.ClientError as error:  # what the transport has no httpx name for
             raise ProviderError("bad_answer", "The provider does not speak HTTP.") from error
-        return _Response(response)
+        except TimeoutError as error:
+            raise ProviderError("timeout", "The provider took too long.") from error
+        return _Response(
+            response, max_whole=self._max_whole_bytes, max_stream=self._max_stream_bytes
+        )
 
     async def close(self) -> None:
         """Close every connection."""
@@ -67,7 +90,7 @@ class Client:
     def _ready(self) -> "_Transport":
         if self._transport is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
+                connector=Connector(
                     limit=MAX_CONNECTIONS,
                     ssl=_ssl_context(),
                     ttl_dns_cache=60,
@@ -101,6 +124,7 @@ class _Transport(AiohttpTransport):
                 auto_decompress=False,
                 timeout=_client_timeout(timeout["connect"], timeout["read"]),
             )
+        _check_head(response)
         return httpx.Response(
             response.status, headers=response.raw_headers, stream=AiohttpResponseStream(response)
         )
@@ -109,37 +133,70 @@ class _Transport(AiohttpTransport):
 class _Response:
     """One answer; `close` gives a fully read connection back to the pool and drops any other."""
 
-    __slots__ = ("_response", "headers", "status")
+    __slots__ = ("_max_stream", "_max_whole", "_response", "headers", "status")
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, response: httpx.Response, *, max_whole: int, max_stream: int) -> None:
         self._response = response
+        self._max_whole = max_whole
+        self._max_stream = max_stream
         self.status = response.status_code
         self.headers: Mapping[str, str] = response.headers
 
     async def read(self) -> bytes:
-        """Return the whole body; raises ProviderError when it breaks off or passes 64 MiB."""
+        """
+        Return the whole body, of a refusal its beginning; raises ProviderError when it breaks off or is too large.
+        """
+        is_refusal = self.status >= 400
+        most = MAX_REFUSAL_BYTES if is_refusal else self._max_whole
         parts: list[bytes] = []
         size = 0
         async for part in self.chunks():
             parts.append(part)
             size += len(part)
-            if size > MAX_BODY_BYTES:
-                raise ProviderError(
-                    "bad_answer", "The provider's answer is too large.", status=self.status
-                )
+            if size > most:
+                if is_refusal:
+                    break
+                raise self._too_large()
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body as it arrives; raises ProviderError when it breaks off."""
+        """Yield the body as it arrives; raises ProviderError when it breaks off or never ends."""
+        left = self._max_stream
         try:
             async for chunk in self._response.stream:  # type: ignore[union-attr]  # the transport's is async
+                left -= len(chunk)
+                if left < 0:
+                    raise self._too_large()
                 yield chunk
         except httpx.TransportError as error:
             raise _provider_error(error) from error
 
+    def _too_large(self) -> ProviderError:
+        return ProviderError(
+            "bad_answer", "The provider's answer is too large.", status=self.status
+        )
+
     async def close(self) -> None:
         """End the exchange."""
         await self._response.stream.aclose()  # type: ignore[union-attr]  # the transport's is async
+
+
+def _check_head(response: aiohttp.ClientResponse) -> None:
+    """
+    Raise ProviderError for what is neither an answer nor a refusal (redirects, other protocols), and for an answer
+    in a coding that was not asked for: unpacked, it might be of any size.
+    """
+    status = response.status
+    if status >= 400:
+        return
+    if not 200 <= status < 300:
+        message = "The provider answered with neither an answer nor an error."
+    elif response.headers.get("content-encoding", "identity").lower() != "identity":
+        message = "The provider's answer is compressed, which was not asked for."
+    else:
+        return
+    response.close()
+    raise ProviderError("bad_answer", message, status=status)
 
 
 def _provider_error(error: httpx.TransportError) -> ProviderError:

@@ -84,6 +84,11 @@ class CohereStream:
             "citation-start": self._citation,
         }
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the answer is all there."""
+        return bool(self.finish_reason)
+
     def feed(self, event: bytes, data: bytes) -> list[bytes]:
         """Return the chunks to send for one event of the provider. Raises ProviderError."""
         if data.startswith(b"[DONE]"):

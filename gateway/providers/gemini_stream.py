@@ -24,6 +24,7 @@ class GeminiStream:
 
     __slots__ = (
         "_has_output",
+        "_names_reasons_early",
         "_readers",
         "_serve_as",
         "_usage",
@@ -46,6 +47,16 @@ class GeminiStream:
         self._readers: dict[int, CandidateReader] = {}
         self._usage: dict[str, Any] = {}
         self._has_output = False
+        self._names_reasons_early = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every candidate has ended; where each event names a reason, none of them tells."""
+        return self._all_ended and not self._names_reasons_early
+
+    @property
+    def _all_ended(self) -> bool:
+        return bool(self._readers) and all(reader.reason for reader in self._readers.values())
 
     def feed(self, event: bytes, data: bytes) -> list[bytes]:
         """Return the chunk to send for one event, if it says anything. Raises ProviderError."""
@@ -58,6 +69,8 @@ class GeminiStream:
         if isinstance(usage, dict):
             self._usage = gemini_usage.merged(self._usage, usage)
         candidates = body.get("candidates")
+        if candidates and self._all_ended:
+            self._names_reasons_early = True
         choices = [
             choice
             for position, candidate in enumerate(candidates if isinstance(candidates, list) else ())
@@ -70,7 +83,7 @@ class GeminiStream:
         """Return the chunk with the finish reasons, the usage being known. Raises ProviderError if cut short."""
         self.usage = gemini_usage.read_usage(self._usage, has_output=self._has_output)
         self.usage_extra = gemini_usage.extra_usage(self._usage)
-        if not self._readers or not all(reader.reason for reader in self._readers.values()):
+        if not self._all_ended:
             raise ProviderError(
                 "connection", "The provider's stream ended before its answer was complete."
             )

@@ -93,6 +93,11 @@ class MediaStream:
     def usage(self, usage: TokenUsage | None) -> None:
         self._usage = usage
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the answer is all there: what has not said its last word may lack any part."""
+        return False
+
     def feed(self, event: bytes, data: bytes) -> list[bytes]:
         """Return the events to send for one of the provider's. Raises ProviderError."""
         if data == b"[DONE]":

@@ -68,8 +68,10 @@ class OpenAIStream:
     __slots__ = (
         "_by_choice",
         "_early",
+        "_ended",
         "_id_ours",
         "_id_theirs",
+        "_last_index",
         "_model_ours",
         "_model_theirs",
         "_names",
@@ -93,11 +95,18 @@ class OpenAIStream:
         self._by_choice = openai_usage.UsageByChoice()
         self._serve_as = serve_as
         self._tools_called = False
+        self._ended: set[int] = set()
+        self._last_index = 0
         self._early: dict[str, Any] = {}
         self._names = ("", "")
         self._id_theirs = self._model_theirs = b""
         self._id_ours = b'"id":' + msgspec.json.encode(serve_as.id)
         self._model_ours = b'"model":' + msgspec.json.encode(serve_as.model)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every choice of the answer has ended."""
+        return len(self._ended) > self._last_index
 
     def feed(self, event: bytes, data: bytes) -> list[bytes]:
         """Return the chunks to send for one event of the provider. Raises ProviderError."""
@@ -121,7 +130,7 @@ class OpenAIStream:
 
     def finish(self) -> list[bytes]:
         """Return a last chunk where the provider named no finish reason. Raises ProviderError if cut short."""
-        if self.finish_reason:
+        if self.is_complete or (self.done and self.finish_reason):
             return []
         if not self.done:
             raise ProviderError(
@@ -183,8 +192,11 @@ class OpenAIStream:
             self.output_text.append(delta.content)
         if not delta.content or delta.tool_calls or delta.reasoning or delta.reasoning_content:
             self._note_unseen(delta)
+        if choice.index > self._last_index:
+            self._last_index = choice.index
         if choice.finish_reason:
             self.finish_reason = choice.finish_reason
+            self._ended.add(choice.index)
 
     def _note_unseen(self, delta: _Delta) -> None:
         """Remember output that is not the answer's text; reasoning sent under two names counts once."""

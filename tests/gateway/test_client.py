@@ -141,11 +141,8 @@ async def test_cookies_of_one_call_are_not_sent_with_the_next(server, client):
     assert server.cookies == ["", "", ""]
 
 
-async def test_redirects_are_not_followed(server, client):
-    response = await client.send(UpstreamRequest(f"{server.url}/redirect", headers=(), body=b"{}"))
-    await response.close()
-
-    assert response.status == 307
+async def test_redirects_are_not_followed_nor_taken_for_answers(server, client):
+    assert await failure(client, f"{server.url}/redirect") == ("bad_answer", True)
     assert server.redirected == 0
 
 
@@ -201,3 +198,61 @@ async def test_what_is_no_http_is_a_bad_answer(client):
 
     assert await failure(client, f"http://127.0.0.1:{port}/plain") == ("bad_answer", True)
     server.close()
+
+
+async def answered(client: Client, *parts: bytes) -> tuple[str, bool]:
+    """Return the failure of a call to a server that answers with these bytes, a little apart."""
+    left = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n{}")
+        with contextlib.suppress(OSError):
+            for part in parts:
+                writer.write(part)
+                await writer.drain()
+                await asyncio.sleep(0.05)
+            await reader.read()
+        writer.close()
+        left.set()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    try:
+        found = await failure(client, f"http://127.0.0.1:{port}/plain")
+        async with asyncio.timeout(60):
+            await left.wait()  # nothing keeps a connection whose answer was broken
+    finally:
+        server.close()
+    return found
+
+
+async def test_body_whose_chunked_coding_breaks_ends_with_an_error(client):
+    head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n"
+
+    assert await answered(client, head, b"no number\r\nxx\r\n") == ("connection", True)
+
+
+async def test_interim_answers_without_end_are_given_up(client):
+    flood = b"HTTP/1.1 102 Processing\r\n\r\n" * 100
+
+    assert await answered(client, flood) == ("bad_answer", True)
+
+
+async def test_headers_that_trickle_in_are_given_up_in_total(hasty_client):
+    trickle = [b"HTTP/1.1 200 OK\r\n", *[b"x-a: b\r\n"] * 120]
+
+    assert await answered(hasty_client, *trickle) == ("timeout", True)
+
+
+async def test_compressed_answer_that_nobody_asked_for_is_refused(client):
+    head = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 40\r\n\r\nxxxx"
+
+    assert await answered(client, head) == ("bad_answer", True)
+
+
+async def test_answer_has_a_largest_size_whole_or_streamed():
+    small = Client(connect_seconds=60, read_seconds=60, max_whole_bytes=10, max_stream_bytes=20)
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: 30\r\n\r\n"
+
+    assert await answered(small, head + b"x" * 11) == ("bad_answer", True)
+    await small.close()

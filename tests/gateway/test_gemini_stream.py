@@ -270,3 +270,13 @@ def test_an_image_alone_counts_as_output():
 
     assert result.translator.output_text
     assert result.chunks[0]["choices"][0]["delta"]["images"]
+
+
+def test_a_stream_is_complete_when_its_candidate_has_ended():
+    assert run(events(said({"text": "a"}), said(finishReason="STOP"))).translator.is_complete
+
+
+def test_where_every_event_names_a_reason_none_tells_that_the_answer_is_complete():
+    named = [said({"text": word}, finishReason="STOP") for word in ("a", "b")]
+
+    assert not run(events(*named)).translator.is_complete

@@ -386,3 +386,20 @@ def drop_null_usage(chunk: Json) -> Json:
     for choice in chunk["choices"]:
         choice.pop("usage", None)
     return chunk
+
+
+def choice(index: int, reason: str | None, text: str = "") -> Json:
+    return {"index": index, "delta": {"content": text}, "finish_reason": reason}
+
+
+@pytest.mark.parametrize(
+    ("ended", "is_complete"), [([0, 1], True), ([0], False), ([1], False), ([], False)]
+)
+def test_a_stream_of_several_choices_is_complete_when_all_have_ended(ended, is_complete):
+    texts = [one_chunk(choices=[choice(index, None, "one")]) for index in (0, 1)]
+    ends = [one_chunk(choices=[choice(index, "stop")]) for index in ended]
+
+    result = run(b"".join(b"data: " + data + b"\n\n" for data in (*texts, *ends)))
+
+    assert result.translator.is_complete is is_complete
+    assert (result.error is None) is is_complete

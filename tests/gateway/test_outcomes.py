@@ -197,6 +197,20 @@ def test_stream_that_breaks_before_any_text_takes_the_next_route(shop):
     assert event.outcome == "finished"
 
 
+def test_stream_that_falls_silent_before_any_text_takes_the_next_route(shop):
+    shop.script(stall_after=0)  # the role chunk has come, no text
+    next_model = shop.add_route()
+
+    answer = shop.chat(stream=True)
+
+    event = books.only(shop.organization)
+    assert answer.status == 200
+    assert b'"error"' not in answer.body
+    assert event.upstream_model == next_model
+    assert event.outcome == "finished"
+    assert [row[1:] for row in books.attempts(event)] == [(200, "timeout"), (200, "")]
+
+
 def test_stream_that_breaks_after_text_is_charged_as_far_as_it_came(shop):
     shop.script(pieces=["one "] * 10, abort_after=4)
     shop.add_route()
