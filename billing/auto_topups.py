@@ -225,6 +225,7 @@ def _charged(topup: TopUp) -> str:
         cents=topup.net_cents,
         reference=str(topup.uuid),
         description="Exerati credit, automatic top-up",
+        receipt_email=stripe_customers.billing_email(topup.organization),
         idempotency_key=topups.key_of(topup),
     )
     return made.id

@@ -18,7 +18,6 @@ from accounts.permissions import Action, allows, organization_page, roles_that
 from billing import (
     billing_tabs,
     budget_report,
-    page_words,
     refunds,
     stripe_client,
     stripe_customers,
@@ -61,10 +60,14 @@ def _billing(request: OrganizationRequest, *, form: TopUpForm, status: int = 200
     wallet = budget_report.wallet(organization)
     parts = wallet_report.parts(organization, balance_nanousd=wallet.balance_nanousd)
     ending, ends_at = wallet_report.expiring_note(parts, now=now)
+    account = getattr(organization, "billing_account", None)
     context = {
         **page_frame(request, present="billing"),
         "wallet": wallet,
-        "balance_note": page_words.balance_note(wallet),
+        # The limit in effect is what admission adds to the wallet: 0 for those who pay in advance.
+        "available_nanousd": wallet.available_nanousd
+        + (account.credit_limit_nanousd if account else 0),
+        "is_postpaid": bool(account and account.plan == account.Plan.POSTPAID),
         "parts": parts,
         "ending_nanousd": ending,
         "ends_at": ends_at,

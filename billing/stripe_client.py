@@ -197,10 +197,12 @@ def make_checkout(
     success_url: str,
     cancel_url: str,
     keep_card: bool,
+    receipt_email: str,
     idempotency_key: str,
 ) -> Checkout:
     """
     Make the page on which a customer pays for credit; `keep_card` lets us charge the card again by ourselves.
+    Stripe mails the receipt where `receipt_email` says.
 
     Raises StripeAway and NotAtStripe (the customer).
     """
@@ -224,6 +226,8 @@ def make_checkout(
             }
         ],
     }
+    if receipt_email:
+        params["payment_intent_data"]["receipt_email"] = receipt_email
     if keep_card:
         params["payment_intent_data"]["setup_future_usage"] = "off_session"
     if settings.STRIPE_TAX:

@@ -80,6 +80,7 @@ def charge(
     cents: int,
     reference: str,
     description: str,
+    receipt_email: str,
     idempotency_key: str,
 ) -> Payment:
     """Charge a saved card while nobody is there. Raises Declined, StripeAway and NotAtStripe."""
@@ -93,6 +94,8 @@ def charge(
         "description": description,
         "metadata": {"topup": reference},
     }
+    if receipt_email:
+        params["receipt_email"] = receipt_email
     with translated():
         made = client().v1.payment_intents.create(params, {"idempotency_key": idempotency_key})
     return payment(made.id)

@@ -100,6 +100,7 @@ def _open_page(
                 success_url=success_url,
                 cancel_url=cancel_url,
                 keep_card=keep_card,
+                receipt_email=stripe_customers.billing_email(topup.organization),
                 idempotency_key=key_of(topup),
             )
         except stripe_client.NotAtStripe:

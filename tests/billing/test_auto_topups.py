@@ -232,7 +232,7 @@ def test_two_beats_at_once_charge_once(fake_stripe):
 
 @pytest.mark.parametrize("keys", ["alive", "expired"])
 @pytest.mark.parametrize("teller", ["poller", "webhook"])
-def test_killed_between_charge_and_note_charges_once(
+def test_crash_between_created_at_stripe_and_recorded_charges_once(
     acme, plan, fake_stripe, monkeypatch, keys, teller
 ):
     real = stripe_payments.charge

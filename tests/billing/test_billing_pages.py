@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts.models import Membership
 from billing import auto_topups, ledger, lots, topups, wallet
-from billing.models import TopUp
+from billing.models import BillingAccount, TopUp
 from tests import factories
 from tests.billing.payments import BANK, DECLINING, USD, begin, buy, pay, use
 
@@ -94,6 +94,20 @@ def test_wallet_below_zero_says_so(alice_client, acme):
     )
 
     assert "Your balance is below zero" in page(alice_client)
+
+
+def test_whoever_pays_by_invoice_is_not_told_to_add_credit(alice_client, acme):
+    BillingAccount.objects.update_or_create(
+        organization=acme, defaults={"plan": "postpaid", "credit_limit_nanousd": 100 * USD}
+    )
+    ledger.lock_wallet(acme.pk)
+    ledger.wallets(acme.pk).update(posted_nanousd=30 * USD)
+
+    words = page(alice_client)
+
+    assert "You pay by monthly invoice" in words
+    assert "Available $70.00" in words
+    assert "below zero" not in words.replace("below zero here", "")
 
 
 def test_page_is_clear_about_payments_that_are_off(alice_client, settings):

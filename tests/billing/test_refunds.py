@@ -144,7 +144,7 @@ def test_when_stripe_is_away_the_credit_waits_outside_the_wallet(bought, fake_st
 
 
 @pytest.mark.parametrize("keys", ["alive", "expired"])
-def test_killed_between_the_refund_at_stripe_and_our_note_refunds_once(
+def test_crash_between_created_at_stripe_and_recorded_refunds_once(
     bought, fake_stripe, monkeypatch, keys
 ):
     real = stripe_payments.refund

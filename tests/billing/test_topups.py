@@ -55,6 +55,8 @@ def test_receipts_go_to_the_owner(acme, alice, fake_stripe):
     [customer] = fake_stripe.objects("customer")
     assert (customer["email"], customer["name"]) == (alice.email, "Acme")
     assert customer["metadata"] == {"organization": acme.public_id}
+    [intent] = fake_stripe.objects("payment_intent")
+    assert intent["receipt_email"] == alice.email
 
 
 def test_a_declined_card_credits_nothing_and_may_be_tried_again(acme, fake_stripe):
@@ -152,7 +154,7 @@ MISMATCHES = {
 
 
 @pytest.mark.parametrize("what", MISMATCHES)
-def test_a_payment_that_is_not_the_top_up_credits_nothing(acme, fake_stripe, what):
+def test_someone_edits_in_the_dashboard_and_nothing_is_credited(acme, fake_stripe, what):
     topup = begin(acme)
     pay(fake_stripe, topup)
     fake_stripe.tell("edit", kind="checkout.session", id=topup.checkout_id, values=MISMATCHES[what])
@@ -265,7 +267,9 @@ def killed_after(monkeypatch):
 
 
 @pytest.mark.parametrize("keys", ["alive", "expired"])
-def test_killed_after_the_customer_was_made_makes_no_second(acme, fake_stripe, killed_after, keys):
+def test_crash_between_created_at_stripe_and_recorded_makes_no_second_customer(
+    acme, fake_stripe, killed_after, keys
+):
     revive = killed_after("make_customer")
     with pytest.raises(Killed):
         begin(acme)
@@ -280,7 +284,9 @@ def test_killed_after_the_customer_was_made_makes_no_second(acme, fake_stripe, k
 
 
 @pytest.mark.parametrize("keys", ["alive", "expired"])
-def test_killed_after_the_page_was_made_costs_nothing(acme, fake_stripe, killed_after, keys):
+def test_crash_between_created_at_stripe_and_recorded_costs_nothing(
+    acme, fake_stripe, killed_after, keys
+):
     revive = killed_after("make_checkout")
     with pytest.raises(Killed):
         begin(acme)
@@ -319,7 +325,7 @@ def test_a_connection_that_breaks_is_tried_again_under_the_same_key(acme, fake_s
     assert len(fake_stripe.objects("checkout.session")) == 1
 
 
-def test_a_failure_that_stripe_keeps_under_a_key_does_not_stay(acme, fake_stripe):
+def test_cached_failure_under_a_key_does_not_stay(acme, fake_stripe):
     fake_stripe.fault("POST /v1/checkout/sessions", "status", status=500, stored=True)
     with pytest.raises(stripe_client.StripeAway):
         begin(acme)
@@ -350,6 +356,14 @@ def test_money_that_comes_after_we_gave_up_is_credited(acme, fake_stripe):
     hear(fake_stripe)
 
     assert state(topup) == "credited"
+
+
+def test_no_key_comes_from_a_serial_id(acme, alice, fake_stripe):
+    """A table that is made anew would count from 1 again, under keys that Stripe still knows."""
+    topup = buy(fake_stripe, acme)
+
+    keys = {call["idempotency_key"] for call in fake_stripe.tell("dump")["calls"]} - {None}
+    assert keys == {f"customer:{acme.public_id}:g1", f"topup:{topup.pk}:g1"}
 
 
 def test_the_stand_in_keeps_to_stripes_document(fake_stripe: FakeStripe, acme):

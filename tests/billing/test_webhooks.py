@@ -314,7 +314,7 @@ def test_worker_killed_between_store_and_apply_loses_nothing(acme, fake_stripe):
     assert stripe_events.waiting() == []
 
 
-def test_an_event_stays_waiting_while_stripe_is_away(acme, fake_stripe):
+def test_handler_that_is_down_leaves_its_event_waiting(acme, fake_stripe):
     topup = begin(acme)
     pay(fake_stripe, topup)
     deliver(fake_stripe, completed(fake_stripe))
@@ -344,7 +344,7 @@ def test_lost_webhooks_are_found_by_the_poller(acme, fake_stripe, settings):
     assert StripeEvent.objects.count() == known
 
 
-def test_events_in_any_order_end_alike(acme, fake_stripe):
+def test_out_of_order_events_end_alike(acme, fake_stripe):
     topup = begin(acme)
     pay(fake_stripe, topup)
     for id in [e["id"] for e in fake_stripe.objects("event")][::-1]:

@@ -169,6 +169,7 @@ def _intent(store: Store, session: Object) -> Object:
             "customer": session["customer"],
             "description": data.get("description"),
             "metadata": data.get("metadata") or {},
+            "receipt_email": data.get("receipt_email"),
             "setup_future_usage": data.get("setup_future_usage"),
         },
     )
