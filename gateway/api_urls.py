@@ -1,5 +1,7 @@
 """The URL table of /v1, answered by `gateway.asgi`."""
 
+import re
+
 from django.urls import path
 
 from gateway.api import (
@@ -45,16 +47,25 @@ NOT_SUPPORTED = (
     "v1/audio/voices",
     "v1/audio/voice_consents",
     "v1/batches",
+    "v1/chatkit",
+    "v1/containers",
+    "v1/content_provenance_checks",
     "v1/conversations",
     "v1/evals",
     "v1/files",
     "v1/fine_tuning",
     "v1/images/variations",
     "v1/messages/batches",
+    "v1/organization",
+    "v1/projects",
     "v1/realtime",
     "v1/responses/",  # stored ones: by id, their input items, cancel
+    "v1/skills",
     "v1/threads",
     "v1/uploads",
     "v1/vector_stores",
     "v1/videos",
 )
+# Methods of theirs on addresses that we have, by the name of the address: stored chats, and deleting a model.
+NOT_SUPPORTED_METHODS = frozenset({("GET", "chat_completions"), ("DELETE", "model")})
+STORED_CHATS = re.compile(r"/v1/chat/completions/[^/]+(/messages)?")

@@ -21,7 +21,7 @@ from apikeys.snapshots import KeySnapshot
 from exerati.lib import ids
 from gateway import errors, refusal_record
 from gateway.api.base import Relayed
-from gateway.api_urls import NOT_SUPPORTED
+from gateway.api_urls import NOT_SUPPORTED, NOT_SUPPORTED_METHODS, STORED_CHATS
 from gateway.context import CORS_HEADERS, CallContext, Message, Receive, Send
 from gateway.engine import Engine
 from gateway.open_call import CallCut
@@ -151,10 +151,13 @@ class Gateway:
 def _resolve(method: str, path: str) -> ResolverMatch:
     """Return the view of a path; raises ApiError `unknown_url` or `not_supported`."""
     try:
-        return get_resolver(URLCONF).resolve(path)
+        match = get_resolver(URLCONF).resolve(path)
     except Resolver404:
-        known = any(path.lstrip("/").startswith(prefix) for prefix in NOT_SUPPORTED)
+        known = path.lstrip("/").startswith(NOT_SUPPORTED) or STORED_CHATS.fullmatch(path)
         raise (errors.not_supported(path) if known else errors.unknown_url(method, path)) from None
+    if (method, match.url_name) in NOT_SUPPORTED_METHODS:
+        raise errors.not_supported(f"{method} {path}")
+    return match
 
 
 async def _read_body(by_name: dict[bytes, bytes], receive: Receive) -> bytes:

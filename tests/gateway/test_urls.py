@@ -1,7 +1,9 @@
 """Every address of /v1, by the URL table and beyond it: who is let in, which methods, and what bodies."""
 
 import json
+import re
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -33,7 +35,28 @@ def methods_of(path):
 
 
 ALL_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PURGE")
-REFUSED = [(p, m) for p in paths() for m in ALL_METHODS if m not in methods_of(p)]
+# OpenAI has these methods, so that they are answered as what is not offered.
+THEIRS = {("/v1/chat/completions", "GET"), ("/v1/models/sandbox/echo", "DELETE")}
+REFUSED = [
+    (p, m) for p in paths() for m in ALL_METHODS if m not in methods_of(p) and (p, m) not in THEIRS
+]
+SPECIFICATION = Path(__file__).parents[3] / "shared" / "contracts" / "openai-openapi.yaml"
+# Every route of OpenAI's specification that is served; each of the others is answered with 501.
+SERVED = {
+    ("POST", "/v1/chat/completions"),
+    ("POST", "/v1/completions"),
+    ("POST", "/v1/responses"),
+    ("POST", "/v1/responses?beta=true"),
+    ("POST", "/v1/embeddings"),
+    ("POST", "/v1/moderations"),
+    ("POST", "/v1/images/generations"),
+    ("POST", "/v1/images/edits"),
+    ("POST", "/v1/audio/speech"),
+    ("POST", "/v1/audio/transcriptions"),
+    ("POST", "/v1/audio/translations"),
+    ("GET", "/v1/models"),
+    ("GET", "/v1/models/x"),
+}
 
 
 def raw(port: int, head: str, body: bytes = b"", *, seconds: float = 60) -> bytes:
@@ -49,9 +72,16 @@ def raw(port: int, head: str, body: bytes = b"", *, seconds: float = 60) -> byte
         return answer
 
 
-@pytest.mark.parametrize("path", [path for path in paths() if path not in PUBLIC])
-@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
-def test_no_route_answers_without_a_key(gateway, method, path):
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [
+        (path, method)
+        for path in paths()
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
+        if path not in PUBLIC and (path, method) not in THEIRS
+    ],
+)
+def test_no_route_answers_without_a_key(gateway, path, method):
     answer = gateway.request(method, path, body={} if method == "POST" else None)
 
     assert (answer.status, answer.error["code"]) == (401, "missing_api_key")
@@ -95,6 +125,34 @@ def test_addresses_nobody_has_are_404_in_json(gateway, method, path):
     if status != 400:  # a line that is no HTTP is refused by the server itself
         code = json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"]
         assert code in ("unknown_url", "missing_api_key")
+
+
+def routes_of_openai():
+    """Return method and address of every route in OpenAI's specification, with `x` for what an address names."""
+    lines = SPECIFICATION.read_text().splitlines()
+    lines = lines[lines.index("paths:") : lines.index("components:")]
+    path = ""
+    for line in lines:
+        if found := re.fullmatch(r"  ['\"]?(/[^:'\"]*)['\"]?:", line):
+            path = "/v1" + re.sub(r"{[^}]*}", "x", found[1])
+        elif found := re.fullmatch(r"    (get|post|put|patch|delete):", line):
+            yield found[1].upper(), path
+
+
+@pytest.mark.skipif(not SPECIFICATION.exists(), reason="OpenAI's specification is not at hand")
+def test_every_route_of_openai_is_served_or_said_not_to_be_offered(shop):
+    routes = sorted(set(routes_of_openai()))
+
+    answers = {}
+    for method, path in routes:
+        body = {} if method == "POST" else None
+        answer = shop.gateway.request(method, path, key=shop.secret, body=body)
+        answers[method, path] = answer.error["code"] if answer.status >= 400 else ""
+
+    missing = {route for route, code in answers.items() if code == "not_supported"}
+    assert len(routes) > 250
+    assert set(routes) - missing == SERVED
+    assert {answers[route] for route in SERVED}.isdisjoint({"unknown_url", "method_not_allowed"})
 
 
 @pytest.mark.parametrize("path", [f"/{prefix}" for prefix in api_urls.NOT_SUPPORTED])
