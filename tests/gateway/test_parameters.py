@@ -11,7 +11,9 @@ from typing import Final
 
 import pytest
 
-from gateway import tokens
+from gateway import serializers, tokens
+from gateway.dialects import completions, responses_request
+from gateway.media import image_calls, moderation_calls, speech_calls, transcription_calls
 from gateway.providers.base import Upstream
 from gateway.providers.openai import OpenAIAdapter
 from gateway.serializers import CHAT_FIELDS, ChatLimits, parse_chat
@@ -106,12 +108,41 @@ def test_every_parameter_we_know_has_a_decision():
     assert set(DECISIONS) == CHAT_FIELDS
 
 
-@pytest.mark.skipif(not SPECIFICATION.exists(), reason="the specification is not there")
-def test_every_parameter_of_the_specification_has_a_decision():
+@pytest.fixture(scope="module")
+def schemas():
+    """The schemas of OpenAI's specification."""
+    if not SPECIFICATION.exists():
+        pytest.skip("the specification is not there")
     yaml = pytest.importorskip("yaml")
-    schemas = yaml.load(SPECIFICATION.read_text(), Loader=yaml.CSafeLoader)["components"]["schemas"]
+    return yaml.load(SPECIFICATION.read_text(), Loader=yaml.CSafeLoader)["components"]["schemas"]
 
+
+def test_every_parameter_of_the_specification_has_a_decision(schemas):
     assert properties(schemas, "CreateChatCompletionRequest") == set(DECISIONS)
+
+
+# What each endpoint beside chats knows: passes on, translates, or refuses by name.
+KNOWN: Final = {
+    "CreateCompletionRequest": CHAT_FIELDS | completions._OWN,
+    "CreateResponse": CHAT_FIELDS | responses_request._OWN | set(responses_request._REFUSED),
+    "CreateEmbeddingRequest": set(serializers._EMBEDDINGS_CHECKS),
+    "CreateModerationRequest": set(moderation_calls._CHECKS),
+    "CreateImageRequest": set(image_calls._GENERATION_CHECKS),
+    "CreateImageEditRequest": set(image_calls._EDIT_FORM_CHECKS) | {"image", "mask"},
+    "EditImageBodyJsonParam": set(image_calls._EDIT_JSON_CHECKS),
+    "CreateSpeechRequest": set(speech_calls._CHECKS),
+    "CreateTranscriptionRequest": set(transcription_calls._TRANSCRIPTION_CHECKS) | {"file"},
+    "CreateTranslationRequest": set(transcription_calls._TRANSLATION_CHECKS) | {"file"},
+}
+# Named in `x-exerati-ignored-params`: coding agents send it, and an answer without it is the answer asked for.
+IGNORED: Final = {"CreateResponse": {"context_management"}}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_every_parameter_of_the_other_endpoints_is_known(schemas, name):
+    unknown = properties(schemas, name) - KNOWN[name]
+
+    assert unknown == IGNORED.get(name, set())
 
 
 def properties(schemas, name):
@@ -123,7 +154,8 @@ def properties(schemas, name):
         if "$ref" in schema:
             schema = schemas[schema["$ref"].rpartition("/")[2]]
         found |= set(schema.get("properties", ()))
-        waiting += schema.get("allOf", ())
+        for parts in ("allOf", "anyOf", "oneOf"):
+            waiting += schema.get(parts, ())
     return found
 
 
