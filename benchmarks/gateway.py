@@ -15,7 +15,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -230,8 +230,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def exerati(upstream_url: str) -> Iterator[Server]:
-    """Run Exerati's gateway on durable throw-away databases."""
+def exerati(upstream_url: str, *, seed: Sequence[str] = ()) -> Iterator[Server]:
+    """Run Exerati's gateway on durable throw-away databases; `seed` is a Python program that adds to what is sold."""
     from exerati import embedded
 
     home = throwaway.make_home(throwaway.parent())
@@ -253,6 +253,8 @@ def exerati(upstream_url: str) -> Iterator[Server]:
             capture_output=True,
         )
         key = made.stdout.decode().split()[-1]
+        if seed:
+            subprocess.run([PYTHON, *seed], cwd=ROOT, env=os.environ | environment, check=True)
         port = free_port()
         arguments = [
             "-W",

@@ -1,8 +1,9 @@
 """
 The environments of real clients: one virtual environment or node_modules for each, below `.exerati/clients`.
 
-Python's locks are `locks/<name>.txt`, with hashes; npm's are the package-lock.json of the folders `node-sdks`
-and `agents`. Node itself comes from PyPI (environment `node`), so that a registry for Python is enough for it.
+Python's locks are `locks/<name>.txt`, with hashes; npm's are the package-lock.json of the folders `node-sdks`,
+`agents`, `opencode` and `qwen-code`. Node itself comes from PyPI (environment `node`), so that a registry for Python
+is enough for it.
 """
 
 import os
@@ -18,7 +19,7 @@ from exerati.local_state import ROOT, STATE_DIR
 HERE: Final = Path(__file__).resolve().parent
 FOLDER: Final = STATE_DIR / "clients"
 NODE: Final = "node"
-NPM_ENVIRONMENTS: Final = ("node-sdks", "agents")
+NPM_ENVIRONMENTS: Final = ("node-sdks", "agents", "opencode", "qwen-code")
 PYTHON_ENVIRONMENTS: Final = tuple(sorted(path.stem for path in (HERE / "locks").glob("*.txt")))
 ENVIRONMENTS: Final = (*PYTHON_ENVIRONMENTS, *NPM_ENVIRONMENTS)
 QUICK: Final = ("sdk-previous", NODE, "node-sdks")

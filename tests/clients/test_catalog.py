@@ -32,3 +32,19 @@ def test_version_is_the_locked_one(client):
         assert packages[f"node_modules/{package}"]["version"] == client.version
     else:
         assert f"\n{package}=={client.version} \\\n" in lock.read_text()
+
+
+@pytest.mark.parametrize(
+    ("agent", "environment", "package"),
+    [
+        ("codex", "agents", "@openai/codex"),
+        ("Claude Code", "agents", "@anthropic-ai/claude-code"),
+        ("opencode", "opencode", "opencode-ai"),
+        ("qwen-code", "qwen-code", "@qwen-code/qwen-code"),
+    ],
+)
+def test_table_tells_the_locked_version_of_each_agent(agent, environment, package):
+    packages = json.loads((ROOT / environments.lock_of(environment)).read_text())["packages"]
+    version = packages[f"node_modules/{package}"]["version"]
+
+    assert f"| {agent} | {version} |" in (ROOT / "docs" / "clients.md").read_text()

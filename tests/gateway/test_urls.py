@@ -145,7 +145,7 @@ def test_every_route_of_openai_is_served_or_said_not_to_be_offered(shop):
 
     answers = {}
     for method, path in routes:
-        body = {} if method == "POST" else None
+        body: dict[str, str] | None = {} if method == "POST" else None
         answer = shop.gateway.request(method, path, key=shop.secret, body=body)
         answers[method, path] = answer.error["code"] if answer.status >= 400 else ""
 
