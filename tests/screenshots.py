@@ -10,7 +10,7 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,12 +56,16 @@ def _is_wanted(name: str, only: Sequence[str]) -> bool:
     return not only or any(word in name for word in only)
 
 
-def _tell(findings: "Sequence[Finding]") -> int:
+def _tell(findings: "Iterable[Finding]") -> int:
     print(f"{'page':<44}{'KB':>6}{'LCP ms':>8}{'queries':>9}")
+    pages, problems = 0, 0
     for one in findings:
-        print(f"{one.path:<44}{one.kilobytes:>6}{one.lcp_ms:>8}{one.queries:>9}")
-    problems = [f"{one.path}: {problem}" for one in findings for problem in one.problems]
-    print(*problems, f"{len(findings)} pages, {len(problems)} problems", sep="\n")
+        print(f"{one.path:<44}{one.kilobytes:>6}{one.lcp_ms:>8}{one.queries:>9}", flush=True)
+        for problem in one.problems:
+            print(f"  WRONG {problem}", flush=True)
+        pages += 1
+        problems += len(one.problems)
+    print(f"{pages} pages, {problems} problems")
     return 1 if problems else 0
 
 

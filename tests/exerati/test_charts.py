@@ -16,7 +16,7 @@ from exerati.charts import (
     stacked_bars,
     top_series,
 )
-from exerati.small_charts import Phase, meter, room_bar, sparkline, waterfall
+from exerati.small_charts import Phase, meter, room_bar, sparkline, uptime_strip, waterfall
 
 DAYS = [Bucket("1 Nov"), Bucket("2 Nov", href="?day=2"), Bucket("3 Nov")]
 
@@ -194,3 +194,18 @@ def test_bar_of_room_shows_what_is_used_held_and_wanted_against_the_limit(
         at += float(part.attrib["width"])
     assert at == pytest.approx(ends * width, abs=0.05)
     assert float(line.attrib["x"]) == pytest.approx(min(mark * width, width - 4), abs=0.02)
+
+
+def test_uptime_strip_says_in_words_what_its_colours_say():
+    strip = uptime_strip(
+        "API", days=[("1 Mar", None), ("2 Mar", 100.0), ("3 Mar", 99.5), ("4 Mar", 12.0)]
+    )
+
+    assert 'aria-label="API, 4 days: 3 Mar 99.5 %; 4 Mar 12 %"' in strip
+    assert re.findall(r'class="(strip-\w+)"', strip) == [
+        "strip-none", "strip-ok", "strip-warn", "strip-bad",
+    ]  # fmt: skip
+
+
+def test_uptime_strip_without_data_says_so():
+    assert 'aria-label="API: no data yet"' in uptime_strip("API", days=[("1 Mar", None)])

@@ -34,6 +34,7 @@ class Desk:
         self._words = {
             settings.API_BASE_URL: gateway.base_url,
             settings.SITE_URL: gateway.base_url.removesuffix("/v1"),
+            "$EXERATI_API_KEY": secret,
             "$EXERATI_MANAGEMENT_KEY": management,
             "sk-your-api-key": secret,
             "sk-exr-test-your-test-key": secret,

@@ -1,10 +1,12 @@
 """Every sample of every page of the documentation runs as it stands, against a gateway, with a test key."""
 
+import html
 import re
 import subprocess
 
 import pytest
 from anthropic import Anthropic
+from django.test import Client
 from openai import OpenAI, Stream
 
 from gateway import docs_pages, docs_values
@@ -47,6 +49,7 @@ def samples(slug):
 
 
 def test_every_sample_runs(desk, capsys):
+    told("front page", desk.run_shell, desk.ready(front_page_call()))
     counts = {"curl": 0, "python": 0}
     for slug in docs_pages.SLUGS:
         shared = {"__name__": "__main__"}
@@ -81,6 +84,13 @@ def test_every_sample_for_node_runs(desk):
                 told(f"{slug} {number}", desk.run_node, f"{slug}-{number}", desk.ready(code))
 
     assert count >= 15
+
+
+def front_page_call():
+    """Return the first call as the landing page shows it."""
+    page = Client().get("/").content.decode()
+    markup = re.search(r'data-snippets.*?<code class="hl">(.*?)</code>', page, re.DOTALL)
+    return html.unescape(re.sub(r"<[^>]+>", "", markup[1]))
 
 
 def told(where, run, *arguments):

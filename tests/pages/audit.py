@@ -28,15 +28,15 @@ class Finding:
     problems: tuple[str, ...]
 
 
-def run(site: Site, addresses: Sequence[Address]) -> list[Finding]:
-    """Return what each page shows; addresses that are no pages are left out."""
-    found = []
+def run(site: Site, addresses: Sequence[Address]) -> Iterator[Finding]:
+    """Yield what each page shows; addresses that are no pages are left out."""
     for address in addresses:
         try:
-            found.append(_examine(site, address))
+            found = _examine(site, address)
         except PageBroken as broken:
-            found.append(Finding(address.path, 0, 0, 0, (str(broken),)))
-    return [one for one in found if one is not None]
+            found = Finding(address.path, 0, 0, 0, (str(broken),))
+        if found is not None:
+            yield found
 
 
 def _examine(site: Site, address: Address) -> Finding | None:
