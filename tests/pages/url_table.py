@@ -18,8 +18,8 @@ NOT_PAGES = {
     "mfa_edit_webauthn": "wants a passkey, which is in somebody's machine",
     "mfa_remove_webauthn": "wants a passkey, which is in somebody's machine",
 }
-# Restyled pages of libraries, for staff; the design system does not hold there.
-NOT_OURS = ("admin:", "hijack:")
+# Restyled pages of libraries, for staff, where the design system does not hold; and JSON.
+NOT_OURS = ("admin:", "hijack:", "api_")
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from apikeys.models import ApiKey
 from apikeys.services import KeyRules
 from billing import request_log
 from billing.aggregation import roll_up
+from billing.models import UsageEvent
 from exerati.lib import money
 from gateway.models import Incident, IncidentUpdate, ProbeMinute, Route
 from gateway.route_stats import StatsPublisher
@@ -32,6 +33,7 @@ from gateway.snapshot import route_key
 from gateway.traffic import Counts
 from tests import factories
 from tests.pages import history
+from tests.pages import money as money_samples
 
 OWNER = "ada@northwind.example"
 USD = money.NANOUSD_PER_USD
@@ -66,7 +68,12 @@ def make() -> Samples:
     failed = [call for call in calls if call.settle.outcome == "failed"]
     shown = (calls[-1].reserve.request_id, fallback[-1].reserve.request_id)
     requests = (*shown, failed[-1].reserve.request_id, refused)
+    invoice = money_samples.make_invoice(owner=owner)
+    invoices = {"slug": invoice.organization.slug}
+    topup = money_samples.make_topup(organization, actor=owner)
     key = {**slug, "public_id": keys[0].public_id}
+    event = UsageEvent.objects.get(request_id=shown[0])
+    factories.make_stored_body(event, request=_ASKED, answer=_ANSWERED)
     member = {**slug, "public_id": members[0].public_id}
     return Samples(
         owner,
@@ -74,6 +81,10 @@ def make() -> Samples:
         {
             "dashboard:key": [key],
             "dashboard:member": [member],
+            "dashboard:invoices": [invoices],
+            "dashboard:invoice": [{**invoices, "public_id": invoice.public_id}],
+            "dashboard:topup": [{**slug, "uuid": topup.uuid}],
+            "dashboard:request_body": [{**slug, "public_id": request_log.public_id(shown[0])}],
             "dashboard:request": [
                 {**slug, "public_id": request_log.public_id(one)} for one in requests
             ],
@@ -88,6 +99,8 @@ def make() -> Samples:
     )
 
 
+_ASKED = '{"model": "claude-sonnet-4-5", "messages": [{"role": "user", "content": "Sum up the ticket."}]}'
+_ANSWERED = '{"choices": [{"message": {"role": "assistant", "content": "A printer is on fire."}}]}'
 _PEOPLE = (
     ("grace@northwind.example", Membership.Role.ADMIN),
     ("edsger@northwind.example", Membership.Role.DEVELOPER),
