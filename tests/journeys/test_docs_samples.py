@@ -90,6 +90,7 @@ def front_page_call():
     """Return the first call as the landing page shows it."""
     page = Client().get("/").content.decode()
     markup = re.search(r'data-snippets.*?<code class="hl">(.*?)</code>', page, re.DOTALL)
+    assert markup is not None
     return html.unescape(re.sub(r"<[^>]+>", "", markup[1]))
 
 
