@@ -212,6 +212,23 @@ class NewKeyForm(KeyForm):
         self.fields["nonce"].initial = uuid.uuid4().hex
 
 
+class RotateForm(forms.Form):
+    """How long the old secret goes on working beside the new one."""
+
+    overlap = forms.TypedChoiceField(
+        coerce=int,
+        choices=[(0, "at once"), (1, "in 1 hour"), (24, "in 24 hours"), (24 * 7, "in 7 days")],
+        initial=24,
+        label="The present secret stops working",
+        help_text="Until then both are accepted, so that you can put the new one in place first.",
+    )
+    nonce = forms.CharField(widget=forms.HiddenInput, max_length=32)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["nonce"].initial = uuid.uuid4().hex
+
+
 @dataclass(frozen=True, slots=True)
 class Preset:
     """A starting point for a new key's rules."""

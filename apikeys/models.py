@@ -17,6 +17,8 @@ from accounts.models import Organization, Project
 from exerati.lib import ids
 
 BUDGET_PERIODS = ("day", "week", "month", "total")
+# Both answer on any installation: the sandbox needs no provider, and test keys simulate every model.
+EXAMPLE_MODELS = {"live": "sandbox/echo", "test": "gpt-4o-mini"}
 
 
 class Modality(models.TextChoices):
@@ -83,6 +85,21 @@ validate_pattern = RegexValidator(
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     """The orders and selections of the keys page."""
 
+    def matching(self, text: str) -> "ApiKeyQuerySet":
+        """Return those whose name, visible part, id, project or owner holds the text; all of them for none."""
+        wanted = text.strip()
+        if not wanted:
+            return self
+        shown = wanted.partition("…")
+        match = (
+            models.Q(key_prefix__startswith=shown[0], key_last4__startswith=shown[2])
+            if shown[1]
+            else models.Q()
+        )
+        for field in SEARCHED:
+            match |= models.Q(**{f"{field}__icontains": wanted})
+        return self.filter(match)
+
     def sorted_by(self, column: str) -> "ApiKeyQuerySet":
         """Return them in one order of SORTS (`-` in front turns it round); what has no value comes last."""
         field = models.F(SORTS[column.removeprefix("-")])
@@ -102,6 +119,7 @@ class ApiKeyManager(_KeyManager["ApiKey"]):
         return cast(ApiKeyQuerySet, super().get_queryset().filter(kind=ApiKey.Kind.KEY))
 
 
+SEARCHED = ("name", "public_id", "key_prefix", "key_last4", "created_by__email", "project__name")
 SORTS = {
     "name": "name",
     "owner": "created_by__email",
@@ -153,6 +171,10 @@ class ApiKey(models.Model):
     )
     key_last4 = models.CharField(max_length=4)
     key_hash = models.BinaryField(unique=True, max_length=32, editable=False)
+    # The secret before the last rotation, while it still works.
+    old_hash = models.BinaryField(unique=True, max_length=32, editable=False, null=True)
+    old_last4 = models.CharField(max_length=4, default="", blank=True, db_default="")
+    old_expires_at = models.DateTimeField(null=True, blank=True)
 
     model_patterns = ArrayField(
         models.CharField(max_length=120, validators=[validate_pattern]), default=list, blank=True
@@ -236,6 +258,10 @@ class ApiKey(models.Model):
     def is_seat(self) -> bool:
         """Say whether this is no key at all but what a member's sessions call and are counted by."""
         return self.kind == self.Kind.SEAT
+
+    def old_secret_works_at(self, now: datetime) -> bool:
+        """Say whether the secret before the last rotation is still accepted at that moment, were the key active."""
+        return self.old_expires_at is not None and self.old_expires_at > now
 
     def status_at(self, now: datetime) -> KeyStatus:
         """Return what the key is at that moment; revoked wins over all, expired over disabled."""

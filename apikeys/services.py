@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 from django.conf import settings
@@ -41,6 +42,16 @@ class KeyRules:
     drain_on_disconnect: bool = False
     metadata: dict[str, Any] = field(default_factory=dict)
     expires_at: datetime | None = None
+
+
+SECRET_FIELDS = [
+    "key_hash",
+    "key_prefix",
+    "key_last4",
+    "old_hash",
+    "old_last4",
+    "old_expires_at",
+]
 
 
 class CreatedKey(NamedTuple):
@@ -106,6 +117,45 @@ def update_key(key: ApiKey, *, name: str, rules: KeyRules, actor: User | None) -
     _broadcast(stored)
 
 
+@transaction.atomic
+def rotate_key(key: ApiKey, *, overlap: timedelta, actor: User | None) -> CreatedKey:
+    """
+    Give a key a new secret; the present one is accepted until the overlap is over, none older. Raises KeyRevoked.
+
+    The key stays what it is: its limits, budgets, spend and history. Without an overlap calls in progress are cut.
+    """
+    stored = ApiKey.objects.select_for_update().select_related("organization").get(pk=key.pk)
+    if stored.revoked_at is not None:
+        raise KeyRevoked
+    new = keys.make(cast(keys.Mode, stored.mode))
+    replaced, last4 = bytes(stored.key_hash), stored.key_last4
+    retires_at = timezone.now() + overlap if overlap else None
+    stored.old_hash = replaced if overlap else None
+    stored.old_last4 = last4 if overlap else ""
+    stored.old_expires_at = retires_at
+    stored.key_prefix, stored.key_last4 = new.prefix, new.last4
+    stored.key_hash = keys.digest(new.secret, pepper=settings.KEY_PEPPER)
+    stored.save(update_fields=SECRET_FIELDS)
+    details = {"old_last4": last4, "old_works_until": _plain(retires_at)}
+    _record(stored, "key.rotated", actor=actor, details=details)
+    _broadcast_digests(replaced, stored.key_hash)
+    return CreatedKey(stored, new.secret)
+
+
+@transaction.atomic
+def end_old_secret(key: ApiKey, *, actor: User | None) -> bool:
+    """Refuse the secret before the last rotation from now on; return whether there was one."""
+    stored = ApiKey.objects.select_for_update().select_related("organization").get(pk=key.pk)
+    if stored.old_hash is None:
+        return False
+    replaced, last4 = bytes(stored.old_hash), stored.old_last4
+    stored.old_hash, stored.old_last4, stored.old_expires_at = None, "", None
+    stored.save(update_fields=["old_hash", "old_last4", "old_expires_at"])
+    _record(stored, "key.old_secret_ended", actor=actor, details={"old_last4": last4})
+    _broadcast_digests(replaced)
+    return True
+
+
 def disable_key(key: ApiKey, *, actor: User | None) -> None:
     """Refuse the key's calls until it is enabled again; nothing happens when they are refused already."""
     _mark(key, "key.disabled", actor=actor, disabled_at=timezone.now())
@@ -169,9 +219,15 @@ def _record(key: ApiKey, action: str, *, actor: User | None, details: Mapping[st
 
 
 def _broadcast(key: ApiKey) -> None:
-    """Tell every gateway process to drop what it knows of the key, once the change can be read."""
-    digest = bytes(key.key_hash).hex()
-    transaction.on_commit(lambda: broadcast.publish(broadcast.KEY_CHANGED, digest))
+    """Tell every gateway process to read the key again, once the change can be read."""
+    _broadcast_digests(*(secret for secret in (key.key_hash, key.old_hash) if secret is not None))
+
+
+def _broadcast_digests(*digests: bytes | memoryview) -> None:
+    """Tell every gateway process to read these secrets again, after the commit."""
+    for digest in digests:
+        told = bytes(digest).hex()
+        transaction.on_commit(partial(broadcast.publish, broadcast.KEY_CHANGED, told))
 
 
 def _plain(value: object) -> object:

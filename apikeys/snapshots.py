@@ -23,9 +23,16 @@ MAX_UNKNOWN = 10_000
 FORGET_SECONDS = 600  # a key not used for so long is read again when it comes
 UNKNOWN_SECONDS = 1.0
 
+# A secret that was rotated away is the same key with an end of its own.
 QUERY = """
+WITH asked AS (
+    SELECT id, key_hash AS hash, NULL::timestamptz AS retires_at FROM apikeys_apikey WHERE key_hash = ANY (%s)
+    UNION ALL
+    SELECT id, old_hash, old_expires_at FROM apikeys_apikey WHERE old_hash = ANY (%s)
+)
 SELECT coalesce(jsonb_agg(jsonb_build_object(
-    'digest', encode(k.key_hash, 'hex'), 'id', k.id, 'public_id', k.public_id, 'name', k.name,
+    'digest', encode(asked.hash, 'hex'), 'retires_at', asked.retires_at,
+    'id', k.id, 'public_id', k.public_id, 'name', k.name,
     'organization_id', k.organization_id, 'project_id', k.project_id, 'mode', k.mode,
     'model_patterns', k.model_patterns, 'modalities', k.modalities, 'endpoints', k.endpoints,
     'ip_allow_list', k.ip_allow_list, 'requests_per_minute', k.requests_per_minute,
@@ -40,8 +47,7 @@ SELECT coalesce(jsonb_agg(jsonb_build_object(
         THEN coalesce(k.revoked_at, now()) ELSE k.revoked_at END,
     'suspended_at', o.suspended_at, 'body_days', o.body_days
 )), '[]')::text
-FROM apikeys_apikey k JOIN accounts_organization o ON o.id = k.organization_id
-WHERE k.key_hash = ANY (%s)
+FROM asked JOIN apikeys_apikey k ON k.id = asked.id JOIN accounts_organization o ON o.id = k.organization_id
 """
 # A member who leaves, or may call no more, has no seat from the next refresh on; calls in progress are cut.
 CALLING_ROLES = [role for role in ALLOWED if allows(role, Action.CALL_MODELS)]
@@ -58,6 +64,7 @@ class KeySnapshot(msgspec.Struct, frozen=True):
     project_id: int
     mode: str
     kind: str = "key"
+    retires_at: datetime | None = None
     model_patterns: tuple[str, ...] = ()
     modalities: tuple[str, ...] = ()
     endpoints: tuple[str, ...] = ()
@@ -76,7 +83,13 @@ class KeySnapshot(msgspec.Struct, frozen=True):
     body_days: int = 0
 
     def inactive_reason(self, now: float) -> str:
-        """Return why the key may not be used at this Unix time: "" when it may."""
+        """Return why this secret of the key may not be used at this Unix time: "" when it may."""
+        if self.retires_at is not None and self.retires_at.timestamp() <= now:
+            return self.ended_reason(now) or "expired"
+        return self.ended_reason(now)
+
+    def ended_reason(self, now: float) -> str:
+        """Return why the key may not be used, whichever its secret: "" when it may."""
         if self.revoked_at is not None:
             return "revoked"
         if self.disabled_at is not None:
@@ -167,7 +180,8 @@ class KeyDirectory:
         await self._connection.close()
 
     async def _load(self, digests: Sequence[bytes]) -> list[KeySnapshot | BaseException | None]:
-        rows = _decode(await self._connection.fetch_value(QUERY, CALLING_ROLES, list(digests)))
+        asked = list(digests)
+        rows = _decode(await self._connection.fetch_value(QUERY, asked, asked, CALLING_ROLES))
         found: dict[bytes, Any] = {bytes.fromhex(row.digest): row for row in rows}
         now = time.time()
         for digest in digests:
@@ -186,5 +200,17 @@ class KeyDirectory:
             self._unknown.pop(digest, None)
             self._known[digest] = snapshot
             self._used.setdefault(digest, time.monotonic())
-        if before is not None and (snapshot is None or snapshot.inactive_reason(now)):
+        if before is not None and _has_ended(before, snapshot, now):
             self._on_inactive(before.id)
+
+
+def _has_ended(before: KeySnapshot, after: KeySnapshot | None, now: float) -> bool:
+    """
+    Say whether the calls of a key are to be cut.
+
+    The key may be used no more, or its present secret was replaced without any overlap. What was begun with a secret
+    whose overlap is over may finish, since the key itself lives on.
+    """
+    if after is None:
+        return before.retires_at is None
+    return bool(after.ended_reason(now))

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from apikeys import views
+from apikeys import rotation_views, views
 
 dashboard_patterns: list[URLPattern] = [
     path("<slug:slug>/keys/", views.key_list, name="keys"),
@@ -12,4 +12,10 @@ dashboard_patterns: list[URLPattern] = [
     path("<slug:slug>/keys/<str:public_id>/disable/", views.key_disable, name="key_disable"),
     path("<slug:slug>/keys/<str:public_id>/enable/", views.key_enable, name="key_enable"),
     path("<slug:slug>/keys/<str:public_id>/revoke/", views.key_revoke, name="key_revoke"),
+    path("<slug:slug>/keys/<str:public_id>/rotate/", rotation_views.key_rotate, name="key_rotate"),
+    path(
+        "<slug:slug>/keys/<str:public_id>/rotate/end/",
+        rotation_views.key_old_secret_end,
+        name="key_old_secret_end",
+    ),
 ]

@@ -15,16 +15,18 @@ from accounts.middleware import OrganizationRequest
 from accounts.permissions import Action, allows, organization_page
 from apikeys import services
 from apikeys.forms import KeyForm, NewKeyForm, presets
-from apikeys.models import SORTS, ApiKey, KeyStatus
+from apikeys.models import EXAMPLE_MODELS, SORTS, ApiKey, KeyStatus
 
-LAST_NONCE = "key_form_nonce"  # session key: the form that made the last key
+LAST_NONCE = "key_form_nonce"  # session key: the form that made the last secret
 DEFAULT_SORT = "-created"
 COLUMNS = (("name", "Name"), ("owner", "Owner"), ("created", "Created"), ("used", "Last used"))
 LAST_COLUMNS = (("expires", "Expires"),)
 # Billing knows what was spent; where it has no partial, the caps are shown alone.
 BUDGET_TEMPLATES = ("billing/_key_spend.html", "apikeys/_key_caps.html")
-# Both answer on any installation: the sandbox needs no provider, and test keys simulate every model.
-EXAMPLE_MODELS = {"live": "sandbox/echo", "test": "gpt-4o-mini"}
+# What the gateway knows of a key's limits at this moment, and what it was used for lately: partials of those apps.
+LIMIT_TEMPLATES = ("gateway/_key_limits.html", "apikeys/_nothing.html")
+SPENT_TEMPLATES = ("billing/_key_spent.html", "apikeys/_nothing.html")
+RECENT_TEMPLATES = ("billing/_key_recent.html", "apikeys/_nothing.html")
 TONES = {
     KeyStatus.ACTIVE: "ok",
     KeyStatus.DISABLED: "warn",
@@ -55,12 +57,17 @@ class Column:
 @require_safe
 @organization_page(Action.VIEW)
 def key_list(request: OrganizationRequest) -> HttpResponse:
-    """List the organization's keys in one order."""
+    """List the organization's keys in one order, those that match a text."""
     sort = request.GET.get("sort", DEFAULT_SORT)
     if sort.removeprefix("-") not in SORTS:
         sort = DEFAULT_SORT
-    found = request.organization.api_keys.select_related("created_by", "project").sorted_by(sort)
+    text = request.GET.get("q", "").replace("\x00", "")
+    keys = request.organization.api_keys.select_related("created_by", "project")
+    found = keys.matching(text).sorted_by(sort)
     context = {
+        "query": text,
+        "sort": sort,
+        "has_projects": len({key.project_id for key in found}) > 1,
         "rows": [_row(key) for key in found],
         "columns": [_column(name, label, sort=sort) for name, label in COLUMNS],
         "last_columns": [_column(name, label, sort=sort) for name, label in LAST_COLUMNS],
@@ -104,13 +111,15 @@ def _create(request: OrganizationRequest) -> HttpResponse:
         rules=form.rules(),
     )
     request.session[LAST_NONCE] = nonce
-    return render(request, "apikeys/key_created.html", _secret_context(created))
+    return render(request, "apikeys/key_created.html", secret_context(created))
 
 
-def _secret_context(created: services.CreatedKey) -> dict[str, object]:
+def secret_context(created: services.CreatedKey, *, is_rotated: bool = False) -> dict[str, object]:
+    """Return what the page of a new secret shows."""
     return {
         "key": created.key,
         "secret": created.secret,
+        "is_rotated": is_rotated,
         "api_base_url": settings.API_BASE_URL,
         "example_model": EXAMPLE_MODELS[created.key.mode],
         "nav_active": "keys",
@@ -132,7 +141,7 @@ def _form_page(
 @organization_page(Action.VIEW)
 def key_detail(request: OrganizationRequest, *, public_id: str) -> HttpResponse:
     """Show a key and, to those who may, the form of its rules."""
-    key = _key(request, public_id=public_id)
+    key = find_key(request, public_id=public_id)
     return _key_page(request, key=key, form=KeyForm(instance=key))
 
 
@@ -140,8 +149,8 @@ def key_detail(request: OrganizationRequest, *, public_id: str) -> HttpResponse:
 @organization_page(Action.MANAGE_KEYS)
 def key_update(request: OrganizationRequest, *, public_id: str) -> HttpResponse:
     """Change a key's name and rules."""
-    key = _key(request, public_id=public_id)
-    form = KeyForm(request.POST, instance=_key(request, public_id=public_id))
+    key = find_key(request, public_id=public_id)
+    form = KeyForm(request.POST, instance=find_key(request, public_id=public_id))
     if not form.is_valid():
         return _key_page(request, key=key, form=form, status=422)
     try:
@@ -159,7 +168,7 @@ def key_update(request: OrganizationRequest, *, public_id: str) -> HttpResponse:
 @organization_page(Action.MANAGE_KEYS)
 def key_disable(request: OrganizationRequest, *, public_id: str) -> HttpResponse:
     """Refuse the key's calls until it is enabled again."""
-    key = _key(request, public_id=public_id)
+    key = find_key(request, public_id=public_id)
     services.disable_key(key, actor=request.user)
     messages.success(request, f"{key.name} is disabled: its calls are refused until you enable it.")
     return _to_key(request, key)
@@ -169,7 +178,7 @@ def key_disable(request: OrganizationRequest, *, public_id: str) -> HttpResponse
 @organization_page(Action.MANAGE_KEYS)
 def key_enable(request: OrganizationRequest, *, public_id: str) -> HttpResponse:
     """Let a disabled key call again."""
-    key = _key(request, public_id=public_id)
+    key = find_key(request, public_id=public_id)
     services.enable_key(key, actor=request.user)
     messages.success(request, f"{key.name} is enabled.")
     return _to_key(request, key)
@@ -179,9 +188,14 @@ def key_enable(request: OrganizationRequest, *, public_id: str) -> HttpResponse:
 @organization_page(Action.MANAGE_KEYS)
 def key_revoke(request: OrganizationRequest, *, public_id: str) -> HttpResponse:
     """Ask once, naming what breaks; then end the key for good."""
-    key = _key(request, public_id=public_id)
+    key = find_key(request, public_id=public_id)
     if request.method != "POST":
-        context = {"key": key, "heading": f"Revoke {key.name}?", "nav_active": "keys"}
+        context = {
+            "key": key,
+            "heading": f"Revoke {key.name}?",
+            "recent_templates": RECENT_TEMPLATES,
+            "nav_active": "keys",
+        }
         return render(request, "apikeys/key_revoke.html", context)
     services.revoke_key(key, actor=request.user)
     messages.success(request, f"{key.name} is revoked.")
@@ -198,14 +212,18 @@ def _key_page(
         "row": row,
         "form": form,
         "may_manage": may_manage and row.status != KeyStatus.REVOKED,
+        "old_secret_works": key.old_secret_works_at(timezone.now()),
         "budget_templates": BUDGET_TEMPLATES,
+        "limit_templates": LIMIT_TEMPLATES,
+        "recent_templates": RECENT_TEMPLATES,
+        "spent_templates": SPENT_TEMPLATES,
         "keys_url": reverse("dashboard:keys", args=[request.organization.slug]),
         "nav_active": "keys",
     }
     return render(request, "apikeys/key.html", context, status=status)
 
 
-def _key(request: OrganizationRequest, *, public_id: str) -> ApiKey:
+def find_key(request: OrganizationRequest, *, public_id: str) -> ApiKey:
     """Return one of the organization's keys; raises Http404."""
     own = request.organization.api_keys.select_related("created_by", "project", "organization")
     return get_object_or_404(own, public_id=public_id)

@@ -89,7 +89,7 @@ async def answer(request: OrganizationRequest) -> HttpResponse:
     body = json.dumps(playground.body_of(form.cleaned_data, choice=choice)).encode()
     try:
         made = await _made(request, request.POST, body=body)
-        told = _plain(made.status, await made.whole())
+        told = plain_answer(made.status, await made.whole())
     except (NoGateway, SeatClosed) as error:
         told = PlainAnswer(code="unavailable", message=_sentence(error))
     return await sync_to_async(_render)(request, form, answer=told)
@@ -139,7 +139,8 @@ def _sentence(error: Exception) -> str:
     return "This process serves pages only, so it cannot call models. Call /v1 with a key."
 
 
-def _plain(status: int, data: bytes) -> PlainAnswer:
+def plain_answer(status: int, data: bytes) -> PlainAnswer:
+    """Return an answer of /v1/chat/completions, or an error of it, for a page."""
     body = json.loads(data)
     if status >= 400:
         error = body["error"]

@@ -5,6 +5,7 @@ from django.urls import URLPattern, path
 from gateway import (
     catalog_feeds,
     docs_views,
+    key_test_views,
     playground_views,
     pricing_views,
     status_views,
@@ -29,6 +30,7 @@ urlpatterns: list[URLPattern] = [
     path("llms-full.txt", docs_views.llms_full, name="llms_full"),
 ]
 dashboard_patterns: list[URLPattern] = [
+    path("<slug:slug>/keys/<str:public_id>/test/", key_test_views.key_test, name="key_test"),
     path("<slug:slug>/playground/", playground_views.page, name="playground"),
     path("<slug:slug>/playground/answer/", playground_views.answer, name="playground_answer"),
     path("<slug:slug>/playground/call", playground_views.call, name="playground_call"),

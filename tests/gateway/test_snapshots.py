@@ -1,6 +1,8 @@
 """What a process remembers of keys: found by the whole digest, looked at again, and told when it ends."""
 
+import time
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -93,3 +95,60 @@ async def test_key_made_after_it_was_asked_for_is_found_once_it_is_told_of(direc
     await directory.refresh([digest(secret)])
 
     assert await directory.find(digest(secret)) is not None
+
+
+async def test_both_secrets_of_a_rotated_key_are_found_until_the_old_one_retires(
+    directory, created, ended
+):
+    await directory.find(digest(created.secret))
+
+    rotated = await sync_to_async(services.rotate_key)(
+        created.key, overlap=timedelta(hours=1), actor=None
+    )
+    await directory.refresh()
+
+    old, new = (
+        await directory.find(digest(created.secret)),
+        await directory.find(digest(rotated.secret)),
+    )
+    soon, later = time.time() + 3_500, time.time() + 3_700
+    assert (old.id, old.inactive_reason(soon), old.inactive_reason(later)) == (
+        created.key.pk,
+        "",
+        "expired",
+    )
+    assert (new.id, new.inactive_reason(later)) == (created.key.pk, "")
+    assert ended == []
+
+
+async def test_calls_of_an_old_secret_may_finish_when_it_retires(directory, created, ended):
+    await sync_to_async(services.rotate_key)(created.key, overlap=timedelta(hours=1), actor=None)
+    await directory.find(digest(created.secret))
+    await sync_to_async(services.end_old_secret)(created.key, actor=None)
+
+    await directory.refresh()
+
+    assert await directory.find(digest(created.secret)) is None
+    assert ended == []
+
+
+async def test_a_secret_rotated_without_overlap_ends_its_calls(directory, created, ended):
+    await directory.find(digest(created.secret))
+    await sync_to_async(services.rotate_key)(created.key, overlap=timedelta(), actor=None)
+
+    await directory.refresh()
+
+    assert await directory.find(digest(created.secret)) is None
+    assert ended == [created.key.pk]
+
+
+async def test_a_key_revoked_in_its_overlap_ends_the_calls_of_the_old_secret(
+    directory, created, ended
+):
+    await sync_to_async(services.rotate_key)(created.key, overlap=timedelta(hours=1), actor=None)
+    await directory.find(digest(created.secret))
+    await sync_to_async(services.revoke_key)(created.key, actor=None)
+
+    await directory.refresh()
+
+    assert ended == [created.key.pk]
