@@ -2,12 +2,14 @@
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.models import EmailAddress
+from django.conf import settings
 from django.db import transaction
 from django.forms import BaseForm
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.crypto import get_random_string
 
-from accounts import services
+from accounts import invitations, services
 from accounts.models import Membership, Organization, User
 from accounts.permissions import Action, allows
 
@@ -25,10 +27,29 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
     def save_user(
         self, request: HttpRequest, user: User, form: BaseForm, commit: bool = True
     ) -> User:
-        """Store the user and the organization named in the sign-up form, both or neither."""
+        """Store the user and the organization named in the sign-up form, both or neither; none for an invited one."""
         saved: User = super().save_user(request, user, form, commit=commit)
-        services.create_organization(name=form.cleaned_data["organization"], owner=saved)
+        if "organization" in form.fields:
+            services.create_organization(name=form.cleaned_data["organization"], owner=saved)
         return saved
+
+    def get_login_redirect_url(self, request: HttpRequest) -> str:
+        """Lead who came by an invitation back to it."""
+        invitation = invitations.visitor_invitation()
+        if invitation is not None:
+            return invitations.path_of(invitation)
+        return str(super().get_login_redirect_url(request))
+
+    def get_signup_redirect_url(self, request: HttpRequest) -> str:
+        """Lead who signed up by an invitation back to it."""
+        return self.get_login_redirect_url(request)
+
+    def get_reset_password_from_key_url(self, key: str) -> str:
+        """Return the link of the mail; its origin is the site's own, whatever host the request named."""
+        return settings.SITE_URL + reverse(
+            "account_reset_password_from_key",
+            kwargs=dict(zip(("uidb36", "key"), key.split("-", 1), strict=True)),
+        )
 
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
         """Mark the address as verified, and start the trial credit."""

@@ -9,7 +9,7 @@ from django.contrib.auth.forms import BaseUserCreationForm
 from django.http import HttpRequest
 from hijack.contrib.admin import HijackUserAdminMixin
 
-from accounts.models import AuditEvent, Membership, Organization, Project, User
+from accounts.models import AuditEvent, Invitation, Membership, Organization, Project, User
 
 # Staff log in where everybody does: with rate limits, second factor and passkeys.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
@@ -84,6 +84,16 @@ class MembershipAdmin(admin.ModelAdmin):
     list_select_related = ["user", "organization"]
     autocomplete_fields = ["user", "organization"]
     readonly_fields = ["public_id", "created_at"]
+
+
+@admin.register(Invitation)
+class InvitationAdmin(ReadOnly, admin.ModelAdmin):
+    """Who was invited to where; sent and withdrawn by the organization itself."""
+
+    search_fields = ["email", "public_id", "organization__name", "organization__public_id"]
+    list_display = ["email", "organization", "role", "sent_at", "accepted_at", "withdrawn_at"]
+    list_select_related = ["organization"]
+    ordering = ["-sent_at"]
 
 
 @admin.register(Project)

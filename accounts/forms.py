@@ -1,11 +1,14 @@
 """The forms of sign-up, team and organization settings."""
 
 import zoneinfo
+from collections.abc import Sequence
 from functools import cache
+from typing import Any, cast
 
 from django import forms
 from django.http import HttpRequest
 
+from accounts.invitations import visitor_invitation
 from accounts.models import Membership, Organization, User
 
 
@@ -31,9 +34,18 @@ class OrganizationForm(forms.Form):
 
 
 class SignupForm(OrganizationForm):
-    """What the sign-up page asks for besides e-mail and password; named by ACCOUNT_SIGNUP_FORM_CLASS."""
+    """
+    What the sign-up page asks for besides e-mail and password; named by ACCOUNT_SIGNUP_FORM_CLASS.
+
+    Who comes by an invitation joins that organization, and is asked for none.
+    """
 
     field_order = ["organization", "email", "password1"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if visitor_invitation() is not None:
+            del self.fields["organization"]
 
     def signup(self, request: HttpRequest, user: User) -> None:
         """Do nothing more: allauth wants the hook, the adapter has stored user and organization together."""
@@ -50,6 +62,24 @@ class SettingsForm(forms.ModelForm):
         model = Organization
         fields = ["name", "time_zone", "week_start"]
         labels = {"week_start": "Week starts on"}
+
+
+class InviteForm(forms.Form):
+    """Whom to invite, and as what."""
+
+    email = forms.EmailField(
+        label="E-mail address", widget=forms.EmailInput(attrs={"autocomplete": "off"})
+    )
+    role = forms.ChoiceField(
+        choices=Membership.Role.choices, initial=Membership.Role.DEVELOPER, label="Role"
+    )
+
+    def __init__(
+        self, *args: Any, roles: Sequence[tuple[str, str]] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        if roles is not None:
+            cast(forms.ChoiceField, self.fields["role"]).choices = list(roles)
 
 
 class RoleForm(forms.Form):

@@ -1,5 +1,6 @@
 """Users, organizations, their members and projects, and the audit trail."""
 
+from datetime import datetime
 from functools import partial
 from typing import ClassVar
 
@@ -81,6 +82,9 @@ class Organization(models.Model):
     body_days = models.PositiveSmallIntegerField(
         default=0, db_default=0, help_text="Days that bodies of requests are kept; 0: never stored."
     )
+    mfa_required_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since when members need a second factor."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -155,6 +159,47 @@ class Project(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Invitation(models.Model):
+    """A mail that lets whoever holds its link become a member."""
+
+    public_id = models.CharField(
+        max_length=40, unique=True, default=partial(ids.public_id, "invite"), editable=False
+    )
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, related_name="invitations"
+    )
+    email = models.EmailField()
+    role = models.CharField(max_length=20, choices=Membership.Role.choices)
+    invited_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+    accepted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+    sent_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                models.F("organization"),
+                Lower("email"),
+                condition=models.Q(accepted_at=None, withdrawn_at=None),
+                name="one_open_invitation_each",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.email} as {self.role}"
+
+    def is_open_at(self, now: datetime) -> bool:
+        """Say whether the link lets somebody in at that moment."""
+        return self.accepted_at is None and self.withdrawn_at is None and self.expires_at > now
 
 
 class AuditEvent(models.Model):

@@ -13,6 +13,7 @@ from django.shortcuts import render
 
 from accounts.middleware import OrganizationRequest
 from accounts.models import Membership
+from accounts.second_factor import has_second_factor
 
 Role = Membership.Role
 LAST_ORGANIZATION = "organization"  # session key: slug of the organization visited last
@@ -31,6 +32,7 @@ class Action(StrEnum):
     MANAGE_KEYS = "create and change API keys"
     MANAGE_BILLING = "change billing"
     MANAGE_MEMBERS = "change the team"
+    READ_AUDIT = "read the audit log"
     MANAGE_OWNERS = "name and remove owners"
     MANAGE_ORGANIZATION = "change the organization's settings"
 
@@ -69,7 +71,8 @@ def organization_page(action: Action) -> Callable[[View | AsyncView], PlainView]
 
     The address names the organization as `<slug:slug>`; the view gets `request.organization` and
     `request.membership` in its place. Anonymous visitors go to the login page, strangers get a 404
-    (they learn nothing of who is a customer), members without the right a 403 page that says who can.
+    (they learn nothing of who is a customer), members without the right a 403 page that says who can. Where the
+    organization requires a second factor, members who have none are led to set one up.
     An async view stays one. The page carries `action` as an attribute: `tests/test_authorization.py` reads from it
     who may come in.
     """
@@ -108,6 +111,8 @@ def _refusal(request: HttpRequest, *, slug: str, action: Action) -> HttpResponse
     if not request.user.is_authenticated:
         return redirect_to_login(request.get_full_path())
     inside = enter(request, slug=slug)
+    if inside.organization.mfa_required_at and not has_second_factor(inside.user):
+        return render(inside, "accounts/second_factor_needed.html", status=403)
     return None if allows(inside.membership.role, action) else refuse(inside, action=action)
 
 

@@ -1,6 +1,7 @@
 """Makes and changes organizations and their members; every change leaves an audit event."""
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 from django.utils.text import slugify
 
 from accounts import audit
@@ -89,6 +90,31 @@ def remove_member(membership: Membership, *, actor: User) -> None:
         _require_another_owner(membership)
     _record(membership, action="member.removed", actor=actor, details={"role": role})
     membership.delete()
+
+
+@transaction.atomic
+def transfer_ownership(membership: Membership, *, to: Membership, actor: User) -> None:
+    """Make another member an owner and the present one an admin, both or neither."""
+    change_role(to, role=Membership.Role.OWNER, actor=actor)
+    change_role(membership, role=Membership.Role.ADMIN, actor=actor)
+
+
+@transaction.atomic
+def require_second_factor(organization: Organization, *, is_required: bool, actor: User) -> None:
+    """Let members in only with a second factor, or with a password alone again; a repeat changes nothing."""
+    wanted = timezone.now() if is_required else None
+    changed = Organization.objects.filter(
+        pk=organization.pk, mfa_required_at__isnull=is_required
+    ).update(mfa_required_at=wanted)
+    if changed:
+        audit.record(
+            organization,
+            action="organization.second_factor_required"
+            if is_required
+            else "organization.second_factor_optional",
+            actor=actor,
+            target=organization.public_id,
+        )
 
 
 @transaction.atomic

@@ -3,7 +3,7 @@
 from allauth.account import views as account_views
 from django.urls import URLPattern, URLResolver, include, path
 
-from accounts import views
+from accounts import audit_views, invitation_views, team_views, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("account/", include("allauth.urls")),
@@ -11,13 +11,34 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("register", account_views.signup, name="account_signup"),
     path("login", account_views.login, name="account_login"),
     path("logout", account_views.logout, name="account_logout"),
+    path(
+        "invitations/<str:public_id>/<str:token>/", invitation_views.invitation, name="invitation"
+    ),
 ]
 
 dashboard_patterns: list[URLPattern] = [
     path("", views.home, name="home"),
     path("new/", views.organization_create, name="organization_create"),
-    path("<slug:slug>/team/", views.team, name="team"),
-    path("<slug:slug>/team/<str:public_id>/role/", views.member_role, name="member_role"),
-    path("<slug:slug>/team/<str:public_id>/remove/", views.member_remove, name="member_remove"),
+    path("<slug:slug>/team/", team_views.team, name="team"),
+    path("<slug:slug>/team/leave/", team_views.leave, name="leave"),
+    path("<slug:slug>/team/second-factor/", team_views.second_factor, name="second_factor"),
+    path("<slug:slug>/team/audit/", audit_views.audit, name="audit"),
+    path("<slug:slug>/team/audit.csv", audit_views.audit_csv, name="audit_csv"),
+    path("<slug:slug>/team/invite/", invitation_views.invitation_create, name="invite"),
+    path(
+        "<slug:slug>/team/invitations/<str:public_id>/resend/",
+        invitation_views.invitation_resend,
+        name="invitation_resend",
+    ),
+    path(
+        "<slug:slug>/team/invitations/<str:public_id>/withdraw/",
+        invitation_views.invitation_withdraw,
+        name="invitation_withdraw",
+    ),
+    path("<slug:slug>/team/<str:public_id>/role/", team_views.member_role, name="member_role"),
+    path("<slug:slug>/team/<str:public_id>/owner/", team_views.member_owner, name="member_owner"),
+    path(
+        "<slug:slug>/team/<str:public_id>/remove/", team_views.member_remove, name="member_remove"
+    ),
     path("<slug:slug>/settings/", views.settings, name="settings"),
 ]

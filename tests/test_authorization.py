@@ -7,8 +7,10 @@ by their `organization_page(Action…)`: nothing to add here, unless the address
 row in `OPEN` or `SIGNED_IN`. The addresses of `/v1` are asked in `tests/gateway/test_urls.py`.
 """
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from http.cookies import SimpleCookie
 from typing import Any, cast
@@ -22,11 +24,11 @@ from django.http.response import HttpResponseBase
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from accounts import services
-from accounts.models import Membership, Organization, User
+from accounts import invitations, services
+from accounts.models import Invitation, Membership, Organization, User
 from accounts.permissions import allows
 from apikeys.models import ApiKey
-from billing.models import UsageEvent
+from billing.models import Invoice, UsageEvent
 from exerati.lib import ids
 from tests import factories
 from tests.cast import signed_in
@@ -44,6 +46,7 @@ OPEN = {
     "landing",
     "legal",
     "healthz",
+    "invitation",  # its link is the right, see tests/accounts/test_invitations.py
     "readyz",
     "theme",
     "styleguide",
@@ -54,9 +57,18 @@ OPEN = {
     "docs_markdown",
     "llms",
     "stripe_webhook",
+    "compare",
+    "catalog_json",
+    "catalog_rss",
+    "pricing",
+    "status",
+    "status_json",
+    "docs_search",
+    "docs_changelog_feed",
+    "llms_full",
 }
 # Pages that want somebody who is signed in, whoever it is.
-SIGNED_IN = {"dashboard:home", "dashboard:organization_create"}
+SIGNED_IN = {"dashboard:home", "dashboard:organization_create", "dashboard:own_invoices"}
 # Addresses that begin so belong to packages, and have tests of their own below; those of the management API, which a
 # key reads as well, are asked in tests/billing/test_management_api.py.
 OF_PACKAGES = ("account/", "admin/", "register", "login", "logout", "api/")
@@ -101,6 +113,8 @@ OBJECTS: dict[str, Callable[[World], str]] = {
     "member": lambda world: _somebody(world).public_id,
     "request": lambda world: f"req_{ids.encode(_call(world).request_id)}",
     "topup": lambda world: str(world.acme.topups.create(net_cents=500).pk),
+    "invoice": lambda world: _invoiced(world).public_id,
+    "invitation": lambda world: _invited(world).public_id,
 }
 # What a POST sends, where an empty one is refused before its deed. By name, without `dashboard:`.
 BODIES: dict[str, dict[str, str]] = {}
@@ -115,6 +129,23 @@ def _call(world: World) -> UsageEvent:
 
 def _somebody(world: World) -> Membership:
     return services.add_member(world.acme, user=factories.make_user(), role=Role.VIEWER, actor=None)
+
+
+def _invited(world: World) -> Invitation:
+    owner = world.acme.memberships.get(role=Role.OWNER).user
+    email = f"{ids.new_uuid()}@example.com"
+    return invitations.invite(world.acme, email=email, role=Role.VIEWER, actor=owner)
+
+
+def _invoiced(world: World) -> Invoice:
+    month = next(_months)
+    period = world.acme.billing_periods.create(
+        period_start=month, period_end=month + timedelta(days=30), state="sealed"
+    )
+    return world.acme.invoices.create(period=period, state=Invoice.State.OPEN)
+
+
+_months = (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=31 * n) for n in itertools.count())
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ BY_STAFF = (Adjustment, BillingAccount, BudgetRaise)  # by services that leave a
 READ_ONLY = [
     *(model for model in apps.get_app_config("billing").get_models() if model not in BY_STAFF),
     apps.get_model("accounts.AuditEvent"),
+    apps.get_model("accounts.Invitation"),
 ]
 
 

@@ -14,6 +14,7 @@ MAY = {
     Action.MANAGE_KEYS: {Role.OWNER, Role.ADMIN, Role.DEVELOPER},
     Action.MANAGE_BILLING: {Role.OWNER, Role.ADMIN, Role.BILLING},
     Action.MANAGE_MEMBERS: {Role.OWNER, Role.ADMIN},
+    Action.READ_AUDIT: {Role.OWNER, Role.ADMIN},
     Action.MANAGE_OWNERS: {Role.OWNER},
     Action.MANAGE_ORGANIZATION: {Role.OWNER, Role.ADMIN},
 }

@@ -1,0 +1,134 @@
+"""Read model of the audit log; every function takes the organization and sees nothing outside it."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Q, QuerySet
+from django.utils.dateparse import parse_datetime
+
+from accounts.models import AuditEvent, Organization
+from exerati.lib.csv_text import spreadsheet_text
+
+PAGE_ROWS = 50
+HEAD = ("time", "who", "action", "target", "details")
+SYSTEM = "system"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilters:
+    """What of the log is wanted: an action, the address of who did it (or `system`), and the id it was done to."""
+
+    action: str = ""
+    actor: str = ""
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One event; `changes` are its details as (what, before, after), `before` "" where it was none."""
+
+    occurred_at: datetime
+    actor: str
+    action: str
+    target: str
+    changes: list[tuple[str, str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPage:
+    """A page of events, newest first, and the place where the older ones begin, "" for none."""
+
+    rows: list[AuditRow]
+    older: str
+
+
+def page(organization: Organization, *, filters: AuditFilters, before: str) -> AuditPage:
+    """Return the events before a place (of `AuditPage.older`), or the newest; runs one query."""
+    found = _filtered(organization, filters)
+    at, _, last = before.partition("_")
+    moment = _moment(at)
+    if moment is not None and last.isdecimal():
+        found = found.filter(Q(occurred_at__lt=moment) | Q(occurred_at=moment, pk__lt=int(last)))
+    events = list(found.order_by("-occurred_at", "-pk")[: PAGE_ROWS + 1])
+    shown = events[:PAGE_ROWS]
+    older = f"{shown[-1].occurred_at.isoformat()}_{shown[-1].pk}" if len(events) > PAGE_ROWS else ""
+    return AuditPage([_row(event) for event in shown], older)
+
+
+def csv_rows(organization: Organization, *, filters: AuditFilters) -> Iterator[tuple[str, ...]]:
+    """Yield the head and then every event that passes, newest first."""
+    yield HEAD
+    events = _filtered(organization, filters).order_by("-occurred_at", "-pk")
+    for event in events.iterator(chunk_size=1000):
+        yield (
+            event.occurred_at.isoformat(),
+            spreadsheet_text(_actor(event)),
+            event.action,
+            event.target,
+            spreadsheet_text(json.dumps(event.details, sort_keys=True)),
+        )
+
+
+def actions(organization: Organization) -> list[str]:
+    """Return the actions that occur, by name."""
+    return list(
+        organization.audit_events.order_by("action").values_list("action", flat=True).distinct()
+    )
+
+
+def actors(organization: Organization) -> list[str]:
+    """Return the addresses of those who did something, by name."""
+    found = organization.audit_events.exclude(actor=None).order_by("actor__email")
+    return list(found.values_list("actor__email", flat=True).distinct())
+
+
+def _filtered(organization: Organization, filters: AuditFilters) -> QuerySet[AuditEvent]:
+    found = organization.audit_events.select_related("actor")
+    if filters.action:
+        found = found.filter(action=filters.action)
+    if filters.actor == SYSTEM:
+        found = found.filter(actor=None)
+    elif filters.actor:
+        found = found.filter(actor__email=filters.actor)
+    if filters.target:
+        found = found.filter(target=filters.target)
+    return found
+
+
+def _row(event: AuditEvent) -> AuditRow:
+    return AuditRow(
+        occurred_at=event.occurred_at,
+        actor=_actor(event),
+        action=event.action,
+        target=event.target,
+        changes=[_change(name, value) for name, value in event.details.items()],
+    )
+
+
+def _actor(event: AuditEvent) -> str:
+    return event.actor.email if event.actor else SYSTEM
+
+
+def _change(name: str, value: object) -> tuple[str, str, str]:
+    words = name.replace("_", " ")
+    if isinstance(value, dict) and set(value) == {"from", "to"}:
+        return words, _text(value["from"]), _text(value["to"])
+    return words, "", _text(value)
+
+
+def _text(value: object) -> str:
+    if value is None or value in ([], ""):
+        return "none"
+    if isinstance(value, list):
+        return ", ".join(_text(one) for one in value)
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = parse_datetime(text)
+    except ValueError:
+        return None
+    return moment if moment is not None and moment.tzinfo is not None else None

@@ -1,0 +1,25 @@
+"""Celery tasks of accounts: thin, idempotent, by name."""
+
+from smtplib import SMTPException
+
+from celery import shared_task
+
+from accounts import account_mail
+from accounts.models import Invitation
+
+
+@shared_task(
+    name="accounts.mail_invitation",
+    autoretry_for=(SMTPException, OSError),
+    retry_backoff=10,
+    max_retries=5,
+)
+def mail_invitation(*, invitation_id: int) -> None:
+    """Send the link of an invitation that is still open."""
+    invitation = (
+        Invitation.objects.select_related("organization", "invited_by")
+        .filter(pk=invitation_id, accepted_at=None, withdrawn_at=None)
+        .first()
+    )
+    if invitation is not None:
+        account_mail.invitation_mail(invitation).send()
