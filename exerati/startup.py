@@ -112,7 +112,7 @@ def bring_up(supervisor: Supervisor, *, listener: socket.socket, site_url: str) 
             supervisor.start(payments.service(site_url=site_url))
         for service in web(listener):
             supervisor.start(service)
-        wait_until_ready(supervisor, listener)
+        wait_until_ready(supervisor, listener, also=payments.is_ready if payments else None)
         # Last, so that the site need not share the processor with them while it starts.
         for service in background():
             supervisor.start(service)
@@ -166,10 +166,16 @@ def background() -> Iterator[Service]:
     yield child("beat", [*celery, "beat", "--loglevel", "INFO", "--pidfile", ""])
 
 
-def wait_until_ready(supervisor: Supervisor, listener: socket.socket) -> None:
-    """Return when the site says that it is ready. Raises StartError when its processes keep dying or take too long."""
+def wait_until_ready(
+    supervisor: Supervisor, listener: socket.socket, *, also: Callable[[], bool] | None = None
+) -> None:
+    """
+    Return when the site says that it is ready, and what else is wanted does.
+
+    Raises StartError when its processes keep dying or take too long.
+    """
     deadline = time.monotonic() + READY_SECONDS
-    while not is_ready(listener.getsockname()[1]):
+    while not (is_ready(listener.getsockname()[1]) and (also is None or also())):
         supervisor.watch()
         if supervisor.deaths("web-1") >= DEATHS_BEFORE_GIVING_UP or time.monotonic() > deadline:
             raise StartError(f"The site does not start: the end of {LOGS / 'web-1.log'} says why.")

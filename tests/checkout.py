@@ -11,17 +11,26 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-NOT_COPIED = shutil.ignore_patterns(
+_LEFT_OUT = shutil.ignore_patterns(
     ".git",
     ".venv",
     ".exerati",
     ".*_cache",
     ".hypothesis",
     "__pycache__",
-    "tests",
     "benchmarks",
     "staticfiles",
 )
+
+
+def _not_copied(folder: str, names: list[str]) -> set[str]:
+    """Return what stays behind; of the tests only the stand-in for Stripe comes along."""
+    left_out = set(_LEFT_OUT(folder, names))
+    if Path(folder) == ROOT / "tests":
+        left_out |= set(names) - {"fake_stripe"}
+    return left_out
+
+
 # What the test run itself has set, and a stranger has not.
 OURS = (
     "DATABASE_URL",
@@ -80,7 +89,7 @@ def copied() -> Iterator[Checkout]:
     """Yield a copy of the checkout; whatever runs in it is stopped, and the folder removed."""
     folder = Path(tempfile.mkdtemp(prefix="exerati-checkout-"))
     folder.chmod(0o755)
-    shutil.copytree(ROOT, folder, ignore=NOT_COPIED, dirs_exist_ok=True)
+    shutil.copytree(ROOT, folder, ignore=_not_copied, dirs_exist_ok=True)
     (folder / ".venv").symlink_to(sys.prefix)
     copy = Checkout(folder)
     try:
