@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -77,8 +77,9 @@ def remove_abandoned(folder: Path) -> None:
     """Remove each home in `folder` whose owner is gone, with the servers that still run there."""
     for home in folder.glob(f"{PREFIX}*"):
         # Another user's home is neither ours to read nor to remove.
-        if home.stat().st_uid == os.geteuid() and not _owner_lives(home):
-            remove_home(home)
+        with suppress(FileNotFoundError):  # removed by its own run at this moment
+            if home.stat().st_uid == os.geteuid() and not _owner_lives(home):
+                remove_home(home)
 
 
 def _owner_lives(home: Path) -> bool:
