@@ -151,6 +151,12 @@ class Budgets:
         return [_outcome(verdict) for verdict in _decode(answer)]
 
 
+def outcome_of(answer: str) -> BaseException | None:
+    """Return what the SQL function's answer to a single request means: None when it would be admitted."""
+    [verdict] = _decode(answer)
+    return _outcome(verdict)
+
+
 def _outcome(verdict: Verdict) -> BaseException | None:
     if verdict.verdict == "ok":
         return None

@@ -5,7 +5,8 @@ Nothing is sent to a provider before both are done; from then on the call must b
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -18,7 +19,7 @@ from billing.budgets import BudgetExceeded
 from billing.types import Price, ReserveRequest, TokenBound, TokenUsage
 from gateway import preferences, service_tiers
 from gateway.engine import Engine
-from gateway.limit_types import TakeSlot
+from gateway.limit_types import Allowance, TakeSlot
 from gateway.open_call import Candidate, OpenCall
 from gateway.preferences import Preferences
 from gateway.routing import ModelNotFound
@@ -79,6 +80,19 @@ class Admission(msgspec.Struct, frozen=True):
     drain: bool = False
 
 
+class Rehearsed(NamedTuple):
+    """What an admission would hold: the bound of each model that may serve, the slot, and the most it may cost."""
+
+    candidates: tuple[Candidate, ...]
+    slot: TakeSlot
+    allowance: Allowance
+    upper_nanousd: int
+
+
+Reserve = Callable[[ReserveRequest], Awaitable[None]]
+Look = Callable[[TakeSlot], Awaitable[Allowance]]
+
+
 async def admit(engine: Engine, admission: Admission) -> OpenCall:
     """
     Let the call in: rate limits, then money. From here on it must be settled.
@@ -90,7 +104,7 @@ async def admit(engine: Engine, admission: Admission) -> OpenCall:
     slot = _slot(admission)
     allowance = await engine.limits.take(slot)
     try:
-        candidates, upper = await _reserve(engine, admission, candidates)
+        candidates, upper = await _reserve(engine.budgets.reserve, admission, candidates)
     except BaseException:
         engine.limits.free(slot, unused_tokens=slot.tokens)
         raise
@@ -123,6 +137,19 @@ async def admit(engine: Engine, admission: Admission) -> OpenCall:
     return call
 
 
+async def rehearse(look: Look, reserve: Reserve, admission: Admission) -> Rehearsed:
+    """
+    Say what `admit` would do, by the same rules and in the same order; raises what it raises.
+
+    `look` and `reserve` answer as the doors to limits and money do, and change nothing.
+    """
+    candidates = _candidates(admission)
+    slot = _slot(admission)
+    allowance = await look(slot)
+    candidates, upper = await _reserve(reserve, admission, candidates)
+    return Rehearsed(candidates, slot, allowance, upper)
+
+
 def _candidates(admission: Admission) -> tuple[Candidate, ...]:
     """Return the model asked for and those named after it, each at its price of this moment."""
     tier = admission.service_tier
@@ -147,7 +174,7 @@ def current_price(model: ModelSnapshot) -> Price:
 
 
 async def _reserve(
-    engine: Engine, admission: Admission, candidates: tuple[Candidate, ...]
+    reserve: Reserve, admission: Admission, candidates: tuple[Candidate, ...]
 ) -> tuple[tuple[Candidate, ...], int]:
     """
     Reserve the dearest candidate's bound, or, if the client named no maximum, as much output as the budget affords.
@@ -160,7 +187,7 @@ async def _reserve(
         if upper > cap:
             raise RequestTooDear(needed_nanousd=upper, cap_nanousd=cap)
     try:
-        await engine.budgets.reserve(_request(admission, candidates, upper))
+        await reserve(_request(admission, candidates, upper))
     except BudgetExceeded as error:
         headroom = error.refusal.affordable_nanousd
         smaller = _affordable(
@@ -174,7 +201,7 @@ async def _reserve(
                 else 0
             )
             raise
-        await engine.budgets.reserve(_request(admission, smaller, upper))
+        await reserve(_request(admission, smaller, upper))
         return smaller, upper
     return candidates, upper
 

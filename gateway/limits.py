@@ -58,30 +58,12 @@ class Limits:
 
     async def take(self, slot: TakeSlot) -> Allowance:
         """Count one call; raises RateLimited. What was taken is given back by `free`."""
-        row = (
-            "take",
-            slot.key_id,
-            slot.request,
-            slot.requests_per_minute,
-            slot.tokens,
-            slot.tokens_per_minute,
-            slot.concurrency,
-            LEASE_MS,
-        )
-        answer = await self._call((slot.organization_id, row))
+        answer = await self._call((slot.organization_id, take_row(slot)))
         if answer is None:
             allowance = self._local.take(slot, now_ms=time.monotonic() * 1000)
         else:
             allowance = Allowance(*answer)
-        if allowance.refused:
-            limit = {"requests": slot.requests_per_minute, "tokens": slot.tokens_per_minute}
-            raise RateLimited(
-                allowance.refused,
-                limit=limit.get(allowance.refused, slot.concurrency),
-                allowance=allowance,
-                slot=slot,
-            )
-        return allowance
+        return checked(allowance, slot)
 
     def free(self, slot: TakeSlot, *, unused_tokens: int) -> None:
         """
@@ -138,6 +120,33 @@ class Limits:
             for index, answer in zip(indexes, _decode(result), strict=True):
                 answers[index] = answer
         return answers
+
+
+def take_row(slot: TakeSlot) -> tuple[Any, ...]:
+    """Return the script's row that takes a slot."""
+    return (
+        "take",
+        slot.key_id,
+        slot.request,
+        slot.requests_per_minute,
+        slot.tokens,
+        slot.tokens_per_minute,
+        slot.concurrency,
+        LEASE_MS,
+    )
+
+
+def checked(allowance: Allowance, slot: TakeSlot) -> Allowance:
+    """Return the allowance; raises RateLimited when it is a refusal."""
+    if allowance.refused:
+        limit = {"requests": slot.requests_per_minute, "tokens": slot.tokens_per_minute}
+        raise RateLimited(
+            allowance.refused,
+            limit=limit.get(allowance.refused, slot.concurrency),
+            allowance=allowance,
+            slot=slot,
+        )
+    return allowance
 
 
 def processes_sharing() -> int:

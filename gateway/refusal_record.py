@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from apikeys.authentication import AuthenticationFailed
+from apikeys.snapshots import KeySnapshot
 from billing.budgets import BudgetExceeded
 from billing.refusals import RefusedCall
 from gateway import budget_refusal
@@ -29,24 +30,29 @@ def note(context: CallContext | None, told: ApiError, error: Exception) -> None:
     key = context.key or (error.key if isinstance(error, AuthenticationFailed) else None)
     if key is None or not (context.endpoint or told.status in REFUSALS_OF_READS):
         return
-    context.engine.refusals.note(
-        RefusedCall(
-            request_id=context.request_id,
-            occurred_at=datetime.now(UTC),
-            organization_id=key.organization_id,
-            project_id=key.project_id,
-            key_id=key.id,
-            mode=key.mode,
-            endpoint=context.endpoint or context.path.removeprefix("/v1/"),
-            status=told.status,
-            code=told.code,
-            message=told.message,
-            advice=_advice(told, error),
-            param=told.param or "",
-            model=context.model or getattr(error, "model", ""),
-            client_request_id=context.client_request_id,
-            **_figures(error),
-        )
+    context.engine.refusals.note(record(context, told, error, key=key))
+
+
+def record(
+    context: CallContext, told: ApiError, error: Exception, *, key: KeySnapshot
+) -> RefusedCall:
+    """Return all there is to say of the refusal of a key's request."""
+    return RefusedCall(
+        request_id=context.request_id,
+        occurred_at=datetime.now(UTC),
+        organization_id=key.organization_id,
+        project_id=key.project_id,
+        key_id=key.id,
+        mode=key.mode,
+        endpoint=context.endpoint or context.path.removeprefix("/v1/"),
+        status=told.status,
+        code=told.code,
+        message=told.message,
+        advice=_advice(told, error),
+        param=told.param or "",
+        model=context.model or getattr(error, "model", ""),
+        client_request_id=context.client_request_id,
+        **_figures(error),
     )
 
 

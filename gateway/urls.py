@@ -6,6 +6,8 @@ from gateway import (
     catalog_feeds,
     docs_views,
     key_test_views,
+    limits_views,
+    palette_views,
     playground_views,
     pricing_views,
     status_views,
@@ -31,6 +33,9 @@ urlpatterns: list[URLPattern] = [
 ]
 dashboard_patterns: list[URLPattern] = [
     path("<slug:slug>/keys/<str:public_id>/test/", key_test_views.key_test, name="key_test"),
+    path("<slug:slug>/palette/", palette_views.palette, name="palette"),
+    path("<slug:slug>/limits/", limits_views.limits, name="limits"),
+    path("<slug:slug>/limits/try/", limits_views.limits_try, name="limits_try"),
     path("<slug:slug>/playground/", playground_views.page, name="playground"),
     path("<slug:slug>/playground/answer/", playground_views.answer, name="playground_answer"),
     path("<slug:slug>/playground/call", playground_views.call, name="playground_call"),
