@@ -92,6 +92,7 @@ def _first_steps(request: OrganizationRequest) -> HttpResponse:
         "balance_note": page_words.balance_note(wallet),
         "has_key": request.organization.api_keys.filter(revoked_at=None).exists(),
         "may_manage_keys": allows(request.membership.role, Action.MANAGE_KEYS),
+        "may_call": allows(request.membership.role, Action.CALL_MODELS),
         "example_model": EXAMPLE_MODEL,
         "nav_active": "overview",
     }

@@ -14,7 +14,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
@@ -30,6 +30,7 @@ from gateway.playground_form import PlaygroundForm
 from gateway.session_call import SCOPE_KEY, NoGateway, SeatClosed, SessionCall, seat_snapshot
 
 CHAT_PATH = "/v1/chat/completions"
+EXAMPLE_MODEL = "gpt-4"  # what the pages show a newcomer; simulated, it needs no provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,23 @@ async def answer(request: OrganizationRequest) -> HttpResponse:
     except (NoGateway, SeatClosed) as error:
         told = PlainAnswer(code="unavailable", message=_sentence(error))
     return await sync_to_async(_render)(request, form, answer=told)
+
+
+@require_POST
+@organization_page(Action.CALL_MODELS)
+async def first_call_run(request: OrganizationRequest) -> HttpResponse:
+    """Make the example call for a newcomer, simulated and free, and say what came of it."""
+    body = json.dumps(
+        {"model": EXAMPLE_MODEL, "messages": [{"role": "user", "content": "Say hello"}]}
+    )
+    try:
+        made = await _made(request, {"mode": "test"}, body=body.encode())
+        told = _plain(made.status, await made.whole())
+    except (NoGateway, SeatClosed) as error:
+        told = PlainAnswer(code="unavailable", message=_sentence(error))
+    if request.headers.get("HX-Request") != "true":
+        return redirect("dashboard:overview", slug=request.organization.slug)
+    return await sync_to_async(render)(request, "gateway/_first_call_run.html", {"answer": told})
 
 
 async def _made(request: OrganizationRequest, wanted: Any, *, body: bytes) -> SessionCall:

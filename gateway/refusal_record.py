@@ -60,6 +60,8 @@ def _advice(told: ApiError, error: Exception) -> str:
     """Return what to do: about money by the figures, else what the documentation says of the code."""
     if isinstance(error, BudgetExceeded):
         return budget_refusal.advice(error)
+    if isinstance(error, RateLimited) and _never_fits(error):
+        return "Send a shorter prompt or a smaller max_completion_tokens, or raise the key's limit."
     return ERROR_WORDS.get(told.code, ("", ""))[1].replace("`", "")
 
 
@@ -95,10 +97,15 @@ def _budget(error: BudgetExceeded) -> dict[str, Any]:
     }
 
 
+def _never_fits(error: RateLimited) -> bool:
+    """Say whether the call alone is larger than its limit."""
+    return error.kind == "tokens" and error.slot.tokens > error.limit
+
+
 def _rate_limit(error: RateLimited) -> dict[str, Any]:
     allowance, slot = error.allowance, error.slot
     remaining = {"requests": allowance.remaining_requests, "tokens": allowance.remaining_tokens}
-    never = error.kind == "tokens" and slot.tokens > error.limit
+    never = _never_fits(error)
     wait = timedelta(seconds=error.retry_after_seconds)
     return {
         "limit_kind": error.kind,

@@ -38,5 +38,6 @@ dashboard_patterns: list[URLPattern] = [
     path("<slug:slug>/limits/try/", limits_views.limits_try, name="limits_try"),
     path("<slug:slug>/playground/", playground_views.page, name="playground"),
     path("<slug:slug>/playground/answer/", playground_views.answer, name="playground_answer"),
+    path("<slug:slug>/first-call/run/", playground_views.first_call_run, name="first_call_run"),
     path("<slug:slug>/playground/call", playground_views.call, name="playground_call"),
 ]

@@ -1,6 +1,7 @@
 """Would this request pass? The answer is that of a real call, and nothing has changed after it."""
 
 import json
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -81,7 +82,7 @@ def test_what_passes_is_told_with_every_limit_and_changes_nothing(shop, browser)
     assert len(shop.upstream.calls) == 1
 
 
-REFUSALS = {
+REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "insufficient_quota": ({"budget_month_nanousd": 1}, {"max_tokens": 50}, "Monthly budget"),
     "request_too_dear": ({"max_request_nanousd": 1}, {"max_tokens": 50}, "Cap for one request"),
     "rate_limit_exceeded": ({"tokens_per_minute": 10}, {"max_tokens": 50}, "Tokens a minute"),

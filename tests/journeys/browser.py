@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from playwright.sync_api import Browser, ConsoleMessage, Page, Response, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -35,6 +36,14 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
         browser.close()
+
+
+def member(browser: Browser, *, site_url: str, session: str, javascript: bool = True) -> "Visitor":
+    """Return a visitor who is signed in already, by the value of a session's cookie."""
+    found = Visitor(browser, site_url=site_url, mail_folder=Path(), javascript=javascript)
+    cookie = {"name": settings.SESSION_COOKIE_NAME, "value": session, "url": site_url}
+    found.page.context.add_cookies([cookie])
+    return found
 
 
 class Visitor:
