@@ -105,7 +105,7 @@ async def first_call_run(request: OrganizationRequest) -> HttpResponse:
     )
     try:
         made = await _made(request, {"mode": "test"}, body=body.encode())
-        told = _plain(made.status, await made.whole())
+        told = plain_answer(made.status, await made.whole())
     except (NoGateway, SeatClosed) as error:
         told = PlainAnswer(code="unavailable", message=_sentence(error))
     if request.headers.get("HX-Request") != "true":

@@ -41,8 +41,9 @@ def chromium() -> Iterator[Browser]:
 def member(browser: Browser, *, site_url: str, session: str, javascript: bool = True) -> "Visitor":
     """Return a visitor who is signed in already, by the value of a session's cookie."""
     found = Visitor(browser, site_url=site_url, mail_folder=Path(), javascript=javascript)
-    cookie = {"name": settings.SESSION_COOKIE_NAME, "value": session, "url": site_url}
-    found.page.context.add_cookies([cookie])
+    found.page.context.add_cookies(
+        [{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": site_url}]
+    )
     return found
 
 
