@@ -53,7 +53,9 @@ def open_first(organization: Organization, *, now: datetime) -> BillingPeriod:
 
 def leave(organization: Organization, *, now: datetime) -> None:
     """End the present period now, and open none after it. Belongs into a transaction."""
-    _end(organization, period_end=now, ended_by=End.LEFT)
+    present = BillingPeriod.objects.filter(organization=organization, state=State.OPEN).first()
+    if present:
+        _end(present, period_end=now, ended_by=End.LEFT)
 
 
 @transaction.atomic
@@ -62,7 +64,7 @@ def end_early(period: BillingPeriod, *, now: datetime) -> bool:
     organization = period.organization
     ledger.lock_wallet(organization.pk)
     month = period.period_end
-    if now >= month or not _end(organization, period_end=now, ended_by=End.EARLY):
+    if now >= month or not _end(period, period_end=now, ended_by=End.EARLY):
         return False
     _open(organization, start=now, end=month)
     return True
@@ -74,7 +76,7 @@ def roll_over(period: BillingPeriod, *, now: datetime) -> bool:
     organization = period.organization
     ledger.lock_wallet(organization.pk)
     start = period.period_end
-    if start > now or not _end(organization, period_end=start, ended_by=End.MONTH):
+    if start > now or not _end(period, period_end=start, ended_by=End.MONTH):
         return False
     end = month_end(organization, start)
     if end - start < SHORTEST:
@@ -144,17 +146,15 @@ def _open(organization: Organization, *, start: datetime, end: datetime) -> Bill
     )
 
 
-def _end(organization: Organization, *, period_end: datetime, ended_by: str) -> bool:
-    """End the open period; one of many who try wins."""
-    found = BillingPeriod.objects.filter(
-        organization=organization, state=State.OPEN, period_end__gte=period_end
-    )
+def _end(period: BillingPeriod, *, period_end: datetime, ended_by: str) -> bool:
+    """End a period that is still open; one of many who try wins."""
+    found = BillingPeriod.objects.filter(pk=period.pk, state=State.OPEN)
     return bool(
         found.update(
             state=State.CLOSING,
             period_end=period_end,
             ended_by=ended_by,
-            posted_at_end_nanousd=_posted(organization),
+            posted_at_end_nanousd=_posted(period.organization),
         )
     )
 

@@ -1,8 +1,17 @@
 """Support's view of billing periods, invoices and how they come to their money; changed by actions with a reason."""
 
-from django.contrib import admin
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
 
 from accounts.admin import ReadOnly
+from accounts.models import User
+from billing import credit_notes, invoice_actions, stripe_client
 from billing.models import (
     BillingPeriod,
     CreditNote,
@@ -29,9 +38,19 @@ class BillingPeriodAdmin(ReadOnly, admin.ModelAdmin):
     ordering = ["-period_start"]
 
 
+class InvoiceActionForm(ActionForm):
+    """What an action on invoices wants beside them: why, and for a credit note how much."""
+
+    reason = forms.CharField(max_length=200, required=False, label="Reason")
+    cents = forms.IntegerField(min_value=1, required=False, label="Cents without tax (credit note)")
+
+
 @admin.register(Invoice)
 class InvoiceAdmin(ReadOnly, admin.ModelAdmin):
     """What postpaid organizations are asked to pay."""
+
+    action_form = InvoiceActionForm
+    actions = ["credit", "go_on", "take_back", "lift_block"]
 
     search_fields = [*ORGANIZATION, "=public_id", "=number", "=stripe_id"]
     list_display = [
@@ -49,6 +68,66 @@ class InvoiceAdmin(ReadOnly, admin.ModelAdmin):
     list_filter = ["state", "collection", ("problem", admin.EmptyFieldListFilter)]
     list_select_related = ["organization"]
     ordering = ["-created_at"]
+
+    @admin.action(description="Credit note over these cents")
+    def credit(self, request: HttpRequest, chosen: QuerySet[Invoice]) -> None:
+        """Take an amount off final invoices."""
+        cents = request.POST.get("cents", "")
+        if not cents.isdecimal():
+            self.message_user(request, "Say how many cents.", messages.ERROR)
+            return
+        self._do(
+            request,
+            chosen,
+            lambda invoice, said: credit_notes.issue(invoice, net_cents=int(cents), **said),
+        )
+
+    @admin.action(description="Go on after a problem")
+    def go_on(self, request: HttpRequest, chosen: QuerySet[Invoice]) -> None:
+        """Let stopped invoices go on."""
+        self._do(request, chosen, lambda invoice, said: invoice_actions.go_on(invoice, **said))
+
+    @admin.action(description="Take back (void)")
+    def take_back(self, request: HttpRequest, chosen: QuerySet[Invoice]) -> None:
+        """Void open invoices."""
+        now = timezone.now()
+        self._do(
+            request,
+            chosen,
+            lambda invoice, said: invoice_actions.take_back(invoice, now=now, **said),
+        )
+
+    @admin.action(description="Lift the block for a week")
+    def lift_block(self, request: HttpRequest, chosen: QuerySet[Invoice]) -> None:
+        """Admit calls again although an invoice is not paid."""
+        now = timezone.now()
+        self._do(
+            request,
+            chosen,
+            lambda invoice, said: invoice_actions.lift_block(invoice, now=now, **said),
+        )
+
+    def _do(self, request: HttpRequest, chosen: QuerySet[Invoice], deed: Any) -> None:
+        """Do a deed to each invoice, with the reason that staff have given; say what was not possible."""
+        reason = request.POST.get("reason", "").strip()
+        if not reason:
+            self.message_user(request, "Give a reason: it is kept.", messages.ERROR)
+            return
+        said = {"reason": reason, "actor": request.user if isinstance(request.user, User) else None}
+        for invoice in chosen.select_related("organization"):
+            try:
+                deed(invoice, said)
+            except invoice_actions.NotPossible as error:
+                self.message_user(request, f"{invoice}: {error}", messages.ERROR)
+            except credit_notes.NotCorrectable as error:
+                text = (
+                    f"{invoice}: not final and open or paid, or only {error.left_cents} cents left."
+                )
+                self.message_user(request, text, messages.ERROR)
+            except stripe_client.StripeAway:
+                self.message_user(request, f"{invoice}: Stripe is away.", messages.ERROR)
+            else:
+                self.message_user(request, f"{invoice}: done.")
 
 
 @admin.register(InvoiceLine)
