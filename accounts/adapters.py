@@ -1,11 +1,15 @@
 """What Exerati adds to django-allauth: an organization at sign-up, six-digit codes, credit once verified."""
 
+from typing import Any
+
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.models import EmailAddress
 from django.conf import settings
+from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.db import transaction
 from django.forms import BaseForm
 from django.http import HttpRequest
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.crypto import get_random_string
 
@@ -32,6 +36,20 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         if "organization" in form.fields:
             services.create_organization(name=form.cleaned_data["organization"], owner=saved)
         return saved
+
+    def render_mail(
+        self,
+        template_prefix: str,
+        email: str | list[str],
+        context: dict[str, Any],
+        headers: dict[str, str] | None = None,
+    ) -> EmailMessage:
+        """Return the mail as allauth makes it from its text, with the same text in our HTML frame beside it."""
+        mail: EmailMessage = super().render_mail(template_prefix, email, context, headers)
+        if isinstance(mail, EmailMultiAlternatives) and not mail.alternatives:
+            told = {"title": mail.subject, "text": mail.body}
+            mail.attach_alternative(render_to_string("emails/plain.html", told), "text/html")
+        return mail
 
     def get_login_redirect_url(self, request: HttpRequest) -> str:
         """Lead who came by an invitation back to it."""

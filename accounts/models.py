@@ -132,6 +132,16 @@ class Membership(models.Model):
 class Project(models.Model):
     """A part of an organization that groups keys and may have budgets of its own."""
 
+    class Colour(models.TextChoices):
+        """The series colours of the charts, by name."""
+
+        GREY = "grey"
+        BLUE = "blue"
+        ORANGE = "orange"
+        GREEN = "green"
+        VIOLET = "violet"
+        PINK = "pink"
+
     public_id = models.CharField(
         max_length=40, unique=True, default=partial(ids.public_id, "proj"), editable=False
     )
@@ -140,6 +150,9 @@ class Project(models.Model):
     )
     name = models.CharField(max_length=120)
     is_default = models.BooleanField(default=False)
+    colour = models.CharField(
+        max_length=6, choices=Colour.choices, default=Colour.GREY, db_default=Colour.GREY
+    )
     budget_day_nanousd = models.BigIntegerField(null=True, blank=True)
     budget_week_nanousd = models.BigIntegerField(null=True, blank=True)
     budget_month_nanousd = models.BigIntegerField(null=True, blank=True)

@@ -2,9 +2,22 @@
 
 from django.urls import URLPattern, path
 
-from apikeys import rotation_views, views
+from apikeys import project_views, rotation_views, views
 
 dashboard_patterns: list[URLPattern] = [
+    path("<slug:slug>/projects/", project_views.project_list, name="projects"),
+    path("<slug:slug>/projects/new/", project_views.project_create, name="project_create"),
+    path("<slug:slug>/projects/<str:public_id>/", project_views.project_detail, name="project"),
+    path(
+        "<slug:slug>/projects/<str:public_id>/update/",
+        project_views.project_update,
+        name="project_update",
+    ),
+    path(
+        "<slug:slug>/projects/<str:public_id>/archive/",
+        project_views.project_archive,
+        name="project_archive",
+    ),
     path("<slug:slug>/keys/", views.key_list, name="keys"),
     path("<slug:slug>/keys/new/", views.key_create, name="key_create"),
     path("<slug:slug>/keys/<str:public_id>/", views.key_detail, name="key"),

@@ -85,19 +85,28 @@ def recent(key: ApiKey, *, now: datetime) -> Recent:
 
 
 def spent_by_member(organization: Organization, *, now: datetime) -> dict[int, int]:
-    """
-    Return what the keys of each member were charged this month, in nano-USD, by the member's row id.
+    """Return what the keys of each member were charged this month, by the member's row id; see `_spent_by`."""
+    return _spent_by("key__created_by", organization, now=now)
 
-    From the hourly sums, so it is some seconds behind; keys that nobody made are left out. One query.
+
+def spent_by_project(organization: Organization, *, now: datetime) -> dict[int, int]:
+    """Return what the keys of each project were charged this month, by the project's row id; see `_spent_by`."""
+    return _spent_by("project", organization, now=now)
+
+
+def _spent_by(column: str, organization: Organization, *, now: datetime) -> dict[int, int]:
+    """
+    Return what was charged this month in nano-USD, by one column; what has none is left out.
+
+    From the hourly sums, so it is some seconds behind. One query.
     """
     month = periods.period(
         "month", now=now, zone=ZoneInfo(organization.time_zone), month_day=organization.month_day
     )
     sums = (
-        UsageRollup.objects.filter(
-            organization=organization, hour__gte=month.start, key__created_by__isnull=False
-        )
-        .values_list("key__created_by")
+        UsageRollup.objects.filter(organization=organization, hour__gte=month.start)
+        .exclude(**{column: None})
+        .values_list(column)
         .annotate(Sum("charge_nanousd"))
     )
     return dict(sums)

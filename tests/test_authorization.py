@@ -113,6 +113,7 @@ OBJECTS: dict[str, Callable[[World], str]] = {
     "member": lambda world: _somebody(world).public_id,
     "request": lambda world: f"req_{ids.encode(_call(world).request_id)}",
     "topup": lambda world: str(world.acme.topups.create(net_cents=500).pk),
+    "project": lambda world: world.acme.projects.create(name=str(ids.new_uuid())).public_id,
     "invoice": lambda world: _invoiced(world).public_id,
     "invitation": lambda world: _invited(world).public_id,
 }

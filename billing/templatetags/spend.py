@@ -1,10 +1,12 @@
 """What pages of other apps show of money: billing's own partials use these tags."""
 
 from collections import defaultdict
+from dataclasses import dataclass
 
 from django import template
 from django.utils import timezone
 
+from accounts.models import Project
 from apikeys.models import ApiKey
 from billing import key_report
 from billing.budget_report import BudgetLine, budgets
@@ -12,6 +14,7 @@ from billing.budget_report import BudgetLine, budgets
 register = template.Library()
 ATTRIBUTE = "billing_budgets_by_key"
 MEMBERS = "billing_spend_by_member"
+PROJECTS = "billing_spend_by_project"
 
 
 @register.simple_tag(takes_context=True)
@@ -26,6 +29,30 @@ def key_budgets(context: template.Context, key: ApiKey) -> list[BudgetLine]:
                 lines[line.public_id].append(line)
         setattr(request, ATTRIBUTE, lines)
     return lines.get(key.public_id, [])
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectSpend:
+    """What a project was charged this month, and its caps."""
+
+    month_nanousd: int
+    lines: list[BudgetLine]
+
+
+@register.simple_tag(takes_context=True)
+def project_budgets(context: template.Context, project: Project) -> ProjectSpend:
+    """Return what a project spent and the caps it has; two queries for all projects of a page."""
+    request = context["request"]
+    found = getattr(request, PROJECTS, None)
+    if found is None:
+        now, lines = timezone.now(), defaultdict(list)
+        for line in budgets(request.organization, now=now):
+            if line.scope == "project":
+                lines[line.public_id].append(line)
+        found = key_report.spent_by_project(request.organization, now=now), lines
+        setattr(request, PROJECTS, found)
+    spent, by_project = found
+    return ProjectSpend(spent.get(project.pk, 0), by_project.get(project.public_id, []))
 
 
 @register.simple_tag(takes_context=True)
