@@ -22,10 +22,10 @@ DAYS = 36
 CALLS_A_DAY = 14
 # Model, provider, its share of the calls, typical tokens in and out.
 TRAFFIC = (
-    ("claude-sonnet-4-5", "anthropic", 5, 9_000, 900),
-    ("gpt-4o", "openai", 4, 6_000, 500),
-    ("gpt-4o-mini", "openai", 8, 3_000, 400),
-    ("gemini-2.5-flash", "google", 3, 14_000, 600),
+    ("claude-sonnet-4-5", "anthropic", 5, 60_000, 6_000),
+    ("gpt-4o", "openai", 4, 40_000, 3_500),
+    ("gpt-4o-mini", "openai", 8, 20_000, 2_500),
+    ("gemini-2.5-flash", "google", 3, 90_000, 4_000),
     ("text-embedding-3-small", "openai", 2, 5_000, 0),
 )
 TIMES = {

@@ -141,7 +141,7 @@ def _make_keys(organization: Organization, owner: User) -> list[ApiKey]:
 
 def _set_budgets(organization: Organization, keys: Sequence[ApiKey], owner: User) -> None:
     """Give caps to what has been spent from already, so that the bars show something."""
-    caps = {keys[0].pk: 20, keys[1].pk: 6, keys[2].pk: 40}
+    caps = {keys[0].pk: 12, keys[1].pk: 15, keys[2].pk: 40}
     for key in keys:
         if key.pk in caps:
             ApiKey.objects.filter(pk=key.pk).update(budget_month_nanousd=caps[key.pk] * USD)
@@ -163,8 +163,8 @@ def _fill(keys: Sequence[ApiKey]) -> Any:
         limit_kind="money",
         scope="key",
         period="month",
-        cap_nanousd=6 * USD,
-        posted_nanousd=5_700_000_000,
+        cap_nanousd=15 * USD,
+        posted_nanousd=14_700_000_000,
         held_nanousd=240_000_000,
         needed_nanousd=120_000_000,
         affordable_tokens=1_204,
