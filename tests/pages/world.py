@@ -18,6 +18,7 @@ from typing import Any
 from django.core.management import call_command
 from django.utils import timezone
 
+from accounts import invitations
 from accounts import services as account_services
 from accounts.models import Membership, Organization, User
 from apikeys import services as key_services
@@ -55,6 +56,9 @@ def make() -> Samples:
     call_command("catalog", "load", stdout=io.StringIO())
     owner = factories.make_user(OWNER, first_name="Ada", last_name="Byrne")
     organization = factories.make_organization("Northwind", owner=owner)
+    invited = invitations.invite(
+        organization, email="alan@northwind.example", role=Membership.Role.VIEWER, actor=owner
+    )
     members = [_join(organization, name, role) for name, role in _PEOPLE]
     factories.make_credit(organization, usd="250")
     keys = _make_keys(organization, owner)
@@ -81,6 +85,10 @@ def make() -> Samples:
         {
             "dashboard:key": [key],
             "dashboard:member": [member],
+            "dashboard:invitation": [{**slug, "public_id": invited.public_id}],
+            "invitation": [
+                {"public_id": invited.public_id, "token": invitations.token_of(invited)}
+            ],
             "dashboard:invoices": [invoices],
             "dashboard:invoice": [{**invoices, "public_id": invoice.public_id}],
             "dashboard:topup": [{**slug, "uuid": topup.uuid}],
