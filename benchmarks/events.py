@@ -22,6 +22,13 @@ KEYS = 4
 CHUNK = 500_000
 DAYS = 60
 RUNS = 15
+PAGES = (
+    "range=7d",
+    "range=30d&compare=1",
+    "range=30d&group=tag",
+    "range=30d&metric=latency",
+    "range=7d&step=hour&group=key&metric=latency",
+)
 
 CALLS = """
 INSERT INTO billing_reservation (
@@ -47,12 +54,13 @@ INSERT INTO billing_usageevent (
     upstream_model, upstream_id, streamed, outcome, basis, status, error_code, finish_reason, input_tokens,
     output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, usage_details, price_version_id,
     upper_nanousd, price_nanousd, charge_nanousd, provider_cost_nanousd, attempts, first_token_ms, duration_ms,
-    client_request_id)
+    client_request_id, tags)
 SELECT request_id, created_at, settled_at, organization_id, project_id, key_id, mode, endpoint, model, 'bench', model,
     left(request_id::text, 30), streamed, 'finished', 'reported',
     CASE WHEN charge_nanousd %% 50 = 0 THEN 500 ELSE 200 END,
     '', 'stop', 900, 300, 100, 0, 20, '{}', price_version_id, upper_nanousd, charge_nanousd, charge_nanousd,
-    charge_nanousd / 2, 1, 300, 2000, ''
+    charge_nanousd / 2, 1, 100 + charge_nanousd %% 900, 500 + charge_nanousd %% 9000, '',
+    CASE charge_nanousd %% 4 WHEN 0 THEN ARRAY['team:a', 'nightly'] WHEN 1 THEN ARRAY['team:b'] END
 FROM billing_reservation
 """
 
@@ -186,9 +194,11 @@ def measure() -> None:
         f"of them the largest organization's: {UsageEvent.objects.filter(organization=acme).count():,}"
     )
     now = timezone.now()
-    for days in ("today", "7d", "30d"):
-        for group in ("model", "key"):
-            median_of(f"usage page, {days} by {group}", usage_page(acme, days, group))
+    for days in ("1h", "today", "7d", "30d"):
+        for group in ("model", "key", "member", "tag"):
+            median_of(f"usage query, {days} by {group}", usage_page(acme, days, group))
+    for query in PAGES:
+        median_of(f"whole usage page, ?{query}", whole_page(acme, query), runs=5)
     median_of("request log, newest", lambda: request_log.page(acme, filters=LogFilters()))
     for words, filters in (
         ("one model", LogFilters(model="model-3")),
@@ -207,6 +217,29 @@ def measure() -> None:
         lambda: request_log.page(acme, filters=LogFilters(), cursor=cursor),
     )
     median_of("one request by id", lambda: request_log.find(acme, event.request_id))
+
+
+def whole_page(organization: object, query: str) -> Callable[[], object]:
+    """Return what asks for the page as its owner does, with every query and the template."""
+    from django.test import Client
+    from django.urls import reverse
+
+    from accounts.models import Membership, Organization, User
+
+    assert isinstance(organization, Organization)
+    owner, _ = User.objects.get_or_create(email="bench@exerati.test")
+    Membership.objects.get_or_create(
+        organization=organization, user=owner, defaults={"role": Membership.Role.OWNER}
+    )
+    client = Client()
+    client.force_login(owner)
+    address = f"{reverse('dashboard:usage', args=[organization.slug])}?{query}"
+
+    def ask() -> None:
+        assert client.get(address).status_code == 200
+
+    ask()  # templates are read once
+    return ask
 
 
 def usage_page(organization: object, name: str, group: str) -> Callable[[], object]:
@@ -229,10 +262,10 @@ def check() -> None:
         assert not finding.broken, finding
 
 
-def median_of(what: str, work: Callable[[], object]) -> None:
+def median_of(what: str, work: Callable[[], object], *, runs: int = RUNS) -> None:
     """Print the median and the slowest of some runs, in milliseconds."""
     times = []
-    for _ in range(RUNS):
+    for _ in range(runs):
         started = time.perf_counter()
         work()
         times.append((time.perf_counter() - started) * 1000)

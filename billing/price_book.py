@@ -17,14 +17,19 @@ class Dated(NamedTuple):
 
 
 class PriceBook(NamedTuple):
-    """All versions, oldest first: prices by model, costs by (provider, upstream model)."""
+    """
+    All versions, oldest first: prices by model, costs by (provider, upstream model).
+
+    `own` are the prices of single organizations, by the organization's row and the model.
+    """
 
     prices: dict[str, tuple[Dated, ...]]
     costs: dict[tuple[str, str], tuple[Dated, ...]]
+    own: dict[tuple[int, str], tuple[Dated, ...]]
 
 
 def load() -> PriceBook:
-    """Return every version there is; runs two queries."""
+    """Return every version there is; runs three queries."""
     prices = _by_subject(
         (row.model, row) for row in PriceVersion.objects.order_by("effective_from")
     )
@@ -32,7 +37,11 @@ def load() -> PriceBook:
         ((row.provider, row.upstream_model), row)
         for row in ProviderCostVersion.objects.order_by("effective_from")
     )
-    return PriceBook(prices, costs)
+    own = _by_subject(
+        ((row.organization_id, row.model), row)
+        for row in PriceVersion.every.exclude(organization=None).order_by("effective_from")
+    )
+    return PriceBook(prices, costs, own)
 
 
 def at(versions: tuple[Dated, ...], now: float) -> Price | None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from accounts.models import Organization
 from billing.models import PriceVersion, ProviderCostVersion, RateCard
 from billing.types import RATE_NAMES
 
@@ -133,6 +134,20 @@ def set_price(model: str, *, sheet: RateSheet, source: str, now: datetime) -> bo
         return False
     PriceVersion.objects.create(model=model, **_row(Dated(now, sheet, source)))
     return True
+
+
+def publish_own(
+    organization: Organization, model: str, *, sheet: RateSheet, source: str, now: datetime
+) -> int:
+    """Make the price of one organization hold from now on; return how many versions that took, 0 or 1."""
+    present = PriceVersion.every.filter(organization=organization, model=model)
+    row = present.filter(effective_from__lte=now).order_by("-effective_from").first()
+    if row is not None and _says(row, sheet):
+        return 0
+    moment = _free_moment(present, now)
+    row_values = _row(Dated(moment, sheet, source))
+    PriceVersion.every.create(organization=organization, model=model, **row_values)
+    return 1
 
 
 Subject = tuple[str, str]  # provider and upstream model

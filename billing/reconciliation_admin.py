@@ -9,8 +9,8 @@ from django.http import HttpRequest
 
 from accounts.admin import ReadOnly
 from accounts.models import User
-from billing import reconciliation
-from billing.models import ReconItem, ReconRun
+from billing import provider_costs, reconciliation
+from billing.models import ProviderCostImport, ProviderCostLine, ReconItem, ReconRun
 from exerati import formats
 
 
@@ -116,3 +116,73 @@ class ReconItemAdmin(admin.ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: ReconItem | None = None) -> bool:
         """A difference stays on record."""
         return False
+
+
+class CostFileForm(forms.ModelForm):
+    """A file of costs, and whose it is."""
+
+    provider = forms.SlugField(help_text="The provider's name in the catalog, such as openai.")
+    file = forms.FileField(
+        help_text="CSV of OpenAI's or Anthropic's costs, or day, model, cost_usd."
+    )
+
+    class Meta:
+        model = ProviderCostImport
+        fields: list[str] = []
+
+    def clean(self) -> dict[str, Any]:
+        """Take the file in, so that what is wrong with it stands beside it."""
+        cleaned = super().clean() or self.cleaned_data
+        if not self.errors:
+            try:
+                cleaned["made"] = provider_costs.take_in(
+                    cleaned["file"].read(provider_costs.MAX_BYTES + 1),
+                    provider=cleaned["provider"],
+                    file_name=cleaned["file"].name,
+                    actor=getattr(self, "actor", None),
+                )
+            except provider_costs.CannotRead as error:
+                self.add_error("file", str(error))
+            except provider_costs.TakenBefore as error:
+                self.add_error("file", f"This file was taken in before: {error.earlier}.")
+        return cleaned
+
+
+@admin.register(ProviderCostImport)
+class ProviderCostImportAdmin(admin.ModelAdmin):
+    """Files of what providers charge us: taken in here, then read-only."""
+
+    form = CostFileForm
+    list_display = ["imported_at", "file_name", "form", "lines_read", "actor"]
+    list_select_related = ["actor"]
+    ordering = ["-imported_at"]
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **options: Any
+    ) -> Any:
+        """Tell the form who takes the file in."""
+        form: Any = super().get_form(request, obj, change, **options)
+        form.actor = request.user if isinstance(request.user, User) else None
+        return form
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """The form has stored it."""
+        obj.pk = form.cleaned_data["made"].pk
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """A file that was taken in stays as it is."""
+        return obj is None and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """A file stays on record."""
+        return False
+
+
+@admin.register(ProviderCostLine)
+class ProviderCostLineAdmin(ReadOnly, admin.ModelAdmin):
+    """What a provider charges for a model and day."""
+
+    search_fields = ["=provider", "=model"]
+    list_display = ["day", "provider", "model", "cost_nanousd", "source"]
+    list_select_related = ["source"]
+    ordering = ["-day", "provider", "model"]

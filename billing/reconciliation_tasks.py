@@ -6,7 +6,7 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
-from billing import reconciliation, stripe_client, stripe_reconciliation
+from billing import cost_comparison, reconciliation, stripe_client, stripe_reconciliation
 from billing.models import ReconRun
 
 logger = logging.getLogger(__name__)
@@ -15,15 +15,23 @@ EVERY = timedelta(hours=22)  # nightly: a beat each hour that finds the last one
 
 @shared_task(name="billing.reconcile")
 def reconcile() -> None:
-    """Compare with Stripe, once a night."""
+    """Compare with Stripe, and costs with what providers state, once a night."""
     now = timezone.now()
-    if not stripe_client.is_on():
-        return
-    if reconciliation.is_due(ReconRun.Subject.STRIPE, now=now, every=EVERY):
+    if reconciliation.is_due(ReconRun.Subject.COSTS, now=now, every=EVERY):
+        cost_comparison.run(now)
+    if stripe_client.is_on() and reconciliation.is_due(
+        ReconRun.Subject.STRIPE, now=now, every=EVERY
+    ):
         try:
             stripe_reconciliation.run(now)
         except stripe_client.StripeAway as error:
             logger.warning("Stripe cannot be compared with: %s", error.__cause__)
+
+
+@shared_task(name="billing.compare_costs")
+def compare_costs() -> None:
+    """Compare our costs with those that a provider has just stated."""
+    cost_comparison.run(timezone.now())
 
 
 @shared_task(name="billing.tell_differences", autoretry_for=(OSError,), retry_backoff=30)

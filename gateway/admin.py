@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts.admin import ReadOnly
 from gateway import catalog_admin as catalog_admin  # registers its admins
+from gateway import markup_admin as markup_admin  # registers its table
 from gateway import provider_accounts
 from gateway import status_admin as status_admin  # registers its tables
 from gateway.models import (

@@ -44,7 +44,7 @@ def listing(
     wanted = [(FILTERS[name], value) for name, value in filters if name in FILTERS and value]
     entries = [
         _encoded(model)
-        for model in catalog.models.values()
+        for model in catalog.models_for(key.organization_id)
         if is_listed(model, key) and all(passes(model, value) for passes, value in wanted)
     ]
     return b'{"object":"list","data":[' + b",".join(entries) + b"]}"

@@ -52,7 +52,7 @@ def find_model(name: str, *, kind: str, key: KeySnapshot, catalog: Catalog) -> M
     """Return the model; raises ModelNotFound or ModelNotAllowed. Scope comes first, so it cannot be probed."""
     if not key.allows_model(name):
         raise ModelNotAllowed(name)
-    model = catalog.models.get(name)
+    model = catalog.model_for(key.organization_id, name)
     if model is None or model.kind != kind:
         raise ModelNotFound(name)
     if not key.allows_kind(model.kind):

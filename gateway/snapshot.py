@@ -2,8 +2,8 @@
 
 import logging
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from billing import price_book
@@ -77,14 +77,32 @@ class ModelSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """All models by public name."""
+    """
+    All models by public name.
+
+    `own_models` are the same models as organizations with prices of their own see them, by row id and name.
+    """
 
     models: dict[str, ModelSnapshot]
     sandbox: Upstream
+    own_models: dict[tuple[int, str], ModelSnapshot] = field(default_factory=dict)
+
+    def model_for(self, organization_id: int, name: str) -> ModelSnapshot | None:
+        """Return a model at the prices of one organization."""
+        if self.own_models:
+            own = self.own_models.get((organization_id, name))
+            if own is not None:
+                return own
+        return self.models.get(name)
+
+    def models_for(self, organization_id: int) -> Iterator[ModelSnapshot]:
+        """Yield every model at the prices of one organization."""
+        for name, model in self.models.items():
+            yield self.own_models.get((organization_id, name), model)
 
 
 def load_catalog() -> Catalog:
-    """Read the catalog; runs six queries, so it belongs in a thread."""
+    """Read the catalog; runs seven queries, so it belongs in a thread."""
     book = price_book.load()
     upstreams = {
         provider.pk: _upstreams(provider)
@@ -97,10 +115,22 @@ def load_catalog() -> Catalog:
         if accounts:
             routes.setdefault(route.model_id, []).append(_route(route, accounts, book.costs))
     rows = Model.objects.filter(hidden_at=None).order_by("name")
-    models = _models(rows, routes, book.prices)
+    models = {model.name: model for model in _models(rows, routes, book.prices)}
     return Catalog(
-        models={model.name: model for model in models}, sandbox=Upstream(SANDBOX, SANDBOX, "")
+        models=models,
+        sandbox=Upstream(SANDBOX, SANDBOX, ""),
+        own_models={
+            (organization_id, name): _at_own_prices(models[name], versions)
+            for (organization_id, name), versions in book.own.items()
+            if name in models
+        },
     )
+
+
+def _at_own_prices(model: ModelSnapshot, own: tuple[Dated, ...]) -> ModelSnapshot:
+    """Return the model with its list prices up to the first price of the organization's own, and those from then on."""
+    before = tuple(dated for dated in model.prices if dated.effective_from < own[0].effective_from)
+    return replace(model, prices=before + own)
 
 
 def _route(

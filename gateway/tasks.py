@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from gateway import idempotency, probes
+from gateway import idempotency, markups, probes
 
 
 @shared_task(name="gateway.prune_idempotent_calls")
@@ -22,3 +22,10 @@ def probe_components() -> None:
 def prune_probes() -> None:
     """Forget probes that the status page no longer shows."""
     probes.prune(timezone.now())
+
+
+@shared_task(name="gateway.refresh_markups")
+def refresh_markups() -> None:
+    """Bring the prices of organizations with a markup rule to the costs of now."""
+    if markups.has_rules():
+        markups.refresh(timezone.now())

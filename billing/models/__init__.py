@@ -27,7 +27,7 @@ from billing.models.payments import (
     StripeEvent,
     TopUp,
 )
-from billing.models.prices import PriceVersion, ProviderCostVersion, RateCard
+from billing.models.prices import MarkupRule, PriceVersion, ProviderCostVersion, RateCard
 from billing.models.reconciliation import (
     ProviderCostImport,
     ProviderCostLine,
@@ -61,6 +61,7 @@ __all__ = [
     "LedgerAccount",
     "LedgerTransfer",
     "LotDraw",
+    "MarkupRule",
     "Notification",
     "NotificationRead",
     "OutboxMessage",

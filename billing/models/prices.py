@@ -3,6 +3,8 @@
 from django.db import models
 from django.utils import timezone
 
+from accounts.models import Organization, User
+
 
 class RateCard(models.Model):
     """
@@ -39,15 +41,39 @@ class RateCard(models.Model):
         abstract = True
 
 
+class ListPrices(models.Manager["PriceVersion"]):
+    """Sees the price list alone, so that no public page can show the price of one customer."""
+
+    def get_queryset(self) -> models.QuerySet["PriceVersion"]:
+        """Return the versions that hold for everybody without a price of their own."""
+        return super().get_queryset().filter(organization=None)
+
+
 class PriceVersion(RateCard):
-    """What customers pay for a model from a moment on; never changed once made."""
+    """
+    What customers pay for a model from a moment on; never changed once made.
+
+    One of an `organization` holds for it alone, in place of the list's: its markup rule has made it.
+    """
 
     model = models.CharField(max_length=120, help_text="Public model name.")
+    organization = models.ForeignKey(
+        Organization,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="own_prices",
+    )
+
+    objects = ListPrices()
+    every = models.Manager["PriceVersion"]()
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["model", "effective_from"], name="one_price_each_moment"
+                fields=["model", "organization", "effective_from"],
+                name="one_price_each_moment",
+                nulls_distinct=False,
             )
         ]
 
@@ -70,3 +96,43 @@ class ProviderCostVersion(RateCard):
 
     def __str__(self) -> str:
         return f"{self.provider} {self.upstream_model} from {self.effective_from:%Y-%m-%d}"
+
+
+class MarkupRule(models.Model):
+    """
+    What an organization pays on top of provider cost, for one model or all; the newest of a subject holds.
+
+    Never changed: another rule takes its place. Without a percentage the price list holds again.
+    """
+
+    organization = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, related_name="markup_rules"
+    )
+    model = models.CharField(
+        max_length=120, blank=True, default="", help_text="Public name; empty: every model."
+    )
+    percent = models.DecimalField(
+        max_digits=7, decimal_places=3, null=True, blank=True, help_text="Empty: the price list."
+    )
+    reason = models.CharField(max_length=200)
+    actor = models.ForeignKey(
+        User, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(percent=None) | models.Q(percent__gte=0, percent__lte=1000),
+                name="markup_is_no_discount_on_cost",
+            ),
+            models.CheckConstraint(condition=~models.Q(reason=""), name="markup_has_a_reason"),
+        ]
+
+    def __str__(self) -> str:
+        what = (
+            "the price list"
+            if self.percent is None
+            else f"cost plus {self.percent.normalize():f} %"
+        )
+        return f"{self.organization}, {self.model or 'all models'}: {what}"

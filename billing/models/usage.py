@@ -1,6 +1,7 @@
 """What was called: events, attempts, hourly sums, and what waits to be summed."""
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 
 from accounts.models import Organization, Project
@@ -122,6 +123,8 @@ class Attempt(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["request_id", "number"], name="one_attempt_each_number")
         ]
+        # What was tried in a range of days; rows come in the order of time, so that a few pages of index do.
+        indexes = [BrinIndex(fields=["started_at"], name="attempts_by_time")]
 
     def __str__(self) -> str:
         return f"{self.request_id} #{self.number} {self.provider}"

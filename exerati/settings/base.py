@@ -193,6 +193,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "fill wallets": {"task": "billing.fill_wallets", "schedule": 10.0},
     "draw lots": {"task": "billing.draw_lots", "schedule": 30.0},
     "reconcile": {"task": "billing.reconcile", "schedule": 3600.0},
+    "refresh markups": {"task": "gateway.refresh_markups", "schedule": 60.0},
     "prune reservations": {"task": "billing.prune_reservations", "schedule": 3600.0},
 }
 

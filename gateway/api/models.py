@@ -29,7 +29,7 @@ class ModelDetail(AsyncAPIView):
 
     def find(self, context: CallContext, name: str) -> ModelSnapshot:
         """Return a model in the key's scope; raises ModelNotFound."""
-        model = context.engine.catalog.models.get(name)
+        model = context.engine.catalog.model_for(self.key.organization_id, name)
         if model is None or not model_list.is_listed(model, self.key):
             raise ModelNotFound(name)
         return model

@@ -1,8 +1,9 @@
-"""`manage.py provider add|list`: whom we buy from."""
+"""`manage.py provider add|list|costs`: whom we buy from, and what they say they charge us."""
 
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
@@ -10,6 +11,7 @@ from django.core.management.base import CommandError
 from django.core.validators import validate_slug
 from django.utils import timezone
 
+from billing import provider_costs
 from billing.price_versions import RateSheet
 from exerati.lib.operator import Answer, OperatorCommand
 from gateway import provider_accounts, snapshot
@@ -44,7 +46,11 @@ class Command(OperatorCommand):
     """Providers."""
 
     help = "Add providers, any OpenAI-compatible server among them, and list them."
-    actions = {"add": "add a provider or change its address and key", "list": "list providers"}
+    actions = {
+        "add": "add a provider or change its address and key",
+        "list": "list providers",
+        "costs": "take in a file of what a provider charges us, by day and model",
+    }
 
     def add_add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the options of `provider add`."""
@@ -110,6 +116,25 @@ class Command(OperatorCommand):
             ]
             provider_accounts.add_models(provider, models=own, sheet=sheet, now=timezone.now())
         return row(provider)
+
+    def add_costs_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the options of `provider costs`."""
+        parser.add_argument("deed", choices=["import"])
+        parser.add_argument("name", help="the provider, as in the catalog")
+        parser.add_argument("file", type=Path, help="a CSV file; a repeat does nothing")
+
+    def costs(self, *, deed: str, name: str, file: Path) -> Answer:
+        """Take in a file of costs; one that was taken in before changes nothing."""
+        try:
+            content = file.read_bytes()
+            made = provider_costs.take_in(content, provider=name, file_name=file.name, actor=None)
+        except OSError as error:
+            raise CommandError(f"{file} cannot be read: {error.strerror}.") from error
+        except provider_costs.CannotRead as error:
+            raise CommandError(str(error)) from error
+        except provider_costs.TakenBefore as error:
+            return {"taken_in": False, "before": str(error.earlier), "lines": 0}
+        return {"taken_in": True, "form": made.form, "lines": made.lines_read}
 
     def list(self) -> Answer:
         """List providers, those that are on first."""
