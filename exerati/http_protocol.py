@@ -1,24 +1,43 @@
 """
-uvicorn's HTTP protocol with a deadline for headers.
+uvicorn's HTTP protocol with a deadline for headers, and one for readers.
 
-uvicorn waits for ever for a client that sends its headers slowly or never, and keeps whatever size they have: a
-few thousand such connections cost an attacker nothing. Bodies have their deadline in `gateway.asgi`.
+uvicorn waits for ever for a client that sends its headers slowly or never, keeps whatever size they have, and keeps an
+answer for a client that does not read it: a few thousand such connections cost an attacker nothing. Bodies have their
+deadline in `gateway.asgi`. What is refused here is refused in the envelope of `/v1`, since there is no path yet.
 """
 
 import asyncio
+import json
 
 from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEADER_BYTES = 64 * 1024
-TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+# The application ends a stream that is not read after SLOW_READER_SECONDS, and knows why; this is the net below it.
+GRACE_SECONDS = 5
+
+
+def _refusal(status: str, code: str, message: str) -> bytes:
+    error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
+    body = json.dumps({"error": error}).encode()
+    head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+    return head.encode() + b"cache-control: no-store\r\nconnection: close\r\n\r\n" + body
+
+
+TOO_SLOW = _refusal(
+    "408 Request Timeout", "request_timeout", "The request's headers did not arrive in time."
+)
+TOO_LARGE = _refusal(
+    "431 Request Header Fields Too Large", "headers_too_large", "The headers are too large."
+)
+NO_HTTP = _refusal("400 Bad Request", "invalid_http", "This is no valid HTTP request.")
 
 
 class DeadlineProtocol(HttpToolsProtocol):
     """Closes a connection whose request's headers are not complete in time, or too large."""
 
     _deadline: asyncio.TimerHandle | None = None
+    _reading: asyncio.TimerHandle | None = None
     _in_headers = False
     _header_bytes = 0
 
@@ -50,9 +69,30 @@ class DeadlineProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the deadline."""
+        """Forget the deadlines."""
         self._stop_deadline()
+        self._stop_reading_deadline()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client does not read as fast as we write; it has to catch up in time."""
+        super().pause_writing()
+        seconds = settings.SLOW_READER_SECONDS + GRACE_SECONDS
+        self._reading = self.loop.call_later(seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        self._stop_reading_deadline()
+        super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP; uvicorn's own words are plain text."""
+        self._refuse(NO_HTTP)
+
+    def _stop_reading_deadline(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
 
     def _start_deadline(self) -> None:
         self._deadline = self.loop.call_later(settings.HEADER_SECONDS, self._refuse, TOO_SLOW)
