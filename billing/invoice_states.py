@@ -58,6 +58,8 @@ def _by_reference(remote: stripe_invoices.Remote) -> Invoice | None:
 @transaction.atomic
 def apply(invoice_id: UUID, remote: stripe_invoices.Remote, *, now: datetime) -> Invoice:
     """Take over what Stripe says of an invoice, if it leads forwards; return it as it then is."""
+    organizations = Invoice.objects.filter(pk=invoice_id).values_list("organization_id", flat=True)
+    ledger.lock_wallet(organizations.get())  # before the invoice, as everywhere
     invoice = (
         Invoice.objects.select_for_update(of=("self",))
         .select_related("organization")
