@@ -3,6 +3,7 @@ Measures what a chunk of a translated stream costs (Anthropic's and Gemini's eve
 one gateway with everything on, on one core.
 
     .venv/bin/python -m benchmarks.translated
+    DJANGO_SETTINGS_MODULE=exerati.settings.test .venv/bin/python -m benchmarks.translated --alone
 
 A chunk's cost is the difference between streams of 220 and of 20 chunks, divided by 200: all that a call costs besides
 falls out. CPU is what the gateway's process used by /proc. Prints Markdown.
@@ -149,9 +150,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--speak", nargs=2, metavar=("DIALECT", "CHUNKS"))
     parser.add_argument("--add", metavar="JSON")
+    parser.add_argument("--alone", action="store_true", help="the translation alone, no gateway")
     options = parser.parse_args()
     if options.speak:
         uvloop.run(speak(options.speak[0], int(options.speak[1])))
+    elif options.alone:
+        costs = translators()
+        for name, cost in costs.items():
+            print(f"| {name} | {cost:.2f} | {cost / costs['openai']:.2f} |")
     elif options.add:
         add_models(json.loads(options.add))
     else:
@@ -192,6 +198,47 @@ def one_round(dialect: str, servers: dict[int, Server], seconds: float) -> tuple
         cpu[chunks] = figures["cpu_us"]
         errors += figures["errors"]
     return (cpu[LONG] - cpu[SHORT]) / (LONG - SHORT), errors
+
+
+def translators() -> dict[str, float]:
+    """Return the CPU of a chunk in microseconds of the translation alone: bytes in, bytes out, no sockets."""
+    import django
+
+    django.setup()
+    from gateway.providers.base import ServeAs
+
+    shown = ServeAs(id="chatcmpl-bench", model="bench", created=1, include_usage=True)
+    parts = {
+        "openai": (b"", upstream.CHUNKS, b""),
+        "anthropic": anthropic(LONG),
+        "gemini": gemini(LONG),
+    }
+    return {name: min(_translated(name, parts[name], shown) for _ in range(9)) for name in DIALECTS}
+
+
+def _translated(name: str, parts: tuple[bytes, list[bytes], bytes], shown: Any) -> float:
+    """Return the CPU of a chunk of 2,000, each read by itself as the relay does."""
+    from gateway.dialects.chat import ChatDialect
+    from gateway.providers import registry
+
+    adapter = registry.adapter(name)
+    decoder, writer = adapter.stream_decoder(), ChatDialect().stream(shown)
+    translator = adapter.chat_stream(serve_as=shown, quirks=frozenset())
+    pieces = [bare(piece) for piece in parts[1]]
+    for event, data in decoder.feed(bare(parts[0])):
+        translator.feed(event, data)
+    started = time.process_time()
+    for number in range(2_000):
+        for event, data in decoder.feed(pieces[number % 10]):
+            writer.events(translator.feed(event, data))
+    return (time.process_time() - started) / 2_000 * 1e6
+
+
+def bare(data: bytes) -> bytes:
+    """Return events without the framing of HTTP chunks."""
+    lines = [line for line in data.split(b"\n") if line.startswith((b"data", b"event"))]
+    ends = {b"d": b"\n\n", b"e": b"\n"}
+    return b"".join(line + ends[line[:1]] for line in lines)
 
 
 def report(found: dict[str, list[tuple[float, int]]]) -> None:

@@ -21,6 +21,7 @@ from gateway.catalog_changes import ChangeDecided, Decision
 from gateway.models import CatalogChange, CatalogRun
 
 SHOWN_AT_MOST = 200
+_OF_A_MODEL = ("title", "kind", "context_tokens", "routes")
 State = CatalogChange.State
 
 
@@ -129,7 +130,7 @@ class CatalogChangeAdmin(Deciding):
     """What catalog files say otherwise than what is sold."""
 
     search_fields = ["model", "field", "source", "reason"]
-    list_display = ["model", "field", "what", "source", "as_of", "state", "decided_by", "reason"]
+    list_display = ["model", "field", "what", "state", "source", "as_of", "decided_by", "reason"]
     list_filter = ["state", "kind", "run"]
     list_select_related = ["run", "decided_by"]
     fields = [
@@ -154,7 +155,9 @@ class CatalogChangeAdmin(Deciding):
     @admin.display(description="what changes")
     def what(self, change: CatalogChange) -> SafeString:
         """Return old and new value, a line for each."""
-        told = catalog_words.lines(change)[:12]
+        told = catalog_words.lines(change)
+        if change.kind == CatalogChange.Kind.MODEL:  # its own page shows the rest
+            told = [line for line in told if line.name in _OF_A_MODEL or "price" in line.name]
         rows = ((line.name, line.old, line.new) for line in told)
         return format_html_join(SafeString("<br>"), "{}: {} → {}", rows)
 
