@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 from django.utils.dateparse import parse_datetime
 
 from accounts.models import AuditEvent, Organization
+from exerati.lib import money
 from exerati.lib.csv_text import spreadsheet_text
 
 PAGE_ROWS = 50
@@ -112,10 +113,19 @@ def _actor(event: AuditEvent) -> str:
 
 
 def _change(name: str, value: object) -> tuple[str, str, str]:
+    if name.endswith("_nanousd"):
+        return _change(name.removesuffix("_nanousd"), _in_dollars(value))
     words = name.replace("_", " ")
     if isinstance(value, dict) and set(value) == {"from", "to"}:
         return words, _text(value["from"]), _text(value["to"])
     return words, "", _text(value)
+
+
+def _in_dollars(value: object) -> object:
+    """Return an amount of nano-USD, or what it was and is, as people read it."""
+    if isinstance(value, dict):
+        return {key: _in_dollars(one) for key, one in value.items()}
+    return f"${money.usd_text(value)}" if isinstance(value, int) else value
 
 
 def _text(value: object) -> str:

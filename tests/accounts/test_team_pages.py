@@ -127,7 +127,7 @@ def test_the_team_page_asks_the_same_number_of_queries_for_any_number_of_members
     for _ in range(12):
         services.add_member(acme, user=factories.make_user(), role=Role.VIEWER, actor=None)
 
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(18):
         alice_client.get(url_of("team", acme))
 
 
@@ -168,3 +168,13 @@ def test_a_place_that_is_none_shows_the_newest(alice_client, acme):
     answer = alice_client.get(url_of("audit", acme), {"before": "9999-99-99_x\x00"})
 
     assert answer.status_code == 200
+
+
+def test_amounts_in_the_audit_log_are_in_dollars(alice, alice_client, acme):
+    key = factories.make_api_key(acme, budget_day_nanousd=2_500_000_000).key
+    rules = key_services.KeyRules(budget_day_nanousd=None)
+    key_services.update_key(key, name=key.name, rules=rules, actor=alice)
+
+    [row] = alice_client.get(url_of("audit", acme), {"action": "key.changed"}).context["rows"]
+
+    assert row.changes == [("budget day", "$2.5", "none")]

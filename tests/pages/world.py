@@ -21,8 +21,10 @@ from django.utils import timezone
 from accounts import invitations
 from accounts import services as account_services
 from accounts.models import Membership, Organization, User
+from apikeys import projects
 from apikeys import services as key_services
 from apikeys.models import ApiKey
+from apikeys.projects import ProjectRules
 from apikeys.services import KeyRules
 from billing import request_log
 from billing.aggregation import roll_up
@@ -79,12 +81,18 @@ def make() -> Samples:
     event = UsageEvent.objects.get(request_id=shown[0])
     factories.make_stored_body(event, request=_ASKED, answer=_ANSWERED)
     member = {**slug, "public_id": members[0].public_id}
+    project = projects.create_project(
+        organization,
+        rules=ProjectRules(name="Chat in the shop", colour="blue", budget_month_nanousd=200 * USD),
+        actor=owner,
+    )
     return Samples(
         owner,
         organization,
         {
             "dashboard:key": [key],
             "dashboard:member": [member],
+            "dashboard:project": [{**slug, "public_id": project.public_id}],
             "dashboard:invitation": [{**slug, "public_id": invited.public_id}],
             "invitation": [
                 {"public_id": invited.public_id, "token": invitations.token_of(invited)}
