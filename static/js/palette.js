@@ -56,8 +56,9 @@ async function ask(text) {
 }
 
 function show(found, text = "") {
-  list.replaceChildren(...found.map((one, at) => el("li", { role: "option", id: `palette-${at}`, "aria-selected": "false" },
-    el("a", { class: "menu-item", href: one.href, tabindex: "-1" }, icon(one.icon), el("span", { class: "truncate" }, one.label), el("small", { class: "muted row-end" }, one.note)))));
+  list.replaceChildren(...found.map((one, at) => el("li", {
+    role: "option", class: "menu-item", id: `palette-${at}`, "aria-selected": "false", onclick: () => location.assign(one.href),
+  }, icon(one.icon), el("span", { class: "truncate" }, one.label), el("small", { class: "muted row-end" }, one.note))));
   if (!found.length && text) list.append(el("li", { class: "menu-label" }, "Nothing of that name"));
   move(0);
 }
@@ -77,6 +78,6 @@ field.addEventListener("keydown", (event) => {
     move(active + (event.key === "ArrowDown" ? 1 : -1));
   } else if (event.key === "Enter") {
     event.preventDefault();
-    list.querySelectorAll("[role=option] a")[active]?.click();
+    list.querySelectorAll("[role=option]")[active]?.click();
   }
 });
