@@ -9,6 +9,7 @@ from billing import payment_admin as payment_admin  # registers its tables
 from billing import plan_admin as plan_admin  # registers its tables
 from billing import raise_admin as raise_admin  # registers its table
 from billing import reconciliation_admin as reconciliation_admin  # registers its tables
+from billing import record_admin as record_admin  # registers its tables
 from billing.models import (
     Attempt,
     Budget,

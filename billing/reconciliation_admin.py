@@ -52,6 +52,7 @@ class AcknowledgeForm(forms.ModelForm):
 class ReconRunAdmin(ReadOnly, admin.ModelAdmin):
     """Every comparison, with what it looked at and the sums of both sides."""
 
+    search_fields = ["subject", "error"]
     list_display = ["started_at", "subject", "since", "until", "finished_at", "error"]
     list_filter = ["subject"]
     ordering = ["-started_at"]

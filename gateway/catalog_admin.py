@@ -171,6 +171,7 @@ class CatalogChangeAdmin(Deciding):
 class CatalogRunAdmin(Deciding):
     """Comparisons of catalog files with what is sold; those that wait can be decided on together."""
 
+    search_fields = ["origin", "=digest"]
     list_display = ["created_at", "origin", "as_of", "waiting", "decided"]
     ordering = ["-created_at"]
 

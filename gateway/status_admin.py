@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
+from accounts.admin import ReadOnly
 from gateway.models import Incident, IncidentUpdate
 
 
@@ -17,6 +18,17 @@ class UpdateInline(admin.TabularInline):
     model = IncidentUpdate
     extra = 1
     ordering = ["at"]
+
+
+@admin.register(IncidentUpdate)
+class IncidentUpdateAdmin(ReadOnly, admin.ModelAdmin):
+    """All that was said of incidents; it is written on the incident's page."""
+
+    list_display = ["at", "incident", "state"]
+    list_filter = ["state"]
+    list_select_related = ["incident"]
+    search_fields = ["incident__title", "body"]
+    ordering = ["-at"]
 
 
 @admin.register(Incident)

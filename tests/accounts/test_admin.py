@@ -6,7 +6,14 @@ from django.contrib import admin
 from django.test import RequestFactory
 from django.urls import reverse
 
-from billing.models import Adjustment, BillingAccount, BudgetRaise
+from billing.models import (
+    Adjustment,
+    BillingAccount,
+    BudgetRaise,
+    ProviderCostImport,
+    ReconItem,
+    Refund,
+)
 from tests import factories
 from tests.cast import signed_in
 
@@ -15,7 +22,8 @@ OUR_APPS = ("accounts", "apikeys", "billing", "gateway")
 OUR_MODELS = [
     model for app in OUR_APPS for model in apps.get_app_config(app).get_models() if model._meta
 ]
-BY_STAFF = (Adjustment, BillingAccount, BudgetRaise)  # by services that leave an audit event
+# By services that leave an audit event.
+BY_STAFF = (Adjustment, BillingAccount, BudgetRaise, ProviderCostImport, ReconItem, Refund)
 READ_ONLY = [
     *(model for model in apps.get_app_config("billing").get_models() if model not in BY_STAFF),
     apps.get_model("accounts.AuditEvent"),
