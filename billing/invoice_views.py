@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from accounts.middleware import OrganizationRequest
-from accounts.models import Organization, User
+from accounts.models import User
 from accounts.permissions import LAST_ORGANIZATION, Action, organization_page
 from billing import billing_tabs, invoice_report, page_query, plans
 from billing.models import BillingAccount
@@ -64,11 +64,12 @@ def invoice_csv(request: OrganizationRequest, public_id: str) -> HttpResponse:
 def own_invoices(request: HttpRequest) -> HttpResponse:
     """Lead to the invoices of the organization that the member saw last: for links that know no organization."""
     assert isinstance(request.user, User)  # noqa: S101  login_required lets nobody else in
-    found = Organization.objects.filter(memberships__user=request.user).order_by("pk")
-    last = found.filter(slug=request.session.get(LAST_ORGANIZATION, "")).first() or found.first()
-    if last is None:
+    found = request.user.memberships.select_related("organization").order_by("organization")
+    seen_last = request.session.get(LAST_ORGANIZATION, "")
+    chosen = found.filter(organization__slug=seen_last).first() or found.first()
+    if chosen is None:
         raise Http404
-    return redirect("dashboard:invoices", slug=last.slug)
+    return redirect("dashboard:invoices", slug=chosen.organization.slug)
 
 
 def _page(request: OrganizationRequest, public_id: str) -> invoice_report.Page:

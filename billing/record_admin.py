@@ -1,4 +1,4 @@
-"""Support's view of what runs behind the calls: sums for pages, draws of credit, saved views, kept bodies, cost lines."""
+"""Support's view of what runs behind the calls: sums for pages, draws of credit, saved views, kept bodies, costs."""
 
 from django.contrib import admin
 

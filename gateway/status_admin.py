@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from accounts.admin import ReadOnly
-from gateway.models import Incident, IncidentUpdate
+from gateway.models import Incident, IncidentUpdate, ProbeMinute
 
 
 class UpdateInline(admin.TabularInline):
@@ -18,6 +18,16 @@ class UpdateInline(admin.TabularInline):
     model = IncidentUpdate
     extra = 1
     ordering = ["at"]
+
+
+@admin.register(ProbeMinute)
+class ProbeMinuteAdmin(ReadOnly, admin.ModelAdmin):
+    """What the probes of the status page found, minute by minute."""
+
+    list_display = ["at", "component", "works", "took_ms"]
+    list_filter = ["component", "works"]
+    search_fields = ["component"]
+    ordering = ["-at", "component"]
 
 
 @admin.register(IncidentUpdate)
