@@ -1,11 +1,10 @@
-"""Support's view of what runs behind the calls: sums for pages, draws of credit, saved views, kept bodies, costs."""
+"""Support's view of what runs behind the calls: sums for pages, draws of credit, saved views, kept bodies."""
 
 from django.contrib import admin
 
 from accounts.admin import ReadOnly
 from billing.models import (
     LatencyRollup,
-    ProviderCostLine,
     SavedView,
     StoredBody,
     TagRollup,
@@ -75,14 +74,3 @@ class StoredBodyAdmin(ReadOnly, admin.ModelAdmin):
     list_select_related = ["organization"]
     exclude = ["sealed"]
     ordering = ["-stored_at"]
-
-
-@admin.register(ProviderCostLine)
-class ProviderCostLineAdmin(ReadOnly, admin.ModelAdmin):
-    """What providers charge us for a model on a day, by their own exports."""
-
-    search_fields = ["provider", "model", "source__file_name"]
-    list_display = ["day", "provider", "model", "cost_nanousd", "source"]
-    list_filter = ["provider"]
-    list_select_related = ["source"]
-    ordering = ["-day", "provider", "model"]
