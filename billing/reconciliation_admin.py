@@ -154,6 +154,7 @@ class ProviderCostImportAdmin(admin.ModelAdmin):
     """Files of what providers charge us: taken in here, then read-only."""
 
     form = CostFileForm
+    search_fields = ["file_name", "=sha256", "actor__email"]
     list_display = ["imported_at", "file_name", "form", "lines_read", "actor"]
     list_select_related = ["actor"]
     ordering = ["-imported_at"]

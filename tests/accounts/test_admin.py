@@ -10,6 +10,7 @@ from billing.models import (
     Adjustment,
     BillingAccount,
     BudgetRaise,
+    MarkupRule,
     ProviderCostImport,
     ReconItem,
     Refund,
@@ -23,7 +24,15 @@ OUR_MODELS = [
     model for app in OUR_APPS for model in apps.get_app_config(app).get_models() if model._meta
 ]
 # By services that leave an audit event.
-BY_STAFF = (Adjustment, BillingAccount, BudgetRaise, ProviderCostImport, ReconItem, Refund)
+BY_STAFF = (
+    Adjustment,
+    BillingAccount,
+    BudgetRaise,
+    MarkupRule,
+    ProviderCostImport,
+    ReconItem,
+    Refund,
+)
 READ_ONLY = [
     *(model for model in apps.get_app_config("billing").get_models() if model not in BY_STAFF),
     apps.get_model("accounts.AuditEvent"),
