@@ -4,9 +4,9 @@ from typing import Any
 
 from csp.constants import NONE, SELF
 
-from exerati.settings.env import BASE_DIR, STATE_DIR, Env, database_settings
+from exerati.settings.env import BASE_DIR, STATE_DIR, database_settings, read
 
-env = Env()
+env = read()
 
 DEBUG = env.debug
 SITE_URL = env.site_url.rstrip("/")

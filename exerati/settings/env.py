@@ -30,7 +30,6 @@ class Env(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_file=(STATE_DIR / "local.env", BASE_DIR / ".env"),
         extra="ignore",
         hide_input_in_errors=True,
     )
@@ -71,6 +70,11 @@ class Env(BaseSettings):
                 "STRIPE_SECRET_KEY is live, so EXERATI_STRIPE_API_BASE must not be set."
             )
         return self
+
+
+def read() -> Env:
+    """Return the values of this process: those of its environment, else those of the files."""
+    return Env(_env_file=env_files())
 
 
 def database_settings(url: str) -> dict[str, Any]:

@@ -1,0 +1,26 @@
+"""Which files settings are read from."""
+
+import pytest
+
+from exerati.settings import env
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch):
+    monkeypatch.delenv("SITE_URL", raising=False)
+
+
+def test_files_that_are_named_are_read_and_the_last_one_wins(monkeypatch, tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).write_text(f"SITE_URL=https://{name}.example\n")
+    monkeypatch.setenv("EXERATI_ENV_FILES", f"{tmp_path / 'one'}:{tmp_path / 'two'}")
+
+    assert env.read().site_url == "https://two.example"
+
+
+def test_no_file_is_read_where_none_is_named(monkeypatch, tmp_path):
+    (tmp_path / "local.env").write_text("SITE_URL=https://of-an-earlier-up.example\n")
+    monkeypatch.setattr(env, "STATE_DIR", tmp_path)
+    monkeypatch.setenv("EXERATI_ENV_FILES", "")
+
+    assert env.read().site_url == "http://127.0.0.1:8000"
