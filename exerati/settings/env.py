@@ -74,7 +74,8 @@ class Env(BaseSettings):
 
 def read() -> Env:
     """Return the values of this process: those of its environment, else those of the files."""
-    return Env(_env_file=env_files())
+    files: dict[str, Any] = {"_env_file": env_files()}  # mypy knows only the fields as arguments
+    return Env(**files)
 
 
 def database_settings(url: str) -> dict[str, Any]:
