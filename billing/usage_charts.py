@@ -72,7 +72,8 @@ def bars(
         series=series or [Series(metric.title, [0] * len(buckets))],
         format_value=metric.text,
         format_axis=metric.axis if any(metric.read(row.total) for row in rows) else _no_axis,
-        empty="No requests in this range.",
+        # Calls of test keys, and those that were not charged, are requests without spend.
+        empty=f"{metric.title}: nothing in this range." if rows else "No requests in this range.",
         axis=AXES[found.period.step],
         line=_line(before, metric, len(buckets)) if before else None,
     )

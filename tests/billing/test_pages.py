@@ -141,6 +141,15 @@ def test_an_empty_usage_page_offers_a_wider_range(alice_client):
     assert 'href="?range=30d&amp;group=key"' in answer.content.decode()
 
 
+def test_a_chart_without_spend_does_not_say_that_nobody_called(alice_client, call, acme_test_key):
+    call(acme_test_key.key, charge_nanousd=0, upper_nanousd=0)
+
+    words = text_of(page(alice_client, "usage"))
+
+    assert "Spend: nothing in this range." in words
+    assert "No requests in this range" not in words
+
+
 def test_spend_of_test_keys_is_shown_as_a_price_that_nobody_pays(alice_client, call, acme_test_key):
     call(acme_test_key.key, charge_nanousd=0, upper_nanousd=0)
 
