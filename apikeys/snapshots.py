@@ -128,10 +128,15 @@ class KeySnapshot(msgspec.Struct, frozen=True):
 _decode = msgspec.json.Decoder(list[KeySnapshot]).decode
 
 
+def _parameters(digests: list[bytes]) -> tuple[list[Any], ...]:
+    """Return what QUERY asks for, in its order."""
+    return digests, digests, CALLING_ROLES
+
+
 def read(digest: bytes) -> KeySnapshot | None:
     """Return the key of a digest as it is now, for endpoints off the hot path; runs one query."""
     with connection.cursor() as cursor:
-        cursor.execute(QUERY, [CALLING_ROLES, [digest]])
+        cursor.execute(QUERY, _parameters([digest]))
         row = cursor.fetchone()
     return next(iter(_decode(row[0])), None)
 
@@ -181,7 +186,7 @@ class KeyDirectory:
 
     async def _load(self, digests: Sequence[bytes]) -> list[KeySnapshot | BaseException | None]:
         asked = list(digests)
-        rows = _decode(await self._connection.fetch_value(QUERY, asked, asked, CALLING_ROLES))
+        rows = _decode(await self._connection.fetch_value(QUERY, *_parameters(asked)))
         found: dict[bytes, Any] = {bytes.fromhex(row.digest): row for row in rows}
         now = time.time()
         for digest in digests:
