@@ -1,6 +1,7 @@
 """What Exerati adds to django-allauth: an organization at sign-up, six-digit codes, credit once verified."""
 
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.models import EmailAddress
@@ -44,8 +45,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         context: dict[str, Any],
         headers: dict[str, str] | None = None,
     ) -> EmailMessage:
-        """Return the mail as allauth makes it from its text, with the same text in our HTML frame beside it."""
-        mail: EmailMessage = super().render_mail(template_prefix, email, context, headers)
+        """
+        Return the mail as allauth makes it from its text, with the same text in our HTML frame beside it.
+
+        Its links begin with the site's own address: allauth takes that of the request, which an attacker names.
+        """
+        ours = {name: _at_our_site(name, value) for name, value in context.items()}
+        mail: EmailMessage = super().render_mail(template_prefix, email, ours, headers)
         if isinstance(mail, EmailMultiAlternatives) and not mail.alternatives:
             told = {"title": mail.subject, "text": mail.body}
             mail.attach_alternative(render_to_string("emails/plain.html", told), "text/html")
@@ -75,6 +81,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         if confirmed:
             services.start_trial(email_address.user)
         return confirmed
+
+
+def _at_our_site(name: str, value: Any) -> Any:
+    """Return an address of the context of a mail with the site's own origin, anything else as it is."""
+    if not name.endswith("_url") or not isinstance(value, str):
+        return value
+    return settings.SITE_URL + urlunsplit(("", "", *urlsplit(value)[2:]))
 
 
 def mark_email_verified(user: User) -> None:

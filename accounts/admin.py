@@ -2,17 +2,18 @@
 
 from typing import Any
 
-from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import BaseUserCreationForm
 from django.http import HttpRequest
 from hijack.contrib.admin import HijackUserAdminMixin
 
+from accounts import staff_door
 from accounts.models import AuditEvent, Invitation, Membership, Organization, Project, User
 
 # Staff log in where everybody does: with rate limits, second factor and passkeys.
-admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+admin.site.login = staff_door.login  # type: ignore[method-assign]
+admin.site.has_permission = staff_door.is_let_in  # type: ignore[method-assign]
 admin.site.site_header = "Exerati support"
 admin.site.site_title = "Exerati support"
 

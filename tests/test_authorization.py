@@ -360,10 +360,15 @@ def test_account_pages_are_for_those_who_are_signed_in(world):
     assert let_in == []
 
 
-@pytest.mark.parametrize("actor", ["a member", ANONYMOUS])
-def test_the_admin_is_for_staff_alone(actor, rf):
+@pytest.mark.parametrize("actor", ["a member", "staff without a second factor", ANONYMOUS])
+def test_the_admin_is_for_staff_alone(actor, rf, settings):
     """Each view is called without the middleware, which is faster by far: it has to keep the door by itself."""
-    user = User(is_active=True) if actor == "a member" else AnonymousUser()
+    settings.STAFF_NEED_SECOND_FACTOR = True
+    user = {
+        "a member": User(is_active=True),
+        "staff without a second factor": factories.make_user(is_staff=True, is_superuser=True),
+        ANONYMOUS: AnonymousUser(),
+    }[actor]
     let_in = []
     for address in ADMIN:
         for method in ("GET", "POST"):

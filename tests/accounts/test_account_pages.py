@@ -76,6 +76,27 @@ def test_the_link_of_a_new_password_does_not_follow_the_host_of_the_request(
     assert "evil.example" not in body
 
 
+@pytest.mark.parametrize("what", ["a sign-up of one who is there", "a reset of one who is not"])
+def test_no_link_of_a_mail_follows_the_host_of_the_request(
+    what, client, alice, mailoutbox, settings
+):
+    name, data = {
+        "a sign-up of one who is there": (
+            "account_signup",
+            {"email": alice.email, "password1": "a long enough pass", "organization": "Mine"},
+        ),
+        "a reset of one who is not": ("account_reset_password", {"email": "nobody@example.com"}),
+    }[what]
+
+    client.post(reverse(name), data, headers={"host": "evil.example"})
+
+    [mail] = mailoutbox
+    links = re.findall(r"https?://\S+", mail.body)
+    assert links
+    assert all(link.startswith(f"{settings.SITE_URL}/") for link in links)
+    assert "evil.example" not in mail.subject + mail.body + mail.alternatives[0][0]
+
+
 def test_mails_about_the_account_have_an_html_part_that_says_the_same(client, alice, mailoutbox):
     client.post(reverse("account_reset_password"), {"email": alice.email})
 

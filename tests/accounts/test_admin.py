@@ -1,6 +1,7 @@
 """The Django admin: every model is there, money is read-only, the door is the site's own login."""
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.apps import apps
 from django.contrib import admin
 from django.test import RequestFactory
@@ -15,6 +16,7 @@ from billing.models import (
     ReconItem,
     Refund,
 )
+from exerati.settings.env import BASE_DIR
 from tests import factories
 from tests.cast import signed_in
 
@@ -117,3 +119,47 @@ def test_a_customer_cannot_become_somebody_else(alice_client, charlie):
     answer = alice_client.post("/admin/hijack/acquire/", {"user_pk": charlie.pk})
 
     assert answer.status_code == 403
+
+
+@pytest.fixture
+def strict(settings):
+    """As in production."""
+    settings.STAFF_NEED_SECOND_FACTOR = True
+
+
+def test_production_asks_staff_for_a_second_factor():
+    text = (BASE_DIR / "exerati/settings/production.py").read_text()
+
+    assert "STAFF_NEED_SECOND_FACTOR = True" in text.splitlines()
+
+
+def test_staff_without_a_second_factor_are_led_to_set_one_up(strict, support_client):
+    answer = support_client.get("/admin/", follow=True)
+
+    assert answer.status_code == 403
+    assert f'href="{reverse("mfa_index")}"' in answer.content.decode()
+
+
+def test_staff_with_a_second_factor_are_let_in(strict, support, support_client):
+    Authenticator.objects.create(user=support, type=Authenticator.Type.TOTP, data={"secret": "x"})
+
+    assert support_client.get("/admin/").status_code == 200
+    assert support_client.get("/admin/login/")["Location"] == "/admin/"
+
+
+def test_staff_without_a_second_factor_cannot_become_a_customer(strict, support_client, alice):
+    answer = support_client.post("/admin/hijack/acquire/", {"user_pk": alice.pk})
+
+    assert answer.status_code == 403
+
+
+def test_the_admin_has_no_login_that_takes_a_password_alone(support_client, db):
+    colleague = factories.make_user("colleague@exerati.example", is_staff=True)
+    colleague.set_password("a long enough pass")
+    colleague.save()
+
+    support_client.post(
+        "/admin/login/", {"username": colleague.email, "password": "a long enough pass"}
+    )
+
+    assert support_client.get("/admin/").context["user"] != colleague
