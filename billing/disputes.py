@@ -8,7 +8,7 @@ wallet may go below zero here; then nothing is admitted until it is paid up.
 from django.db import transaction
 
 from accounts import audit
-from billing import payment_notices, stripe_payments, wallet
+from billing import invoice_returns, payment_notices, stripe_payments, wallet
 from billing.models import Dispute, TopUp
 
 
@@ -17,7 +17,7 @@ def follow(dispute_id: str) -> str:
     state = stripe_payments.dispute(dispute_id)
     topup = TopUp.objects.filter(payment_intent_id=state.payment_intent_id).first()
     if topup is None or not state.payment_intent_id:
-        return "not a top-up of ours"
+        return invoice_returns.follow_dispute(state)
     return _bring_up_to(topup, state)
 
 

@@ -11,14 +11,16 @@ from django.utils import timezone
 
 from accounts.admin import ReadOnly
 from accounts.models import User
-from billing import credit_notes, invoice_actions, stripe_client
+from billing import credit_notes, invoice_actions, invoice_returns, stripe_client
 from billing.models import (
     BillingPeriod,
     CreditNote,
     DunningStep,
     Invoice,
+    InvoiceDispute,
     InvoiceLine,
     InvoicePart,
+    InvoiceRefund,
     InvoiceShare,
     StripePush,
 )
@@ -61,6 +63,7 @@ class InvoiceAdmin(ReadOnly, admin.ModelAdmin):
         "net_cents",
         "tax_cents",
         "credited_cents",
+        "returned_cents",
         "due_at",
         "paid_at",
         "problem",
@@ -68,6 +71,15 @@ class InvoiceAdmin(ReadOnly, admin.ModelAdmin):
     list_filter = ["state", "collection", ("problem", admin.EmptyFieldListFilter)]
     list_select_related = ["organization"]
     ordering = ["-created_at"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Invoice]:
+        """Return the invoices, each with what of its payment went back."""
+        return invoice_returns.with_returned(super().get_queryset(request))
+
+    @admin.display(description="Went back (cents)")
+    def returned_cents(self, invoice: Any) -> int:
+        """Return what refunds and disputes took of the payment."""
+        return int(invoice.refunded_cents + invoice.disputed_cents)
 
     @admin.action(description="Credit note over these cents")
     def credit(self, request: HttpRequest, chosen: QuerySet[Invoice]) -> None:
@@ -191,4 +203,35 @@ class CreditNoteAdmin(ReadOnly, admin.ModelAdmin):
     search_fields = [*OF_INVOICE, "=number", "=stripe_id", "reason"]
     list_display = ["created_at", "invoice", "net_cents", "tax_cents", "number", "reason", "actor"]
     list_select_related = ["invoice", "actor"]
+    ordering = ["-created_at"]
+
+
+@admin.register(InvoiceRefund)
+class InvoiceRefundAdmin(ReadOnly, admin.ModelAdmin):
+    """Refunds of invoices' payments, as they were made at Stripe."""
+
+    search_fields = [*OF_INVOICE, "=stripe_id"]
+    list_display = ["created_at", "invoice", "net_cents", "tax_cents", "state", "stripe_id"]
+    list_filter = ["state"]
+    list_select_related = ["invoice"]
+    ordering = ["-created_at"]
+
+
+@admin.register(InvoiceDispute)
+class InvoiceDisputeAdmin(ReadOnly, admin.ModelAdmin):
+    """Payments of invoices that their payers' banks took back."""
+
+    search_fields = [*OF_INVOICE, "=stripe_id"]
+    list_display = [
+        "created_at",
+        "invoice",
+        "status",
+        "withdrawn_cents",
+        "reinstated_cents",
+        "lost_net_cents",
+        "lost_tax_cents",
+        "fee_cents",
+    ]
+    list_filter = ["status"]
+    list_select_related = ["invoice"]
     ordering = ["-created_at"]

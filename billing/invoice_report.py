@@ -18,6 +18,7 @@ from billing.models import (
     DunningStep,
     Invoice,
     InvoicePart,
+    InvoiceRefund,
     InvoiceShare,
 )
 
@@ -33,6 +34,15 @@ WORDS = {
     State.PAID: ("paid", "ok"),
     State.UNCOLLECTIBLE: ("overdue", "danger"),
     State.VOID: ("taken back", "neutral"),
+}
+
+
+# Status of a dispute at Stripe -> the word on its badge and the badge's tone; what is not here is open.
+DISPUTE_WORDS = {
+    "won": ("won", "ok"),
+    "lost": ("lost", "danger"),
+    "warning_closed": ("closed", "neutral"),
+    "prevented": ("closed", "neutral"),
 }
 
 
@@ -87,6 +97,17 @@ class ShareRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ReturnRow:
+    """A refund or a dispute of an invoice's payment; `away_nanousd` is what the payer, or its bank, has again."""
+
+    title: str
+    state: str
+    tone: str
+    at: datetime
+    away_nanousd: int
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """One invoice in full."""
 
@@ -95,9 +116,15 @@ class Page:
     shares: tuple[ShareRow, ...]
     notes: tuple[CreditNote, ...]
     steps: tuple[DunningStep, ...]
+    returns: tuple[ReturnRow, ...]
     exact_nanousd: int
     carry_before_nanousd: int
     carry_after_nanousd: int
+
+    @property
+    def returned_nanousd(self) -> int:
+        """What of its payment is not with us any more."""
+        return sum(row.away_nanousd for row in self.returns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +167,7 @@ def page(organization: Organization, public_id: str) -> Page | None:
         shares=tuple(_shares(invoice)),
         notes=tuple(invoice.credit_notes.order_by("created_at")),
         steps=tuple(done),
+        returns=tuple(_returns(invoice)),
         exact_nanousd=invoice.usage_nanousd + invoice.adjusted_nanousd,
         carry_before_nanousd=invoice.carry_before_nanousd,
         carry_after_nanousd=invoice.carry_after_nanousd,
@@ -263,3 +291,15 @@ def _shares(invoice: Invoice) -> Iterator[ShareRow]:
             requests=row["requests"],
             charge_nanousd=row["charge"],
         )
+
+
+def _returns(invoice: Invoice) -> Iterator[ReturnRow]:
+    """Yield what went back of an invoice's payment, the oldest first; two queries."""
+    for refund in invoice.refunds.order_by("created_at", "pk"):
+        has_failed = refund.state == InvoiceRefund.State.FAILED
+        word, tone = ("did not arrive", "warn") if has_failed else ("refunded", "neutral")
+        away = 0 if has_failed else refund.total_nanousd
+        yield ReturnRow("Refund", word, tone, refund.created_at, away)
+    for dispute in invoice.disputes.order_by("created_at", "pk"):
+        word, tone = DISPUTE_WORDS.get(dispute.status, ("open", "warn"))
+        yield ReturnRow("Dispute", word, tone, dispute.created_at, dispute.away_nanousd)

@@ -2,7 +2,15 @@
 
 from accounts.models import Organization
 from billing import alerts
-from billing.models import AlertSettings, AutoTopUp, Dispute, Notification, TopUp
+from billing.models import (
+    AlertSettings,
+    AutoTopUp,
+    Dispute,
+    Invoice,
+    InvoiceDispute,
+    Notification,
+    TopUp,
+)
 
 
 def topup_failed(topup: TopUp, plan: AutoTopUp) -> None:
@@ -36,6 +44,20 @@ def dispute(topup: TopUp, row: Dispute) -> None:
         topup.organization,
         occasion=f"dispute:{row.stripe_id}:{what}",
         details={"what": f"dispute_{what}", "cents": topup.net_cents},
+    )
+
+
+def invoice_dispute(invoice: Invoice, row: InvoiceDispute) -> None:
+    """Tell of a dispute of an invoice's payment and of each way it goes."""
+    what = row.status if row.status in ("won", "lost") else "open"
+    _tell(
+        invoice.organization,
+        occasion=f"dispute:{row.stripe_id}:{what}",
+        details={
+            "what": f"invoice_dispute_{what}",
+            "cents": row.withdrawn_cents or invoice.due_cents,
+            "invoice": invoice.number or invoice.public_id,
+        },
     )
 
 

@@ -19,6 +19,9 @@ def told(facts: dict[str, Any]) -> Told:
         "dispute_open": _dispute_open,
         "dispute_won": _dispute_won,
         "dispute_lost": _dispute_lost,
+        "invoice_dispute_open": _invoice_dispute_open,
+        "invoice_dispute_won": _invoice_dispute_won,
+        "invoice_dispute_lost": _invoice_dispute_lost,
     }[facts["what"]](facts, amount)
 
 
@@ -65,4 +68,31 @@ def _dispute_lost(facts: dict[str, Any], amount: str) -> Told:
         text="The money went back to whoever paid, and its credit left your wallet.",
         tone="danger",
         what_to_do="Add credit if your wallet is below zero: until then calls are refused.",
+    )
+
+
+def _invoice_dispute_open(facts: dict[str, Any], amount: str) -> Told:
+    return Told(
+        title=f"The payment of invoice {facts['invoice']} is disputed",
+        text=f"The bank of whoever paid asks for {amount} back. Calls go on while that is not decided.",
+        tone="danger",
+        what_to_do="If this is a mistake, tell the bank so, then write to us.",
+    )
+
+
+def _invoice_dispute_won(facts: dict[str, Any], amount: str) -> Told:
+    return Told(
+        title=f"The dispute about invoice {facts['invoice']} is over",
+        text=f"It was decided for the payment of {amount}; the invoice stays paid.",
+        tone="neutral",
+        what_to_do="Nothing is left to do.",
+    )
+
+
+def _invoice_dispute_lost(facts: dict[str, Any], amount: str) -> Told:
+    return Told(
+        title=f"The dispute about invoice {facts['invoice']} was decided against the payment",
+        text=f"{amount} went back to whoever paid.",
+        tone="danger",
+        what_to_do="Write to us about how the invoice is to be paid.",
     )

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import Organization, User
-from billing import ledger, lots, stripe_client, stripe_payments, wallet
+from billing import invoice_returns, ledger, lots, stripe_client, stripe_payments, wallet
 from billing.models import CreditLot, Refund, TopUp
 from billing.wallet import NANOUSD_PER_CENT
 
@@ -179,10 +179,10 @@ def requested() -> list[UUID]:
 
 
 def follow_payment(payment_intent_id: str) -> str:
-    """Post what was refunded of a top-up, and what of that failed; return a word on it. Raises StripeAway."""
+    """Post what was refunded of a top-up or an invoice, and what of that failed; return a word. Raises StripeAway."""
     topup = TopUp.objects.filter(payment_intent_id=payment_intent_id).first()
     if topup is None or not payment_intent_id:
-        return "not a top-up of ours"
+        return invoice_returns.follow_refunds(payment_intent_id)
     found = stripe_payments.refunds_of(payment_intent_id)
     changed = sum(_follow_one(topup, state) for state in found)
     return f"{changed} refunds changed" if changed else "posted before"

@@ -1,5 +1,7 @@
 """
-Compares what Stripe has with our top-ups, disputes, customers and ledger, both ways, and reports each difference.
+Compares what Stripe has with our top-ups, invoices, refunds, disputes, customers and ledger, both ways.
+
+Each difference is reported, none put right.
 
 What is younger than an hour is left out: its webhook may still be on the way.
 """
@@ -11,10 +13,12 @@ from typing import Any
 
 from django.db.models import Sum
 
-from billing import reconciliation, stripe_lists, stripe_payments
+from accounts.models import Organization
+from billing import invoice_returns, reconciliation, stripe_lists, stripe_payments
 from billing.models import (
     Dispute,
     Invoice,
+    InvoiceDispute,
     LedgerAccount,
     LedgerTransfer,
     ReconItem,
@@ -51,13 +55,14 @@ def _compare(started: ReconRun) -> None:
     listed = [_with_invoice(seen) for seen in stripe_lists.payments(since=since, until=until)]
     payments = {seen.id: seen for seen in listed}
     for older in stripe_lists.refunded_payments(since=since, until=until) - set(payments):
-        payments[older] = stripe_lists.payment(older)
+        payments[older] = _with_invoice(stripe_lists.payment(older))
     invoices = list(stripe_lists.invoices(since=since, until=until))
     disputes = list(stripe_lists.disputes(since=since, until=until))
     balance = stripe_lists.balance(since=since, until=until)
     topups = _topups(since, until, payments)
     differences = [
         *_payments(payments.values(), topups),
+        *_invoice_refunds(payments.values()),
         *_credits(topups, payments),
         *_disputes(disputes, since=since, until=until),
         *_invoices(invoices),
@@ -132,6 +137,24 @@ def _fields(payment: PaymentSeen, topup: TopUp) -> Iterator[Difference]:
             )
 
 
+def _invoice_refunds(seen: Iterable[PaymentSeen]) -> Iterator[Difference]:
+    """Yield what was refunded of invoices' payments otherwise than it is booked; two queries for all."""
+    payments = {payment.invoice: payment for payment in seen if payment.invoice}
+    invoices = Invoice.objects.filter(stripe_id__in=payments).select_related("organization")
+    for invoice in invoice_returns.with_returned(invoices):
+        payment = payments[invoice.stripe_id]
+        ours: int = getattr(invoice, "refunded_cents")  # noqa: B009  an annotation
+        if payment.refunded_cents != ours:
+            yield Difference(
+                Kind.REFUND,
+                payment.id,
+                theirs={"refund_cents": payment.refunded_cents},
+                ours={"refund_cents": ours, "invoice": invoice.public_id},
+                difference_nanousd=(payment.refunded_cents - ours) * NANOUSD_PER_CENT,
+                organization=invoice.organization,
+            )
+
+
 def _with_invoice(payment: PaymentSeen) -> PaymentSeen:
     """Return the payment with the invoice that it pays; only those that are no top-up's are asked for."""
     if payment.status != SUCCEEDED or payment.topup:
@@ -170,7 +193,10 @@ def _disputes(
     seen: Sequence[DisputeState], *, since: datetime, until: datetime
 ) -> Iterator[Difference]:
     """Yield disputes that are booked otherwise, or not at all, and those that only we know."""
-    rows = {row.pk: row for row in Dispute.objects.select_related("topup__organization")}
+    rows: dict[str, Dispute | InvoiceDispute] = {
+        **{row.pk: row for row in Dispute.objects.select_related("topup__organization")},
+        **{row.pk: row for row in InvoiceDispute.objects.select_related("invoice__organization")},
+    }
     for state in seen:
         row = rows.get(state.id)
         theirs = _dispute_fields(state)
@@ -184,7 +210,7 @@ def _disputes(
                 theirs=theirs | {"payment": state.payment_intent_id},
                 ours=ours,
                 difference_nanousd=(net - booked) * NANOUSD_PER_CENT,
-                organization=row.topup.organization if row else _payer(state.payment_intent_id),
+                organization=_disputed_with(row) if row else _payer(state.payment_intent_id),
             )
     known = {state.id for state in seen}
     for row in rows.values():
@@ -193,8 +219,13 @@ def _disputes(
                 Kind.DISPUTE,
                 row.pk,
                 ours=_dispute_fields(row),
-                organization=row.topup.organization,
+                organization=_disputed_with(row),
             )
+
+
+def _disputed_with(row: Dispute | InvoiceDispute) -> Organization:
+    paid = row.invoice if isinstance(row, InvoiceDispute) else row.topup
+    return paid.organization
 
 
 def _invoices(seen: Sequence[InvoiceSeen]) -> Iterator[Difference]:
@@ -231,7 +262,7 @@ def _invoice_fields(row: Invoice) -> dict[str, Any]:
     }
 
 
-def _dispute_fields(dispute: DisputeState | Dispute) -> dict[str, Any]:
+def _dispute_fields(dispute: DisputeState | Dispute | InvoiceDispute) -> dict[str, Any]:
     return {
         "status": dispute.status,
         "withdrawn_cents": dispute.withdrawn_cents,

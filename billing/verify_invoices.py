@@ -140,4 +140,47 @@ INVARIANTS = (
         WHERE coalesce(-b.receivable, 0) <> coalesce(i.net, 0) OR coalesce(-b.tax, 0) <> coalesce(i.tax, 0)
         """.replace("BALANCES", BALANCES),
     ),
+    (
+        "invoice money back",
+        "What left us of paid invoices is their refunds and disputes: as in the ledger, and never more than was asked.",
+        "SELECT (SELECT count(*) FROM billing_invoicerefund) + (SELECT count(*) FROM billing_invoicedispute)",
+        """
+        SELECT format('organization %s: %s back, %s lost, %s held in the ledger; %s, %s, %s in rows', id, t.away,
+                      t.lost, t.held, r.away, r.lost, r.held)
+        FROM (
+            SELECT t.organization_id AS id,
+                sum(t.amount_nanousd * ((c.kind = 'stripe_clearing')::int - (d.kind = 'stripe_clearing')::int)) AS away,
+                sum(t.amount_nanousd * ((c.kind = 'disputed')::int - (d.kind = 'disputed')::int))
+                    FILTER (WHERE t.kind IN ('invoice_dispute_lost', 'invoice_dispute_unlost')) AS lost,
+                sum(t.amount_nanousd * ((d.kind = 'disputed')::int - (c.kind = 'disputed')::int)) AS held
+            FROM billing_ledgertransfer t
+            JOIN billing_ledgeraccount c ON c.id = t.credit_account_id
+            JOIN billing_ledgeraccount d ON d.id = t.debit_account_id
+            WHERE t.kind IN ('invoice_refund', 'invoice_refund_failed', 'invoice_dispute', 'invoice_dispute_won',
+                             'invoice_dispute_lost', 'invoice_dispute_unlost') GROUP BY 1
+        ) t
+        FULL JOIN (
+            SELECT id, sum(away) * 10000000 AS away, sum(lost) * 10000000 AS lost, sum(held) * 10000000 AS held FROM (
+                SELECT i.organization_id AS id, x.net_cents + x.tax_cents AS away, 0 AS lost, 0 AS held
+                FROM billing_invoicerefund x JOIN billing_invoice i ON i.uuid = x.invoice_id WHERE x.state <> 'failed'
+                UNION ALL
+                SELECT i.organization_id, x.withdrawn_cents - x.reinstated_cents, x.lost_net_cents + x.lost_tax_cents,
+                       x.withdrawn_cents - x.reinstated_cents - x.lost_net_cents - x.lost_tax_cents
+                FROM billing_invoicedispute x JOIN billing_invoice i ON i.uuid = x.invoice_id
+            ) x GROUP BY id
+        ) r USING (id)
+        WHERE coalesce(t.away, 0) <> coalesce(r.away, 0) OR coalesce(t.lost, 0) <> coalesce(r.lost, 0)
+           OR coalesce(t.held, 0) <> coalesce(r.held, 0)
+        UNION ALL
+        SELECT format('invoice %s: %s cents went back of %s', i.public_id, x.cents, i.net_cents + i.tax_cents)
+        FROM billing_invoice i
+        CROSS JOIN LATERAL (
+            SELECT coalesce((SELECT sum(net_cents + tax_cents) FROM billing_invoicerefund
+                             WHERE invoice_id = i.uuid AND state <> 'failed'), 0)
+                 + coalesce((SELECT sum(withdrawn_cents - reinstated_cents) FROM billing_invoicedispute
+                             WHERE invoice_id = i.uuid), 0) AS cents
+        ) x
+        WHERE x.cents > i.net_cents + i.tax_cents
+        """,
+    ),
 )

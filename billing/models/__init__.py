@@ -9,6 +9,7 @@ from billing.models.alerts import (
 )
 from billing.models.budgets import BillingAccount, Budget, BudgetRaise, Reservation
 from billing.models.collection import CreditNote, DunningStep, StripePush
+from billing.models.invoice_returns import InvoiceDispute, InvoiceRefund
 from billing.models.invoices import (
     Adjustment,
     BillingPeriod,
@@ -54,8 +55,10 @@ __all__ = [
     "Dispute",
     "DunningStep",
     "Invoice",
+    "InvoiceDispute",
     "InvoiceLine",
     "InvoicePart",
+    "InvoiceRefund",
     "InvoiceShare",
     "LatencyRollup",
     "LedgerAccount",

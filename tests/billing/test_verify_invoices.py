@@ -19,6 +19,16 @@ from tests.billing.owing import (
 
 pytestmark = pytest.mark.django_db
 
+# Rows that the ledger knows nothing of.
+REFUNDED = """
+    INSERT INTO billing_invoicerefund (stripe_id, invoice_id, net_cents, tax_cents, state, created_at)
+    SELECT 're_1', uuid, {cents}, 0, 'done', now() FROM billing_invoice
+"""
+DISPUTED = """
+    INSERT INTO billing_invoicedispute (stripe_id, invoice_id, status, withdrawn_cents, reinstated_cents,
+        lost_net_cents, lost_tax_cents, fee_cents, created_at)
+    SELECT 'dp_1', uuid, 'lost', 1, {back}, {lost}, 0, 0, now() FROM billing_invoice
+"""
 DAMAGE = {
     "unbilled": "UPDATE billing_usageevent SET postpaid = false WHERE invoice_line_id IS NULL",
     "cents": "UPDATE billing_invoice SET net_cents = net_cents + 1",
@@ -26,6 +36,7 @@ DAMAGE = {
     "one payer": "UPDATE billing_usageevent SET postpaid = false WHERE invoice_line_id IS NOT NULL",
     "periods": "UPDATE billing_billingperiod SET period_start = period_end - interval '1 h' WHERE state = 'open'",
     "receivable": "UPDATE billing_invoice SET state = 'paid'",
+    "invoice money back": REFUNDED.format(cents=1),
 }
 MORE_DAMAGE = (
     ("invoice lines", "UPDATE billing_invoiceshare SET charge_nanousd = charge_nanousd - 1"),
@@ -35,6 +46,8 @@ MORE_DAMAGE = (
     ("periods", "UPDATE billing_billingperiod SET state = 'closing' WHERE state = 'sealed'"),
     ("periods", "UPDATE billing_billingperiod SET period_end = period_end + interval '1 minute'"),
     ("receivable", "UPDATE billing_invoice SET tax_cents = 7"),
+    ("invoice money back", DISPUTED.format(back=0, lost=0)),
+    ("invoice money back", DISPUTED.format(back=0, lost=1)),
 )
 
 
