@@ -8,29 +8,52 @@ deadline in `gateway.asgi`. What is refused here is refused in the envelope of `
 
 import asyncio
 import json
+from typing import NamedTuple
 
 from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from exerati.lib import ids
 
 MAX_HEADER_BYTES = 64 * 1024
 # The application ends a stream that is not read after SLOW_READER_SECONDS, and knows why; this is the net below it.
 GRACE_SECONDS = 5
 
 
-def _refusal(status: str, code: str, message: str) -> bytes:
-    error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
-    body = json.dumps({"error": error}).encode()
-    head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
-    return head.encode() + b"cache-control: no-store\r\nconnection: close\r\n\r\n" + body
+class Refusal(NamedTuple):
+    """What is answered in the place of any application."""
+
+    status: str
+    code: str
+    message: str
+
+    def answer(self) -> bytes:
+        """Return the whole answer, with a request id of its own."""
+        request_id = f"req_{ids.encode(ids.new_uuid())}"
+        error = {
+            "message": self.message,
+            "type": "invalid_request_error",
+            "param": None,
+            "code": self.code,
+            "docs_url": f"{settings.SITE_URL}/docs/errors#{self.code}",
+            "request_id": request_id,
+        }
+        body = json.dumps({"error": error}).encode()
+        head = (
+            f"HTTP/1.1 {self.status}\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(body)}\r\nx-request-id: {request_id}\r\n"
+            "cache-control: no-store\r\nconnection: close\r\n\r\n"
+        )
+        return head.encode() + body
 
 
-TOO_SLOW = _refusal(
+TOO_SLOW = Refusal(
     "408 Request Timeout", "request_timeout", "The request's headers did not arrive in time."
 )
-TOO_LARGE = _refusal(
+TOO_LARGE = Refusal(
     "431 Request Header Fields Too Large", "headers_too_large", "The headers are too large."
 )
-NO_HTTP = _refusal("400 Bad Request", "invalid_http", "This is no valid HTTP request.")
+NO_HTTP = Refusal("400 Bad Request", "invalid_http", "This is no valid HTTP request.")
 
 
 class DeadlineProtocol(HttpToolsProtocol):
@@ -102,9 +125,9 @@ class DeadlineProtocol(HttpToolsProtocol):
             self._deadline.cancel()
             self._deadline = None
 
-    def _refuse(self, answer: bytes) -> None:
+    def _refuse(self, refusal: Refusal) -> None:
         self._stop_deadline()
         self._in_headers = False
         if not self.transport.is_closing():
-            self.transport.write(answer)
+            self.transport.write(refusal.answer())
             self.transport.close()

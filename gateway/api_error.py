@@ -29,6 +29,7 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "request_too_large": (413, _INVALID),
     "unsupported_media_type": (415, _INVALID),
     "idempotency_key_reused": (422, _INVALID),
+    "headers_too_large": (431, _INVALID),
     "insufficient_quota": (429, "insufficient_quota"),
     "invoice_past_due": (429, "insufficient_quota"),
     "rate_limit_exceeded": (429, "requests"),

@@ -66,6 +66,4 @@ NOT_SUPPORTED = (
     "v1/vector_stores",
     "v1/videos",
 )
-# Methods of theirs on addresses that we have, by the name of the address: stored chats, and deleting a model.
-NOT_SUPPORTED_METHODS = frozenset({("GET", "chat_completions"), ("DELETE", "model")})
 STORED_CHATS = re.compile(r"/v1/chat/completions/[^/]+(/messages)?")

@@ -21,7 +21,7 @@ from apikeys.snapshots import KeySnapshot
 from exerati.lib import ids
 from gateway import errors, refusal_record
 from gateway.api.base import Relayed
-from gateway.api_urls import NOT_SUPPORTED, NOT_SUPPORTED_METHODS, STORED_CHATS
+from gateway.api_urls import NOT_SUPPORTED, STORED_CHATS
 from gateway.context import CORS_HEADERS, CallContext, Message, Receive, Send
 from gateway.engine import Engine
 from gateway.open_call import CallCut
@@ -155,8 +155,6 @@ def _resolve(method: str, path: str) -> ResolverMatch:
     except Resolver404:
         known = path.lstrip("/").startswith(NOT_SUPPORTED) or STORED_CHATS.fullmatch(path)
         raise (errors.not_supported(path) if known else errors.unknown_url(method, path)) from None
-    if (method, match.url_name) in NOT_SUPPORTED_METHODS:
-        raise errors.not_supported(f"{method} {path}")
     return match
 
 

@@ -25,6 +25,7 @@ class AsyncAPIView(APIView):
     """
 
     endpoint: ClassVar[str] = ""  # as a key's scope names it; "" is open to every key
+    not_supported: ClassVar[frozenset[str]] = frozenset()  # methods of OpenAI's that we lack here
     is_public: ClassVar[bool] = False  # open to everybody, without a key
     error_body: ClassVar[ErrorBody] = staticmethod(errors.body)
     authentication_classes = ()
@@ -44,6 +45,8 @@ class AsyncAPIView(APIView):
                 raise endpoint_not_allowed(request.path)
         method = request.method.lower()
         if method not in self.http_method_names or not hasattr(self, method):
+            if request.method in self.not_supported:
+                raise errors.not_supported(f"{request.method} {request.path}")
             raise method_not_allowed(request.method, allowed=self.allowed_methods)
         handler: Handler = getattr(self, method)
         return await self.handle(context, handler, **kwargs)

@@ -98,6 +98,11 @@ ERROR_WORDS: Final[Mapping[str, tuple[str, str]]] = {
         "The body came, or the answer was read, too slowly.",
         "Try again on a better connection.",
     ),
+    "invalid_http": (
+        "What came is no valid HTTP, or may be read in two ways.",
+        "Send it with the SDK or another HTTP client.",
+    ),
+    "headers_too_large": ("The headers have more than 64 KiB.", "Send fewer or shorter ones."),
     "request_too_large": ("The body is too large.", "Send less, or links to large files."),
     "unsupported_media_type": (
         "The body is not declared as JSON.",

@@ -25,11 +25,17 @@ class Proof:
 PROOFS: Mapping[str, Proof] = {
     "A1": Proof(
         "SQL in a credential, on every route",
-        ("gateway/test_auth.py::test_what_is_no_key_is_refused_and_not_repeated",),
+        (
+            "gateway/test_auth.py::test_what_is_no_key_is_refused_and_not_repeated",
+            "gateway/test_attacks.py::test_a1_sql_in_a_credential_is_a_wrong_credential",
+        ),
     ),
     "A2": Proof(
         "keys that share their beginning",
-        ("apikeys/test_keys.py::test_one_wrong_character_is_found_by_the_checksum",),
+        (
+            "apikeys/test_keys.py::test_one_wrong_character_is_found_by_the_checksum",
+            "gateway/test_attacks.py::test_a2_keys_that_begin_alike_are_never_taken_for_each_other",
+        ),
     ),
     "A3": Proof(
         "the stored hash as a credential",
@@ -225,11 +231,15 @@ PROOFS: Mapping[str, Proof] = {
         "n, best_of",
         (
             "gateway/test_upper_bound.py::test_no_usage_within_the_protocol_costs_more_than_its_bound",
+            "gateway/test_attacks.py::test_d2_d4_d10_what_would_cost_without_a_bound_is_refused_or_bounded",
         ),
     ),
     "D4": Proof(
         "server tools",
-        ("gateway/test_parameters.py::test_what_nobody_prices_is_refused_by_name",),
+        (
+            "gateway/test_parameters.py::test_what_nobody_prices_is_refused_by_name",
+            "gateway/test_attacks.py::test_d2_d4_d10_what_would_cost_without_a_bound_is_refused_or_bounded",
+        ),
     ),
     "D5": Proof(
         "reasoning effort, hidden tokens",
@@ -264,6 +274,7 @@ PROOFS: Mapping[str, Proof] = {
         "bombs of tools, schemas, stops",
         (
             "gateway/test_json_body.py::test_many_small_arrays_are_refused_before_they_fill_the_memory",
+            "gateway/test_attacks.py::test_d2_d4_d10_what_would_cost_without_a_bound_is_refused_or_bounded",
         ),
     ),
     "D11": Proof(
@@ -293,6 +304,8 @@ PROOFS: Mapping[str, Proof] = {
         (
             "gateway/test_parameters.py::test_what_nobody_knows_is_named_and_never_sent",
             "gateway/test_auth.py::test_nothing_of_the_client_reaches_the_provider",
+            "gateway/test_attacks.py::test_e1_addresses_and_credentials_in_a_body_go_nowhere",
+            "gateway/test_attacks.py::test_e1_addresses_and_credentials_in_headers_go_nowhere",
         ),
     ),
     "E2": Proof(
@@ -343,6 +356,7 @@ PROOFS: Mapping[str, Proof] = {
             "gateway/test_json_body.py::test_what_two_readers_may_understand_differently_is_refused",
             "gateway/test_json_body.py::test_depth_is_limited_exactly",
             "gateway/test_urls.py::test_bodies_that_are_no_plain_json_object_are_refused",
+            "gateway/test_fuzz.py::test_no_body_makes_the_gateway_fail_or_answer_otherwise_than_described",
         ),
     ),
     "F2": Proof(
@@ -350,6 +364,7 @@ PROOFS: Mapping[str, Proof] = {
         (
             "gateway/test_json_body.py::test_what_two_readers_may_understand_differently_is_refused",
             "gateway/test_outcomes.py::test_odd_ids_of_the_provider_do_not_stop_the_settlement",
+            "gateway/test_attacks.py::test_f2_odd_characters_are_stored_or_refused_but_break_nothing",
         ),
     ),
     "F3": Proof(
@@ -372,7 +387,10 @@ PROOFS: Mapping[str, Proof] = {
         "huge pages, deep offsets, wide exports",
         ("billing/test_ledger_pages.py::test_csv_is_read_in_chunks",),
     ),
-    "F9": Proof("lines of the log made by a request", reason="not yet tested as such"),
+    "F9": Proof(
+        "lines of the log made by a request",
+        ("gateway/test_attacks.py::test_f9_nothing_of_a_request_makes_a_line_of_the_log",),
+    ),
     "F10": Proof(
         "names of columns chosen by a user",
         ("billing/test_request_pages.py::test_view_that_means_nothing_is_not_saved",),

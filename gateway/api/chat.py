@@ -174,6 +174,7 @@ class ChatCompletions(ChatView):
 
     endpoint = "chat.completions"
     dialect = ChatDialect
+    not_supported = frozenset({"GET"})  # stored chats
 
 
 class Completions(ChatView):

@@ -23,6 +23,8 @@ class ModelList(AsyncAPIView):
 class ModelDetail(AsyncAPIView):
     """GET /v1/models/{id}; ids may contain slashes."""
 
+    not_supported = frozenset({"DELETE"})
+
     async def get(self, context: CallContext, name: str) -> HttpResponseBase:
         """Describe one model."""
         return json_response(encode(model_list.entry(self.find(context, name))))
@@ -37,6 +39,8 @@ class ModelDetail(AsyncAPIView):
 
 class ModelEndpoints(ModelDetail, ReadingView):
     """GET /v1/models/{id}/endpoints."""
+
+    not_supported = frozenset()
 
     async def get(self, context: CallContext, name: str) -> HttpResponseBase:
         """Tell who serves one model."""

@@ -65,7 +65,9 @@ def test_what_may_be_read_in_two_ways_is_refused_and_nothing_behind_it_is_answer
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 ")
     assert b"HTTP/1.1 " not in body
-    assert set(json.loads(body)["error"]) >= {"message", "type", "param", "code"}
+    error = json.loads(body)["error"]
+    assert error["docs_url"].endswith(f"/docs/errors#{error['code']}")
+    assert f"\r\nx-request-id: {error['request_id']}\r\n".encode() in head
 
 
 @pytest.mark.parametrize("upgrade", ["h2c", "websocket", "TLS/1.0"])
