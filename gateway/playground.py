@@ -72,6 +72,12 @@ SANDBOX_PARAMETERS: Final = (
 )
 
 
+# All that the page asks a model's support of; the rest of what it supports would only make the page heavier.
+OFFERED: Final = frozenset(
+    {*(parameter.name for parameter in PARAMETERS), "max_tokens", "tools", "response_format"}
+)
+
+
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
     """One chat model; rates are micro-USD per million tokens, None where there is none."""
@@ -113,7 +119,9 @@ def _choice(model: Model, rates: Any, *, is_served: bool) -> ModelChoice:
         title=model.title,
         owner=owner_title(model.owned_by),
         inputs=("text", "image", "audio") if is_sandbox else tuple(model.input_modalities),
-        parameters=SANDBOX_PARAMETERS if is_sandbox else tuple(model.supported_parameters),
+        parameters=SANDBOX_PARAMETERS
+        if is_sandbox
+        else tuple(name for name in model.supported_parameters if name in OFFERED),
         context_tokens=model.context_tokens,
         max_output_tokens=model.max_output_tokens,
         input_rate=rates.input_microusd_per_mtok,

@@ -43,7 +43,7 @@ class _Choice(msgspec.Struct):
     index: int
     delta: _Delta
     finish_reason: str | None
-    usage: Any = None
+    usage: Any = msgspec.UNSET
 
 
 class _Chunk(msgspec.Struct):
@@ -55,7 +55,7 @@ class _Chunk(msgspec.Struct):
     model: str
     choices: list[_Choice]
     error: Any = None
-    usage: Any = None
+    usage: Any = msgspec.UNSET
     x_groq: Any = None
 
 
@@ -146,7 +146,7 @@ class OpenAIStream:
         """Whether the chunk needs nothing but our names."""
         if (
             chunk.object != quirks.CHUNK
-            or chunk.usage is not None
+            or (chunk.usage is not None and chunk.usage is not msgspec.UNSET)
             or chunk.error is not None
             or chunk.x_groq is not None
             or not chunk.created
@@ -156,7 +156,7 @@ class OpenAIStream:
             reason, calls = choice.finish_reason, choice.delta.tool_calls
             if reason is not None and reason not in quirks.FINISH_REASONS:
                 return False
-            if choice.usage is not None:
+            if choice.usage is not msgspec.UNSET:
                 return False
             if calls and any(call.id and call.type is None for call in calls):
                 return False
@@ -175,9 +175,12 @@ class OpenAIStream:
             return None
         data = data.replace(self._id_theirs, self._id_ours)
         data = data.replace(self._model_theirs, self._model_ours)
-        if not self._serve_as.include_usage:
-            return data.replace(_USAGE_NULL, b"")
-        return data if _USAGE_NULL in data else data.rstrip()[:-1] + _USAGE_NULL + b"}"
+        if chunk.usage is msgspec.UNSET:
+            is_wanted = self._serve_as.include_usage
+            return data.rstrip()[:-1] + _USAGE_NULL + b"}" if is_wanted else data
+        if self._serve_as.include_usage:
+            return data
+        return data.replace(_USAGE_NULL, b"") if data.count(_USAGE_NULL) == 1 else None
 
     def _learn(self, chunk: _Chunk) -> None:
         self._names = (chunk.id, chunk.model)

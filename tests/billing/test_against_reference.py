@@ -1,7 +1,7 @@
 """The SQL functions against the reference model, over random histories of two organizations."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from billing.metering import _encode, _row
 from exerati.lib import ids
@@ -92,7 +93,7 @@ class World:
 
     def reserve(self, wanted: list[tuple[int, int]]) -> None:
         calls = [
-            asdict(
+            structs.asdict(
                 self.payers[number % 3].call(
                     upper,
                     request_id=str(self.id_of(number)),

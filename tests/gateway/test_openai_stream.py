@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletionChunk
 
@@ -363,6 +363,16 @@ CHUNKS = st.fixed_dictionaries(
     chunks=st.lists(CHUNKS, min_size=1, max_size=3),
     serve_as=st.sampled_from((SERVE_AS, WITH_USAGE)),
 )
+@example(chunks=[{"usage": None, **chunk_of()}], serve_as=SERVE_AS)
+@example(chunks=[{"usage": None, **chunk_of()}], serve_as=WITH_USAGE)
+@example(
+    chunks=[
+        chunk_of(choices=[{"index": 0, "delta": {}, "finish_reason": None, "usage": None}]),
+        chunk_of(unknown={"a": 1, "usage": None}, usage=None),
+    ],
+    serve_as=WITH_USAGE,
+)
+@example(chunks=[chunk_of(unknown={"a": 1, "usage": None}, usage=None)], serve_as=SERVE_AS)
 def test_chunks_that_are_relabelled_say_what_chunks_written_anew_say(chunks, serve_as):
     def run_all(separators):
         stream = ADAPTER.chat_stream(serve_as=serve_as, quirks=frozenset())
