@@ -18,6 +18,27 @@ from gateway.models import Model, Route
 from gateway.snapshot import SANDBOX
 
 MOST_MODELS: Final = 3  # side by side
+# What only a key, a form or a broken request is told: no call of a session is.
+NEVER_HERE: Final = frozenset(
+    {
+        "conflicting_credentials",
+        "generation_not_found",
+        "headers_too_large",
+        "idempotency_answer_lost",
+        "idempotency_in_flight",
+        "idempotency_key_reused",
+        "invalid_api_key",
+        "invalid_form",
+        "invalid_http",
+        "ip_not_allowed",
+        "key_disabled",
+        "key_expired",
+        "method_not_allowed",
+        "missing_api_key",
+        "unknown_url",
+        "unsupported_media_type",
+    }
+)
 DEFAULT_MODELS: Final[tuple[str, ...]] = ("gpt-4o-mini", "sandbox/echo")
 
 
@@ -87,8 +108,6 @@ class ModelChoice:
     owner: str
     inputs: tuple[str, ...]
     parameters: tuple[str, ...]
-    context_tokens: int | None
-    max_output_tokens: int | None
     input_rate: int | None
     output_rate: int | None
     is_served: bool
@@ -122,8 +141,6 @@ def _choice(model: Model, rates: Any, *, is_served: bool) -> ModelChoice:
         parameters=SANDBOX_PARAMETERS
         if is_sandbox
         else tuple(name for name in model.supported_parameters if name in OFFERED),
-        context_tokens=model.context_tokens,
-        max_output_tokens=model.max_output_tokens,
         input_rate=rates.input_microusd_per_mtok,
         output_rate=rates.output_microusd_per_mtok,
         is_served=is_served or is_sandbox,
@@ -144,7 +161,11 @@ def page_data(found: list[ModelChoice]) -> dict[str, Any]:
     return {
         "models": [asdict(choice) for choice in found],
         "parameters": [asdict(parameter) for parameter in PARAMETERS],
-        "errors": {code: {"what": what, "do": do} for code, (what, do) in ERROR_WORDS.items()},
+        "errors": {
+            code: {"what": what, "do": do}
+            for code, (what, do) in ERROR_WORDS.items()
+            if code not in NEVER_HERE
+        },
         "most": MOST_MODELS,
     }
 
