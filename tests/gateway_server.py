@@ -26,7 +26,7 @@ END_SECONDS = 60
 
 # Quick enough for tests, and slow enough for a busy machine.
 SETTINGS: Mapping[str, Any] = {
-    "KEEPALIVE_SECONDS": 0.5,
+    "KEEPALIVE_SECONDS": 60,  # so that an error before output comes as a status, also from a slow machine
     "UPSTREAM_IDLE_SECONDS": 4,
     "UPSTREAM_FIRST_BYTE_SECONDS": 6,
     "SLOW_READER_SECONDS": 4,

@@ -174,11 +174,7 @@ def test_connection_that_dies_after_the_request_is_not_tried_again(shop, stream)
     answer = shop.chat(stream=stream)
 
     event = books.only(shop.organization)
-    if answer.status == 200:  # on a busy machine a stream has begun with a comment by then
-        assert stream
-        assert answer.body.count(b'"code":"provider_error"') == 1
-    else:
-        assert (answer.status, answer.error["code"]) == (502, "provider_error")
+    assert (answer.status, answer.error["code"]) == (502, "provider_error")
     assert (event.outcome, event.charge_nanousd) == ("failed", 0)
     assert len(shop.upstream.calls_of(shop.model)) == 1
 
@@ -333,10 +329,7 @@ def test_provider_that_stays_silent_is_given_up(shop, stream):
     answer = shop.chat(stream=stream)
 
     event = books.only(shop.organization)
-    if stream:  # it has begun with a comment by then
-        assert (answer.status, answer.body.count(b'"code":"provider_timeout"')) == (200, 1)
-    else:
-        assert (answer.status, answer.error["code"]) == (504, "provider_timeout")
+    assert (answer.status, answer.error["code"]) == (504, "provider_timeout")
     assert (event.outcome, event.basis, event.charge_nanousd) == ("failed", "waived", 0)
 
 

@@ -1,16 +1,13 @@
 """What a client of a stream reads, byte by byte."""
 
 import json
-import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.db import connection
 
 from tests import factories
 from tests.gateway import books
 from tests.gateway.caller import Caller
-from tests.upstream import Upstream, wait_until
+from tests.upstream import Upstream
 
 
 def events(answer):
@@ -100,26 +97,6 @@ def test_stream_that_ends_without_a_word_of_why_is_an_error(shop):
     assert books.only(shop.organization).outcome == "failed"
 
 
-def test_silence_is_filled_with_comments(shop):
-    shop.script(pieces=["a", "b"], piece_seconds=2.2)
-
-    answer = shop.chat(stream=True)
-
-    assert answer.body.count(b": ping\n\n") >= 1
-    text = [c["choices"][0]["delta"].get("content") for c in events(answer) if c["choices"]]
-    assert "".join(filter(None, text)) == "ab"
-
-
-def test_silence_before_the_first_token_is_filled_too_and_an_error_after_it_is_an_event(shop):
-    shop.script(status=500, delay_seconds=2.2)
-
-    answer = shop.chat(stream=True)
-
-    assert (answer.status, answer.body.count(b": ping\n\n") >= 1) == (200, True)
-    assert events(answer)[-1]["error"]["code"] == "provider_error"
-    assert books.only(shop.organization).outcome == "failed"
-
-
 def test_error_before_any_output_is_an_http_error(shop):
     shop.script(status=500)
 
@@ -171,24 +148,3 @@ def test_connections_to_the_provider_are_used_again(shop, stream):
         assert statuses == [200] * 10
         # More than one where a stream's connection comes back only after the client's next call has begun.
         assert len({call.peer for call in fresh.calls}) <= (5 if stream else 1)
-
-
-def test_no_comment_follows_the_end_though_the_settlement_takes_long(shop):
-    shop.chat()  # makes the organization's counters
-    shop.script(pieces=["a", "b"], piece_seconds=0.3)
-
-    with ThreadPoolExecutor() as pool, connection.cursor() as cursor:
-        answering = pool.submit(shop.chat, stream=True)
-        wait_until(lambda: len(shop.upstream.calls) == 2)
-        cursor.execute("BEGIN")
-        cursor.execute(
-            "SELECT 1 FROM billing_budget WHERE organization_id = %s FOR UPDATE",
-            [shop.organization.pk],
-        )
-        answer = answering.result(60)
-        time.sleep(2)  # longer than a silence that would be filled
-        cursor.execute("ROLLBACK")
-
-    assert answer.body.endswith(b"data: [DONE]\n\n")
-    books.settled(shop.organization, calls=2)
-    assert "Unexpected ASGI message" not in shop.gateway.log

@@ -139,7 +139,9 @@ def test_stranger_signs_up_calls_with_a_live_key_sees_the_call_and_revokes_the_k
     assert "first key" in cells
     assert str(answer.usage.prompt_tokens) in cells
     row.get_by_role("link", name="sandbox/echo").click()
-    page.get_by_text(request_id).first.wait_for()
+    page.get_by_role("dialog", name="Request").get_by_text(request_id).first.wait_for()
+    page.keyboard.press("Escape")
+    page.wait_for_url("**/requests/")
 
     open_page(page, "Usage")
     usage = page.get_by_role("row").filter(has_text="sandbox/echo").first.inner_text().split()

@@ -24,7 +24,6 @@ HASTE = {
     "UPSTREAM_LAST_WORD_SECONDS": 2,
     "UPSTREAM_MAX_WHOLE_BYTES": MOST_BYTES,
     "UPSTREAM_MAX_STREAM_BYTES": 4 * MOST_BYTES,
-    "KEEPALIVE_SECONDS": 60,  # so that errors before output come as a status, also from a slow machine
 }
 
 
