@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from tests.billing.simulator.play import play
+from tests.billing.simulator.play import ask, play
 
 logger = logging.getLogger(__name__)
 
@@ -31,3 +31,11 @@ def test_no_history_breaks_a_promise(part):
 
     took = time.monotonic() - started
     logger.info("%d seeds, %d steps, %.0f seeds/s", len(seeds), steps, len(seeds) / took)
+
+
+@pytest.mark.django_db
+def test_histories_are_the_same_on_a_machine_that_takes_minutes_to_play_them():
+    def a_minute_goes_by():
+        ask("UPDATE billing_reservation SET lease_until = lease_until - interval '1 minute'")
+
+    assert play(range(3750, 3790), meanwhile=a_minute_goes_by) > 0

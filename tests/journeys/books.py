@@ -26,8 +26,9 @@ POSTED = """
     WHERE organization_id = %s AND period = 'total' AND model = ''
 """
 LEDGER = """
-    SELECT coalesce(sum(amount_nanousd), 0)::bigint FROM billing_ledgertransfer
-    WHERE organization_id = %s AND kind = 'usage'
+    SELECT coalesce(sum(CASE a.kind WHEN 'revenue' THEN t.amount_nanousd ELSE -t.amount_nanousd END), 0)::bigint
+    FROM billing_ledgertransfer t JOIN billing_ledgeraccount a ON a.id = t.credit_account_id
+    WHERE t.organization_id = %s AND t.kind IN ('usage', 'trueup')
 """
 NOT_EXACTLY_ONE_EVENT = """
     SELECT r.request_id FROM billing_reservation r
@@ -89,6 +90,11 @@ class Books:
         statement = (
             "SELECT * FROM billing_usageevent WHERE organization_id = %s ORDER BY request_id"
         )
+        return self.rows(statement, organization_id)
+
+    def true_ups(self, organization_id: int) -> list[Any]:
+        """Return what was settled after the sweep had, the oldest call first."""
+        statement = "SELECT * FROM billing_trueup WHERE organization_id = %s ORDER BY request_id"
         return self.rows(statement, organization_id)
 
     def wait_until_closed(self, organization_id: int, *, seconds: float = 120) -> float:

@@ -2,23 +2,26 @@
 The mutation score of the money and key modules: how many small faults in their code their own tests notice.
 
 `.venv/bin/python -m tests.mutants.score [module ...]` starts servers of its own, makes each fault in a forked process
-in which Django is ready, runs the module's tests there, and prints the faults that nobody noticed.
+in which Django and the tests are ready, runs there the tests that call the changed function, and prints the faults
+that nobody noticed. A fault of which nothing is known, since the machine was too slow, is tried once more at the end,
+and counts as not noticed if that brings nothing.
 """
 
 import argparse
-import importlib
 import os
-import signal
-import sys
-import time
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from exerati import embedded, throwaway
 from tests.mutants.faults import Fault, faults
+
+if TYPE_CHECKING:
+    import pytest
+
+    from tests.mutants.bench import Bench, Outcome, Run
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = {
@@ -38,24 +41,29 @@ TESTS = {
     ),
 }
 PYTEST = (
-    *("-x", "-q", "--reuse-db", "-p", "no:randomly", "-p", "no:xdist", "-p", "no:cacheprovider"),
+    *("-q", "-s", "-p", "no:randomly", "-p", "no:xdist", "-p", "no:cacheprovider"),
     # Django has imported anyio before pytest could rewrite its assertions; it has none that we care for.
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
 )
-SECONDS = 180
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Score:
     """What became of the faults of one module."""
 
     module: str
-    survived: list[Fault]
-    made: int
+    outcomes: "dict[Fault, Outcome]" = field(default_factory=dict)
 
     def __str__(self) -> str:
-        caught = self.made - len(self.survived)
-        return f"{self.module}: {caught} of {self.made} caught, {100 * caught / self.made:.1f} %"
+        from tests.mutants.bench import Outcome
+
+        made, count = len(self.outcomes), Counter(self.outcomes.values())
+        caught = count[Outcome.NOTICED] + count[Outcome.ENDLESS]
+        rest = f", {count[Outcome.UNKNOWN]} not known" if count[Outcome.UNKNOWN] else ""
+        endless = f" ({count[Outcome.ENDLESS]} never ended)" if count[Outcome.ENDLESS] else ""
+        return (
+            f"{self.module}: {caught} of {made} caught{endless}{rest}, {100 * caught / made:.1f} %"
+        )
 
 
 def main() -> None:
@@ -67,7 +75,7 @@ def main() -> None:
     home = throwaway.make_home(throwaway.parent())
     try:
         use_servers(home)
-        scores = [score(module, every=options.every) for module in options.modules]
+        scores = score_all(options.modules, every=options.every)
     finally:
         throwaway.remove_home(home)
     say("\n".join(map(str, scores)))
@@ -87,68 +95,62 @@ def use_servers(home: Path) -> None:
         "EXERATI_ENV_FILES": "",
     }
     import django
-    import pytest  # noqa: F401  loaded once for all forks
 
     django.setup()
 
 
-def score(module: str, *, every: int) -> Score:
-    """Make the faults one by one; raises RuntimeError when the tests fail without any."""
-    tests = [test for test in TESTS[module] if (ROOT / test).exists()]
-    source = (ROOT / (module.replace(".", "/") + ".py")).read_text()
-    if is_noticed(module, source, tests):
-        raise RuntimeError(f"the tests of {module} fail as it is")
-    made = list(faults(source))[::every]
-    survived = []
-    for number, fault in enumerate(made):
-        if not is_noticed(module, fault.source, tests):
-            survived.append(fault)
-            say(f"{module}:{fault.line}: {fault.change} was not noticed")
-        if number % 25 == 24:
-            say(f"{module}: {number + 1} of {len(made)}")
-    return Score(module, survived, len(made))
-
-
-def is_noticed(module: str, source: str, tests: Sequence[str]) -> bool:
-    """Return whether the tests fail, or never end, with this source in the place of the module's own."""
-    child = os.fork()
-    if not child:
-        os.setsid()
-        os._exit(run_tests(module, source, tests))
-    until = time.monotonic() + SECONDS
-    while time.monotonic() < until:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            return status != 0
-        time.sleep(0.02)
-    os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return True
-
-
-def run_tests(module: str, source: str, tests: Sequence[str]) -> int:
-    """Run the tests on the source, silently; return 0 when all pass."""
+def score_all(modules: Sequence[str], *, every: int) -> list[Score]:
+    """Make the faults of the modules one by one; raises RuntimeError when a test fails without any."""
     import pytest
 
-    silence = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silence, 1)
-    os.dup2(silence, 2)
-    try:
-        replace(importlib.import_module(module), source)
-        return int(pytest.main([*PYTEST, *tests]))
-    except BaseException:  # whatever it is, the fault is noticed
-        return 1
+    from tests.mutants.bench import Bench
+
+    scores: list[Score] = []
+    bench = Bench(lambda bench: scores.extend(score(bench, m, every=every) for m in modules))
+    files = dict.fromkeys(file for module in modules for file in TESTS[module])
+    if pytest.main([*PYTEST, *files], plugins=[bench]) or len(scores) < len(modules):
+        raise RuntimeError("the tests could not be run")
+    return scores
 
 
-def replace(module: ModuleType, source: str) -> None:
-    """Run the source as the module, and give its new objects to whoever had imported the old ones."""
-    before: dict[str, Any] = dict(vars(module))
-    exec(compile(source, str(module.__file__), "exec"), vars(module))  # noqa: S102  our own module, changed
-    after = vars(module)
-    for other in list(sys.modules.values()):
-        for name, value in list(vars(other).items()):
-            if name in before and value is before[name] and not name.startswith("__"):
-                setattr(other, name, after[name])
+def score(bench: "Bench", module: str, *, every: int) -> Score:
+    """Try every n-th fault of a module, those of which nothing was learned a second time."""
+    from tests.mutants.bench import Outcome
+
+    source = (ROOT / (module.replace(".", "/") + ".py")).read_text()
+    items = bench.of(TESTS[module])
+    runs = bench.measure(module, source, items)
+    say(f"{module}: {len(items)} tests, {sum(run.seconds for run in runs.values()):.0f} s")
+    found = Score(module)
+    for number, fault in enumerate(list(faults(source))[::every], 1):
+        found.outcomes[fault] = try_fault(bench, module, source, fault, items, runs)
+        if number % 25 == 0:
+            say(f"{module}: {number} tried")
+    for fault, outcome in found.outcomes.items():
+        if outcome is Outcome.UNKNOWN:
+            outcome = try_fault(bench, module, source, fault, items, runs)
+            found.outcomes[fault] = outcome
+        if outcome is not Outcome.NOTICED:
+            say(f"{module}:{fault.line}: {fault.change} {outcome.value}")
+    return found
+
+
+def try_fault(
+    bench: "Bench",
+    module: str,
+    source: str,
+    fault: Fault,
+    items: "list[pytest.Item]",
+    runs: "dict[str, Run]",
+) -> "Outcome":
+    """Return what became of a fault, tried by the tests that call its function, the quickest first."""
+    from tests.mutants.bench import function_at
+
+    function = function_at(source, fault.line)
+    chosen = [item for item in items if function is None or function in runs[item.nodeid].called]
+    chosen.sort(key=lambda item: runs[item.nodeid].seconds)
+    seconds = sum(runs[item.nodeid].seconds for item in chosen)
+    return bench.try_out(module, fault.source, chosen, seconds=seconds, as_it_is=source)
 
 
 if __name__ == "__main__":

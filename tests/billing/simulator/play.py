@@ -1,7 +1,8 @@
 """
 Plays many worlds side by side against the SQL functions: what they want next goes out in one call for each kind.
 
-Everything happens in one transaction that is rolled back, so that the next worlds find empty tables.
+Everything happens in one transaction that is rolled back, so that the next worlds find empty tables. Time is the
+worlds' own: a lease ends when a world lets it end, however long the machine takes to play.
 """
 
 import random
@@ -26,6 +27,8 @@ from tests.billing.simulator.world import ZONES, Key, Wish, World
 
 STEPS = 24
 AT_ONCE = 125
+# Longer than any machine plays: the sweep of one world takes every call of the others whose lease has ended, too.
+LEASE_SECONDS = 7 * 24 * 3600
 OWNER = ids.new_uuid()
 BUDGET_TABLES = {
     "organization": "accounts_organization",
@@ -34,22 +37,34 @@ BUDGET_TABLES = {
 }
 
 
-def play(seeds: Sequence[int], *, steps: int = STEPS, at_once: int = AT_ONCE) -> int:
-    """Play each seed's world to its end and return how many steps that were; raises Violation."""
+def play(
+    seeds: Sequence[int],
+    *,
+    steps: int = STEPS,
+    at_once: int = AT_ONCE,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> int:
+    """
+    Play each seed's world to its end and return how many steps that were; raises Violation.
+
+    `meanwhile` happens before each round of steps.
+    """
     taken = 0
     for first in range(0, len(seeds), at_once):
         with transaction.atomic():
-            taken += _play_together(make_worlds(seeds[first : first + at_once]), steps=steps)
+            worlds = make_worlds(seeds[first : first + at_once])
+            taken += _play_together(worlds, steps=steps, meanwhile=meanwhile)
             transaction.set_rollback(True)
     return taken
 
 
-def _play_together(worlds: list[World], *, steps: int) -> int:
+def _play_together(worlds: list[World], *, steps: int, meanwhile: Callable[[], object]) -> int:
     stories = {world.seed: world.story(steps) for world in worlds}
     wishes = {seed: next(story) for seed, story in stories.items()}
     taken = 0
     while wishes:
         taken += len(wishes)
+        meanwhile()
         answers = fulfil(wishes)
         wishes = {}
         for seed, answer in answers.items():
@@ -95,7 +110,10 @@ def _flat(wanted: dict[int, list[Any]]) -> list[Any]:
 def reserve(wanted: dict[int, list[Any]]) -> dict[int, Any]:
     """Admit the calls of all worlds in one batch."""
     [[verdicts]] = ask(
-        "SELECT billing_reserve(%s::text::jsonb, %s, 20)::text", as_json(_flat(wanted)), OWNER
+        "SELECT billing_reserve(%s::text::jsonb, %s, %s)::text",
+        as_json(_flat(wanted)),
+        OWNER,
+        LEASE_SECONDS,
     )
     rest = iter(msgspec.json.decode(verdicts))
     return {seed: [next(rest) for _ in rows] for seed, rows in wanted.items()}
@@ -132,7 +150,10 @@ def extend(wanted: dict[int, list[Any]]) -> dict[int, Any]:
 def renew(wanted: dict[int, list[Any]]) -> dict[int, Any]:
     """Renew the leases of all worlds at once; a world is told which of its calls are lost."""
     [[answer]] = ask(
-        "SELECT billing_renew(%s::text::jsonb, %s, 20)::text", as_json(_flat(wanted)), OWNER
+        "SELECT billing_renew(%s::text::jsonb, %s, %s)::text",
+        as_json(_flat(wanted)),
+        OWNER,
+        LEASE_SECONDS,
     )
     lost = set(msgspec.json.decode(answer))
     return {seed: lost & {row["request_id"] for row in rows} for seed, rows in wanted.items()}
