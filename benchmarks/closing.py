@@ -15,7 +15,7 @@ import traceback
 from datetime import datetime, timedelta
 from typing import Any
 
-from exerati import embedded, throwaway
+from exerati.servers import embedded, throwaway
 
 KEYS = 4
 CHUNK = 500_000
@@ -80,7 +80,7 @@ def close_once(events: int) -> None:
 
     call_command("migrate", verbosity=0)
     period = fill(events)
-    from billing import invoicing
+    from billing.invoices import invoicing
     from billing.models import Invoice, UsageEvent
 
     started = time.monotonic()
@@ -106,7 +106,8 @@ def fill(events: int) -> Any:
     from django.db import connection
     from django.utils import timezone
 
-    from billing import aggregation, billing_periods, plans
+    from billing import aggregation, plans
+    from billing.invoices import billing_periods
     from billing.models import BillingPeriod
     from tests import factories
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
-from exerati import embedded, throwaway
+from exerati.servers import embedded, throwaway
 
 ORGANIZATIONS = 10
 KEYS = 4
@@ -184,9 +184,9 @@ def measure() -> None:
     from django.utils import timezone
 
     from accounts.models import Organization
-    from billing import request_log
     from billing.models import UsageEvent
-    from billing.request_log import LogFilters
+    from billing.read_models import request_log
+    from billing.read_models.request_log import LogFilters
 
     timed("ledger verify", check)
     acme = Organization.objects.get(slug="bench-0")
@@ -247,7 +247,7 @@ def usage_page(organization: object, name: str, group: str) -> Callable[[], obje
     from django.utils import timezone
 
     from accounts.models import Organization
-    from billing import periods, reports
+    from billing.read_models import periods, reports
 
     assert isinstance(organization, Organization)
     period = periods.period(name, now=timezone.now(), zone=ZoneInfo(organization.time_zone))
@@ -256,7 +256,7 @@ def usage_page(organization: object, name: str, group: str) -> Callable[[], obje
 
 def check() -> None:
     """Fail unless the books balance."""
-    from billing import verify
+    from billing.verification import verify
 
     for finding in verify.verify():
         assert not finding.broken, finding

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from exerati import throwaway
+from exerati.servers import throwaway
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
@@ -232,7 +232,7 @@ def free_port() -> int:
 @contextmanager
 def exerati(upstream_url: str, *, seed: Sequence[str] = ()) -> Iterator[Server]:
     """Run Exerati's gateway on durable throw-away databases; `seed` is a Python program that adds to what is sold."""
-    from exerati import embedded
+    from exerati.servers import embedded
 
     home = throwaway.make_home(throwaway.parent())
     try:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from exerati import embedded, throwaway
+from exerati.servers import embedded, throwaway
 
 CALLERS = (1, 32, 128)
 ORGANIZATIONS = 100

@@ -3,13 +3,6 @@
 from django.contrib import admin
 
 from accounts.admin import ReadOnly
-from billing import alert_admin as alert_admin  # registers its tables
-from billing import invoice_admin as invoice_admin  # registers its tables
-from billing import payment_admin as payment_admin  # registers its tables
-from billing import plan_admin as plan_admin  # registers its tables
-from billing import raise_admin as raise_admin  # registers its table
-from billing import reconciliation_admin as reconciliation_admin  # registers its tables
-from billing import record_admin as record_admin  # registers its tables
 from billing.models import (
     Attempt,
     Budget,
@@ -23,6 +16,13 @@ from billing.models import (
     UsageEvent,
     UsageRollup,
 )
+from billing.staff import alert_admin as alert_admin  # registers its tables
+from billing.staff import invoice_admin as invoice_admin  # registers its tables
+from billing.staff import payment_admin as payment_admin  # registers its tables
+from billing.staff import plan_admin as plan_admin  # registers its tables
+from billing.staff import raise_admin as raise_admin  # registers its table
+from billing.staff import reconciliation_admin as reconciliation_admin  # registers its tables
+from billing.staff import record_admin as record_admin  # registers its tables
 
 ORGANIZATION = ["organization__public_id", "organization__name"]
 

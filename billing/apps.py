@@ -8,4 +8,6 @@ class BillingConfig(AppConfig):
 
     def ready(self) -> None:
         # The web process must know the task names.
-        from billing import invoice_tasks, reconciliation_tasks, tasks  # noqa: F401
+        from billing import tasks  # noqa: F401
+        from billing.comparisons import reconciliation_tasks  # noqa: F401
+        from billing.invoices import invoice_tasks  # noqa: F401

@@ -10,7 +10,8 @@ from django.db import transaction
 
 from accounts import audit
 from accounts.models import Organization, User
-from billing import billing_periods, ledger
+from billing import ledger
+from billing.invoices import billing_periods
 from billing.models import Adjustment, BillingAccount, DunningStep, Invoice
 
 Plan = BillingAccount.Plan

@@ -5,7 +5,7 @@ from django.urls import reverse
 
 from accounts.middleware import OrganizationRequest
 from accounts.models import Organization, User
-from billing import log_query
+from billing.console import log_query
 from billing.models import SavedView
 
 MOST = 30  # of one member in one organization

@@ -11,16 +11,10 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
-from billing import (
-    auto_topups,
-    disputes,
-    invoice_states,
-    refunds,
-    stripe_client,
-    stripe_payments,
-    topups,
-)
+from billing import stripe_client
+from billing.invoices import invoice_states
 from billing.models import StripeEvent
+from billing.payments import auto_topups, disputes, refunds, stripe_payments, topups
 
 POLL_OVERLAP = timedelta(minutes=10)
 FIRST_POLL = timedelta(days=3)  # for so long Stripe itself tries again

@@ -9,20 +9,10 @@ from celery import shared_task
 from django.utils import timezone
 
 from accounts.models import Organization
-from billing import (
-    aggregation,
-    alert_mail,
-    alerts,
-    auto_topups,
-    lots,
-    refunds,
-    retention,
-    stored_bodies,
-    stripe_client,
-    stripe_events,
-    topups,
-    wallet,
-)
+from billing import aggregation, lots, retention, stripe_client, stripe_events, wallet
+from billing.alerting import alert_mail, alerts
+from billing.bodies import stored_bodies
+from billing.payments import auto_topups, refunds, topups
 
 logger = logging.getLogger(__name__)
 

@@ -2,7 +2,8 @@
 
 from django.urls import URLPattern, path
 
-from billing import (
+from billing import webhooks
+from billing.console import (
     auto_topup_views,
     billing_views,
     body_views,
@@ -13,7 +14,6 @@ from billing import (
     request_views,
     usage_views,
     views,
-    webhooks,
 )
 
 urlpatterns: list[URLPattern] = [

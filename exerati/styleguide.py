@@ -6,9 +6,9 @@ from typing import Any
 from django import forms
 from django.utils import timezone
 
-from exerati import formats
-from exerati.charts import Bucket, Series, lines, stacked_bars
-from exerati.small_charts import Phase, sparkline, waterfall
+from exerati.drawing import formats
+from exerati.drawing.charts import Bucket, Series, lines, stacked_bars
+from exerati.drawing.small_charts import Phase, sparkline, waterfall
 
 DAYS = [Bucket(f"{day} Nov", href=f"?day={day}") for day in range(1, 31)]
 MODELS = (

@@ -5,12 +5,12 @@ from django.urls import URLPattern, URLResolver, include, path
 
 import accounts.urls
 import apikeys.urls
-import billing.api_urls
+import billing.management_api.api_urls
 import billing.urls
 import gateway.urls
 from exerati import views
 from exerati.health import healthz, readyz
-from gateway.catalog_pages import price_sample
+from gateway.catalog.catalog_pages import price_sample
 
 # The pages of one organization, from the apps that own them: `dashboard:<name>`, `/dashboard/<slug>/…`.
 dashboard_patterns: list[URLPattern] = [
@@ -30,7 +30,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include(accounts.urls)),
     path("", include(gateway.urls)),
     path("", include(billing.urls)),
-    path("api/", include(billing.api_urls)),
+    path("api/", include(billing.management_api.api_urls)),
     path("dashboard/", include((dashboard_patterns, "dashboard"))),
     path("admin/hijack/", include("hijack.urls")),
     path("admin/", admin.site.urls),

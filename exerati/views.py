@@ -16,7 +16,7 @@ from django.views.decorators.vary import vary_on_cookie
 
 from exerati import styleguide as samples
 from exerati.context_processors import THEMES
-from exerati.small_charts import Phase, waterfall
+from exerati.drawing.small_charts import Phase, waterfall
 
 EXAMPLE_MODEL = "gpt-4o-mini"
 LEGAL_PAGES = {"terms": "Terms of service", "privacy": "Privacy"}

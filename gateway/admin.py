@@ -9,10 +9,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.admin import ReadOnly
-from gateway import catalog_admin as catalog_admin  # registers its admins
 from gateway import markup_admin as markup_admin  # registers its table
-from gateway import provider_accounts
-from gateway import status_admin as status_admin  # registers its tables
+from gateway.catalog import catalog_admin as catalog_admin  # registers its admins
 from gateway.models import (
     AccountNotice,
     IdempotentCall,
@@ -23,6 +21,8 @@ from gateway.models import (
 )
 from gateway.providers import credentials
 from gateway.providers.credentials import CredentialInvalid
+from gateway.routes import provider_accounts
+from gateway.service_status import status_admin as status_admin  # registers its tables
 
 
 class CredentialForm(forms.ModelForm):

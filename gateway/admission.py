@@ -17,12 +17,13 @@ from apikeys.snapshots import KeySnapshot
 from billing import price_book, pricing
 from billing.budgets import BudgetExceeded
 from billing.types import Price, ReserveRequest, TokenBound, TokenUsage
-from gateway import preferences, service_tiers
+from gateway import service_tiers
 from gateway.engine import Engine
-from gateway.limit_types import Allowance, TakeSlot
 from gateway.open_call import Candidate, OpenCall
-from gateway.preferences import Preferences
-from gateway.routing import ModelNotFound
+from gateway.rate_limits.limit_types import Allowance, TakeSlot
+from gateway.routes import preferences
+from gateway.routes.preferences import Preferences
+from gateway.routes.routing import ModelNotFound
 from gateway.settlement import input_cost
 from gateway.snapshot import ModelSnapshot, RouteSnapshot
 

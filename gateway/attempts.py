@@ -17,7 +17,6 @@ from typing import Final, TypeVar
 from django.conf import settings
 
 from billing.types import AttemptRecord, TokenUsage
-from gateway import retry
 from gateway.engine import Engine
 from gateway.open_call import Candidate, OpenCall
 from gateway.providers.base import (
@@ -28,11 +27,12 @@ from gateway.providers.base import (
     UpstreamResponse,
 )
 from gateway.providers.registry import adapter as adapter_for
-from gateway.routing import routes_for
+from gateway.routes import retry
+from gateway.routes.routing import routes_for
+from gateway.routes.strategies import Wish, ordered
+from gateway.routes.traffic import THE_ACCOUNT, RetriesSpent, Seat
 from gateway.settlement import cost_nanousd
 from gateway.snapshot import RouteSnapshot
-from gateway.strategies import Wish, ordered
-from gateway.traffic import THE_ACCOUNT, RetriesSpent, Seat
 
 MAX_TRIES: int = 1 + settings.UPSTREAM_RETRIES
 # The provider may have worked on these for nothing, and may charge us for it.

@@ -30,7 +30,7 @@ class CallContext:
     `response_headers` are added to whatever is answered, errors included. `key`, `endpoint` and `model` are known as
     far as the request has come; `admitted` says that the call has a reservation, and so an event of its own;
     `goes_on` that it is to be finished even for a client that has left. `seat` is who calls where that is a
-    member's session: no request has one, only `gateway.session_call` gives it.
+    member's session: no request has one, only `gateway.console.session_call` gives it.
     """
 
     engine: Engine

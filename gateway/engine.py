@@ -18,24 +18,25 @@ from django.conf import settings
 from django.db import close_old_connections
 
 from apikeys.snapshots import KeyDirectory
+from billing.bodies.stored_bodies import StoredBodies
 from billing.budgets import Budgets
 from billing.metering import Metering, Settled
 from billing.refusals import Refusals
-from billing.stored_bodies import StoredBodies
 from billing.types import Settlement
 from exerati.lib import ids
 from exerati.lib.database import Connection
-from gateway import account_notices, vocabulary
+from gateway import vocabulary
 from gateway.idempotency import IdempotentCalls
-from gateway.limits import Limits, processes_sharing
 from gateway.open_call import OpenCall
 from gateway.providers import sandbox
 from gateway.providers.authorize import Authorizer
 from gateway.providers.base import ProviderError, Upstream, UpstreamRequest, UpstreamResponse
 from gateway.providers.client import Client
-from gateway.route_stats import StatsPublisher
+from gateway.rate_limits.limits import Limits, processes_sharing
+from gateway.routes import account_notices
+from gateway.routes.route_stats import StatsPublisher
+from gateway.routes.traffic import Traffic
 from gateway.snapshot import SANDBOX, SIGNATURE_QUERY, Catalog, RouteSnapshot, load_catalog
-from gateway.traffic import Traffic
 
 RETRY_SETTLE_SECONDS = 1.0
 

@@ -18,10 +18,10 @@ from gateway import budget_refusal
 from gateway.admission import RequestTooDear
 from gateway.api_error import CODES, ApiError
 from gateway.idempotency import IdempotencyProblem, Problem
-from gateway.limits import RateLimited
 from gateway.open_call import CallCut
 from gateway.providers.base import ProviderError
-from gateway.routing import ModelNotAllowed, ModelNotFound, NoMatchingRoute
+from gateway.rate_limits.limits import RateLimited
+from gateway.routes.routing import ModelNotAllowed, ModelNotFound, NoMatchingRoute
 
 _KEY_SENTENCES: Final[Mapping[type[AuthenticationFailed], tuple[str, str]]] = {
     authentication.KeyMissing: (

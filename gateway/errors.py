@@ -23,11 +23,11 @@ from gateway.api_error import ApiError as ApiError  # whoever deals with errors 
 from gateway.generations import GenerationNotFound
 from gateway.idempotency import IdempotencyProblem
 from gateway.json_body import InvalidBody
-from gateway.limits import RateLimited
 from gateway.open_call import CallCut
 from gateway.providers.base import ProviderError
 from gateway.providers.registry import NoAdapter
-from gateway.routing import ModelNotAllowed, ModelNotFound, NoMatchingRoute, NoRoute
+from gateway.rate_limits.limits import RateLimited
+from gateway.routes.routing import ModelNotAllowed, ModelNotFound, NoMatchingRoute, NoRoute
 from gateway.sse import EventTooLarge
 from gateway.wire_checks import InvalidRequest
 

@@ -11,9 +11,10 @@ from typing import Any, Final
 from django.conf import settings
 
 from accounts.models import Organization
-from billing import price_book, price_formula, refusal_log, request_log
+from billing import price_book, price_formula
 from billing.basis import BASIS_WORDS
 from billing.models import Attempt, RefusedRequest, Reservation, UsageEvent
+from billing.read_models import refusal_log, request_log
 from gateway.models import Provider
 from gateway.wire_money import usd_number
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from django.http import HttpResponse, HttpResponseBase
 
-from billing.stored_bodies import CalledBody, decoded
+from billing.bodies.stored_bodies import CalledBody, decoded
 from gateway import stream_text
 from gateway.context import CallContext, Message, Send
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 from django.conf import settings
 
 from apikeys.models import ApiKey
-from billing import budget_report, key_report
-from billing.budget_report import BudgetLine
+from billing.read_models import budget_report, key_report
+from billing.read_models.budget_report import BudgetLine
 from gateway.wire_money import usd_number
 
 # OpenRouter's word for the time after which a limit starts anew.

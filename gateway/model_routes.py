@@ -9,9 +9,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from gateway import model_list, route_stats
+from gateway import model_list
 from gateway.models import Route
-from gateway.route_stats import Figures
+from gateway.routes import route_stats
+from gateway.routes.route_stats import Figures
 from gateway.snapshot import ModelSnapshot, is_on, route_key
 
 

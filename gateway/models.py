@@ -5,9 +5,9 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
 
-from gateway.status_models import Incident as Incident
-from gateway.status_models import IncidentUpdate as IncidentUpdate
-from gateway.status_models import ProbeMinute as ProbeMinute
+from gateway.service_status.status_models import Incident as Incident
+from gateway.service_status.status_models import IncidentUpdate as IncidentUpdate
+from gateway.service_status.status_models import ProbeMinute as ProbeMinute
 
 
 class Provider(models.Model):
@@ -110,7 +110,7 @@ class AccountNotice(models.Model):
 
 
 class Strategy(models.TextChoices):
-    """How a model's routes are put in order; `gateway.strategies` says what each means."""
+    """How a model's routes are put in order; `gateway.routes.strategies` says what each means."""
 
     PRIORITY = "priority"
     WEIGHTED = "weighted"

@@ -14,10 +14,10 @@ import msgspec
 from apikeys.snapshots import KeySnapshot
 from billing.price_book import Dated
 from billing.types import AttemptRecord, Price, TokenBound, TokenUsage
-from gateway import preferences
-from gateway.limit_types import Allowance, TakeSlot
-from gateway.preferences import Preferences
 from gateway.providers.base import StreamTranslator
+from gateway.rate_limits.limit_types import Allowance, TakeSlot
+from gateway.routes import preferences
+from gateway.routes.preferences import Preferences
 from gateway.snapshot import ModelSnapshot, RouteSnapshot
 from gateway.tokens import count_text
 

@@ -16,8 +16,8 @@ from gateway import budget_refusal
 from gateway.admission import RequestTooDear
 from gateway.api_error import ApiError
 from gateway.context import CallContext
-from gateway.docs_values import ERROR_WORDS
-from gateway.limits import RateLimited
+from gateway.documentation.docs_values import ERROR_WORDS
+from gateway.rate_limits.limits import RateLimited
 
 # On a route that only reads, an error is mostly an answer: nothing of that name, or a question that makes no sense.
 REFUSALS_OF_READS = frozenset({401, 403, 429})

@@ -14,7 +14,7 @@ from gateway.providers import credentials
 from gateway.providers.base import Upstream
 from gateway.providers.credentials import CredentialInvalid
 from gateway.providers.registry import ADAPTERS
-from gateway.strategy_names import Strategy
+from gateway.routes.strategy_names import Strategy
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,8 @@
 from celery import shared_task
 from django.utils import timezone
 
-from gateway import idempotency, markups, probes
+from gateway import idempotency, markups
+from gateway.service_status import probes
 
 
 @shared_task(name="gateway.prune_idempotent_calls")

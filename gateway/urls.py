@@ -2,17 +2,10 @@
 
 from django.urls import URLPattern, path
 
-from gateway import (
-    catalog_feeds,
-    docs_views,
-    key_test_views,
-    limits_views,
-    palette_views,
-    playground_views,
-    pricing_views,
-    status_views,
-    views,
-)
+from gateway.catalog import catalog_feeds, pricing_views, views
+from gateway.console import key_test_views, limits_views, palette_views, playground_views
+from gateway.documentation import docs_views
+from gateway.service_status import status_views
 
 urlpatterns: list[URLPattern] = [
     path("models/", views.catalog, name="catalog"),

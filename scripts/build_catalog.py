@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from catalog_sources import SourceNames, Sources
 
-from gateway import catalog_data
+from gateway.catalog import catalog_data
 
 CATALOG = catalog_data.FOLDER
 

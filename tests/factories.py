@@ -12,7 +12,8 @@ from accounts.models import Organization, User
 from apikeys import services as key_services
 from apikeys.models import ApiKey
 from apikeys.services import CreatedKey, KeyRules
-from billing import stored_bodies, wallet
+from billing import wallet
+from billing.bodies import stored_bodies
 from billing.models import (
     CreditLot,
     Notification,

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 import django
 from django.core.management import call_command
 
-from exerati import throwaway
 from exerati.management.commands.test import environment
+from exerati.servers import throwaway
 
 if TYPE_CHECKING:
     from tests.pages.audit import Finding

@@ -37,7 +37,12 @@ def test_views_and_endpoints_reach_rows_through_the_organization_alone(path):
 
 
 def test_there_are_views_to_check():
-    assert {path.parent.name for path in DOORS} >= {"accounts", "apikeys", "billing", "gateway"}
+    assert {path.relative_to(ROOT).parts[0] for path in DOORS} >= {
+        "accounts",
+        "apikeys",
+        "billing",
+        "gateway",
+    }
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=relative)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from exerati import upstream
-from exerati.upstream import ModelServer
+from exerati.servers import upstream
+from exerati.servers.upstream import ModelServer
 
 API_KEY = "sk-upstream-of-the-tests"
 # It lets the model call tools; it lies beside some checkouts and is no part of this one.

@@ -6,7 +6,7 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.models import Organization, User
-from exerati import formats
+from exerati.drawing import formats
 
 NANOUSD_PER_CENT = 10_000_000
 

@@ -38,7 +38,7 @@ class StoredBody(models.Model):
     """
     What one request asked and was answered, redacted and sealed; only of organizations that switched this on.
 
-    Written behind by `billing.stored_bodies`, unreadable after `expires_at` and deleted soon after it.
+    Written behind by `billing.bodies.stored_bodies`, unreadable after `expires_at` and deleted soon after it.
     """
 
     request_id = models.UUIDField(primary_key=True, default=uuid.uuid4)

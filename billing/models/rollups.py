@@ -40,7 +40,7 @@ class TagRollup(TokenCounts):
 
 class LatencyRollup(models.Model):
     """
-    How many successful calls of one hour took how long, by the buckets of `billing.latency.BOUNDS_MS`.
+    How many successful calls of one hour took how long, by the buckets of `billing.read_models.latency.BOUNDS_MS`.
 
     Percentiles cannot be added up, counts can.
     """

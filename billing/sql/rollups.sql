@@ -1,5 +1,5 @@
 -- How long a call took, as a number from 0 to 23: bounds that grow by half, the last one open. Percentiles are read from
--- the counts of these (billing/latency.py knows the same bounds).
+-- the counts of these (billing/read_models/latency.py knows the same bounds).
 CREATE OR REPLACE FUNCTION billing_latency_bucket(ms int) RETURNS int LANGUAGE sql IMMUTABLE AS $$
     SELECT width_bucket(ms, ARRAY[20, 30, 45, 68, 101, 152, 228, 342, 513, 769, 1153, 1730, 2595, 3892, 5839, 8758, 13137,
                                   19705, 29558, 44337, 66505, 99758, 149636])

@@ -2,7 +2,7 @@
 
 from django import template
 
-from billing import notices
+from billing.alerting import notices
 
 register = template.Library()
 

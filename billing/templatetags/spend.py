@@ -8,8 +8,8 @@ from django.utils import timezone
 
 from accounts.models import Project
 from apikeys.models import ApiKey
-from billing import key_report
-from billing.budget_report import BudgetLine, budgets
+from billing.read_models import key_report
+from billing.read_models.budget_report import BudgetLine, budgets
 
 register = template.Library()
 ATTRIBUTE = "billing_budgets_by_key"

@@ -205,7 +205,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "UNAUTHENTICATED_USER": None,
-    "DEFAULT_SCHEMA_CLASS": "billing.api_schema.ManagementSchema",  # /v1 has a document of its own
+    "DEFAULT_SCHEMA_CLASS": "billing.management_api.api_schema.ManagementSchema",  # /v1 has a document of its own
 }
 
 SPECTACULAR_SETTINGS = {
@@ -217,7 +217,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": [],
     "SERVE_AUTHENTICATION": [],
     "SCHEMA_PATH_PREFIX": "/api",
-    "PREPROCESSING_HOOKS": ["billing.api_schema.only_management"],
+    "PREPROCESSING_HOOKS": ["billing.management_api.api_schema.only_management"],
     "POSTPROCESSING_HOOKS": [],
 }
 

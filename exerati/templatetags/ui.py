@@ -15,8 +15,8 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from exerati import code_blocks, formats, small_charts
-from exerati.charts import Chart
+from exerati.drawing import code_blocks, formats, small_charts
+from exerati.drawing.charts import Chart
 from exerati.lib import money as amounts
 
 register = template.Library()

@@ -9,7 +9,6 @@ from django.http import HttpResponse, HttpResponseBase
 from billing import pricing
 from billing.types import TokenUsage
 from exerati.lib.money import usd_text
-from gateway import preferences, route_detail
 from gateway.api.base import Relayed, encode, json_response, parse_body, wants_route
 from gateway.api.media import (
     MediaView,
@@ -44,6 +43,7 @@ from gateway.providers.gemini import SPEAKING as GEMINI
 from gateway.providers.gemini import GeminiAdapter
 from gateway.providers.gemini_speech import GeminiSpeech
 from gateway.providers.openai_media_stream import BytesDecoder, SpeechStream, TranscriptStream
+from gateway.routes import preferences, route_detail
 from gateway.snapshot import RouteSnapshot
 from gateway.streaming import EventStream, StreamReader, relay
 

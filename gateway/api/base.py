@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from billing.types import TokenUsage
 from exerati.lib.money import usd_text
-from gateway import admission, call_tags, idempotency, json_body, preferences, route_detail
+from gateway import admission, call_tags, idempotency, json_body
 from gateway.admission import Admission
 from gateway.api import idempotent
 from gateway.async_view import AsyncAPIView, Handler
@@ -19,11 +19,12 @@ from gateway.context import CallContext, Message
 from gateway.dispatch import BuildRequest, ReadAnswer, answer_whole
 from gateway.errors import unknown_parameters, unsupported_media_type
 from gateway.kept_bodies import kept
-from gateway.limits import RateLimited
 from gateway.open_call import OpenCall
-from gateway.preferences import Preferences
 from gateway.providers.base import ProviderError
-from gateway.rate_headers import rate_headers
+from gateway.rate_limits.limits import RateLimited
+from gateway.rate_limits.rate_headers import rate_headers
+from gateway.routes import preferences, route_detail
+from gateway.routes.preferences import Preferences
 
 MAX_JSON_DEPTH: int = settings.MAX_JSON_DEPTH
 IGNORED_HEADER = "x-exerati-ignored-params"

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.http import HttpResponseBase
 
 from billing.types import TokenBound, TokenUsage
-from gateway import preferences, route_detail, serializers, tokens
+from gateway import serializers, tokens
 from gateway.admission import Admission, Fallback
 from gateway.api.base import (
     MeteredView,
@@ -25,10 +25,11 @@ from gateway.dialects.completions import CompletionsDialect
 from gateway.dialects.responses import ResponsesDialect
 from gateway.dispatch import BuildRequest, as_served, serve_as
 from gateway.open_call import OpenCall
-from gateway.preferences import Preferences
 from gateway.providers.base import Adapter, UpstreamRequest
 from gateway.providers.openai_usage import wire_usage
-from gateway.routing import NoMatchingRoute, NoRoute, find_model, routes_for
+from gateway.routes import preferences, route_detail
+from gateway.routes.preferences import Preferences
+from gateway.routes.routing import NoMatchingRoute, NoRoute, find_model, routes_for
 from gateway.serializers import ChatCall
 from gateway.snapshot import ModelSnapshot, RouteSnapshot
 from gateway.streaming import EventStream, LateWriter, relay

@@ -5,7 +5,7 @@ from typing import Any
 from django.http import HttpResponseBase
 
 from billing.types import TokenUsage
-from gateway import preferences, serializers, tokens
+from gateway import serializers, tokens
 from gateway.admission import Admission
 from gateway.api.base import MeteredView, parse_body
 from gateway.context import CallContext
@@ -13,7 +13,8 @@ from gateway.dialects.chat import with_cost
 from gateway.dispatch import serve_as
 from gateway.providers import embedding_format
 from gateway.providers.base import Adapter, UpstreamRequest, WholeAnswer
-from gateway.routing import find_model, routes_for
+from gateway.routes import preferences
+from gateway.routes.routing import find_model, routes_for
 from gateway.snapshot import RouteSnapshot
 from gateway.wire_checks import unsupported_value
 

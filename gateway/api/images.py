@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 from django.http import HttpResponseBase
 
 from billing.types import TokenBound, TokenUsage
-from gateway import preferences
 from gateway.api.base import Relayed, parse_body
 from gateway.api.media import (
     MediaView,
@@ -26,7 +25,6 @@ from gateway.media import forms, image_calls, units
 from gateway.media.image_calls import ImageCall
 from gateway.media.streams import MediaEvents
 from gateway.open_call import OpenCall
-from gateway.preferences import Preferences
 from gateway.providers import gemini_images, openai_media, openai_media_stream
 from gateway.providers.base import (
     Adapter,
@@ -41,6 +39,8 @@ from gateway.providers.gemini import SPEAKING as GEMINI
 from gateway.providers.gemini import GeminiAdapter
 from gateway.providers.gemini_images import Picture
 from gateway.providers.openai_media_stream import ReadImages
+from gateway.routes import preferences
+from gateway.routes.preferences import Preferences
 from gateway.snapshot import RouteSnapshot
 from gateway.streaming import StreamReader, relay
 

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, ClassVar, Final
 
 from billing.types import Price, TokenBound, TokenUsage
-from gateway import preferences, route_detail
 from gateway.admission import Admission, Fallback, current_price
 from gateway.api.base import MeteredView, start_stream, wants_route
 from gateway.context import CallContext
@@ -16,9 +15,10 @@ from gateway.errors import unsupported_media_type
 from gateway.media import form_fields, forms, units
 from gateway.media.forms import Form
 from gateway.open_call import OpenCall
-from gateway.preferences import Preferences
 from gateway.providers import openai_media
-from gateway.routing import NoMatchingRoute, NoRoute, find_model, routes_for
+from gateway.routes import preferences, route_detail
+from gateway.routes.preferences import Preferences
+from gateway.routes.routing import NoMatchingRoute, NoRoute, find_model, routes_for
 from gateway.snapshot import ModelSnapshot, RouteSnapshot
 from gateway.streaming import EventStream
 

@@ -17,7 +17,7 @@ from gateway.dialects.messages import MessagesDialect, error_body
 from gateway.dialects.messages_request import fitted, read_prompt
 from gateway.dispatch import BuildRequest
 from gateway.open_call import OpenCall
-from gateway.routing import find_model
+from gateway.routes.routing import find_model
 from gateway.serializers import ChatCall
 from gateway.snapshot import ModelSnapshot
 

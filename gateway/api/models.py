@@ -7,7 +7,7 @@ from gateway.api.base import encode, json_response
 from gateway.api.reading import ReadingView
 from gateway.async_view import AsyncAPIView
 from gateway.context import CallContext
-from gateway.routing import ModelNotFound
+from gateway.routes.routing import ModelNotFound
 from gateway.snapshot import ModelSnapshot
 
 

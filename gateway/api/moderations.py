@@ -3,7 +3,6 @@
 from django.http import HttpResponseBase
 
 from billing.types import TokenUsage
-from gateway import preferences
 from gateway.api.base import parse_body
 from gateway.api.media import MediaView
 from gateway.context import CallContext
@@ -13,6 +12,7 @@ from gateway.media import units
 from gateway.media.moderation_calls import parse_moderation
 from gateway.providers import openai_media
 from gateway.providers.base import Adapter, UpstreamRequest, WholeAnswer
+from gateway.routes import preferences
 from gateway.snapshot import RouteSnapshot
 
 

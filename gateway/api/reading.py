@@ -17,7 +17,7 @@ from apikeys.snapshots import KeySnapshot
 from gateway.admission import DEFAULT_RPM
 from gateway.async_view import AsyncAPIView
 from gateway.context import CallContext
-from gateway.limit_types import TakeSlot
+from gateway.rate_limits.limit_types import TakeSlot
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")

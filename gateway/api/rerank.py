@@ -2,7 +2,6 @@
 
 from django.http import HttpResponseBase
 
-from gateway import preferences
 from gateway.api.base import parse_body
 from gateway.api.media import MediaView
 from gateway.context import CallContext
@@ -12,6 +11,7 @@ from gateway.media import units
 from gateway.media.rerank_calls import parse_rerank
 from gateway.providers import rerank
 from gateway.providers.base import Adapter, UpstreamRequest, WholeAnswer
+from gateway.routes import preferences
 from gateway.snapshot import RouteSnapshot
 
 

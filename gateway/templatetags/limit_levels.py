@@ -3,8 +3,8 @@
 from django import template
 
 from apikeys.models import ApiKey
-from gateway import limit_levels
-from gateway.limit_levels import Level
+from gateway.rate_limits import limit_levels
+from gateway.rate_limits.limit_levels import Level
 
 register = template.Library()
 

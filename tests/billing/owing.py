@@ -8,9 +8,10 @@ from django.db import connection
 from django.db.models import F
 
 from accounts.models import Organization
-from billing import billing_periods, invoicing, ledger, plans
+from billing import ledger, plans
+from billing.invoices import billing_periods, invoicing
 from billing.models import BillingPeriod, Invoice, LedgerTransfer, OutboxMessage, UsageEvent
-from billing.verify import INVARIANTS
+from billing.verification.verify import INVARIANTS
 from exerati.lib import ids
 from tests.billing.calls import MODEL, Payer, make_payer
 

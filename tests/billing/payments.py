@@ -7,10 +7,11 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.models import Organization
-from billing import ledger, stripe_events, topups
+from billing import ledger, stripe_events
 from billing.ledger import Kind
 from billing.models import LedgerTransfer, StripeEvent, TopUp
-from billing.verify_credit import INVARIANTS
+from billing.payments import topups
+from billing.verification.verify_credit import INVARIANTS
 from exerati.lib import ids, money
 from tests.fake_stripe.server import FakeStripe
 

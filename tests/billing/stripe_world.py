@@ -4,8 +4,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from accounts.models import Organization
-from billing import invoice_push, plans, stripe_customers
+from billing import plans
+from billing.invoices import invoice_push
 from billing.models import Invoice, InvoicePart
+from billing.payments import stripe_customers
 from tests.billing.calls import Payer
 from tests.billing.owing import CENT, NOVEMBER, close_month, make_debtor, use
 from tests.fake_stripe.server import FakeStripe

@@ -12,7 +12,8 @@ from django.utils import timezone
 from accounts.models import AuditEvent, Membership
 from apikeys import services as key_services
 from apikeys.models import ApiKey, KeyModelBudget
-from billing import aggregation, alerts, tasks
+from billing import aggregation, tasks
+from billing.alerting import alerts
 from billing.models import (
     AlertSettings,
     BillingAccount,

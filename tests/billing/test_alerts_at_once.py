@@ -9,7 +9,7 @@ from django.db import connections, transaction
 from django.utils import timezone
 
 from apikeys.models import ApiKey
-from billing import alert_mail, alerts
+from billing.alerting import alert_mail, alerts
 from billing.models import Budget, ChangedSpend, Notification
 from tests import factories
 

@@ -9,9 +9,10 @@ from django.core import mail
 from django.db import connection
 from django.utils import timezone
 
-from billing import auto_topups, ledger, lots, stripe_client, stripe_payments, topups, wallet
-from billing.auto_topups import Wish
+from billing import ledger, lots, stripe_client, wallet
 from billing.models import AutoTopUp, BillingAccount, Notification, StripeCustomer, TopUp
+from billing.payments import auto_topups, stripe_payments, topups
+from billing.payments.auto_topups import Wish
 from billing.tasks import fill_wallets, poll_stripe
 from tests import factories
 from tests.billing.payments import ASKING, USD, assert_credit_is_sound, buy, hear, use

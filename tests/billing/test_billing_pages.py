@@ -8,8 +8,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Membership
-from billing import auto_topups, ledger, lots, topups, wallet
+from billing import ledger, lots, wallet
 from billing.models import BillingAccount, TopUp
+from billing.payments import auto_topups, topups
 from tests import factories
 from tests.billing.payments import BANK, DECLINING, USD, begin, buy, pay, use
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from accounts.models import Organization
-from billing import billing_periods
+from billing.invoices import billing_periods
 from billing.models import BillingPeriod
 from tests import factories
 from tests.billing.owing import pay_afterwards

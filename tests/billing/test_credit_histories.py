@@ -12,10 +12,11 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from billing import disputes, ledger, lots, refunds, wallet
+from billing import ledger, lots, wallet
 from billing.models import CreditLot, Dispute, Refund, TopUp
-from billing.stripe_payments import DisputeState
-from billing.verify import INVARIANTS
+from billing.payments import disputes, refunds
+from billing.payments.stripe_payments import DisputeState
+from billing.verification.verify import INVARIANTS
 from tests import factories
 from tests.billing.payments import USD, assert_credit_is_sound, use
 

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from billing import disputes, lots, refunds, stripe_events, wallet
+from billing import lots, stripe_events, wallet
 from billing.models import CreditLot, Dispute, LedgerTransfer, Notification, StripeEvent
+from billing.payments import disputes, refunds
 from tests.billing.payments import USD, assert_credit_is_sound, buy, hear, use
 
 pytestmark = pytest.mark.django_db

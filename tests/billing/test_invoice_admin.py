@@ -6,7 +6,8 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from billing import dunning_plan, plans
+from billing import plans
+from billing.invoices import dunning_plan
 from billing.models import BillingAccount, CreditNote, DunningStep, Invoice
 from tests import factories
 from tests.billing.owing import assert_books_balance

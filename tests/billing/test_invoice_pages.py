@@ -7,7 +7,8 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from billing import billing_periods, plans
+from billing import plans
+from billing.invoices import billing_periods
 from billing.models import BillingAccount, BillingPeriod, Invoice
 from tests import factories
 from tests.billing.calls import Payer

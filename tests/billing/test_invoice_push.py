@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import connections, transaction
 
-from billing import billing_periods, invoice_push, invoice_states, invoicing, ledger, stripe_client
+from billing import ledger, stripe_client
+from billing.invoices import billing_periods, invoice_push, invoice_states, invoicing
 from billing.models import BillingPeriod, Invoice, StripeCustomer, StripePush
 from tests import factories
 from tests.billing.owing import (

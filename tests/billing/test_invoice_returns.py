@@ -9,15 +9,10 @@ from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
-from billing import (
-    credit_notes,
-    invoice_returns,
-    ledger,
-    stripe_events,
-    stripe_lists,
-    stripe_payments,
-)
-from billing import stripe_reconciliation as comparison
+from billing import ledger, stripe_events
+from billing.comparisons import stripe_lists
+from billing.comparisons import stripe_reconciliation as comparison
+from billing.invoices import credit_notes, invoice_returns
 from billing.models import (
     Invoice,
     InvoiceDispute,
@@ -28,6 +23,7 @@ from billing.models import (
     ReconItem,
     StripeEvent,
 )
+from billing.payments import stripe_payments
 from billing.wallet import available_nanousd
 from tests import factories
 from tests.billing.calls import Payer

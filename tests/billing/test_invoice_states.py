@@ -8,16 +8,14 @@ import pytest
 from django.core import mail
 from django.db import connection
 
-from billing import (
+from billing import plans, stripe_client, stripe_events
+from billing.invoices import (
     credit_notes,
     dunning,
     dunning_plan,
     invoice_push,
     invoice_states,
     invoice_tasks,
-    plans,
-    stripe_client,
-    stripe_events,
     stripe_invoices,
 )
 from billing.models import (

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.invoice_sums import NANOUSD_PER_CENT, seal, split
+from billing.invoices.invoice_sums import NANOUSD_PER_CENT, seal, split
 
 INVOICES = int(os.environ.get("EXERATI_INVOICES", "1200"))
 MONTHS = 12

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from billing import billing_periods, invoice_push, invoicing, ledger, plans
+from billing import ledger, plans
+from billing.invoices import billing_periods, invoice_push, invoicing
 from billing.models import (
     Adjustment,
     BillingPeriod,

@@ -7,9 +7,9 @@ import time_machine
 from django.db import connection
 
 from apikeys.models import KeyModelBudget
-from billing import budget_report, key_report
-from billing.key_report import Spent
 from billing.models import OutboxMessage
+from billing.read_models import budget_report, key_report
+from billing.read_models.key_report import Spent
 from tests import factories
 
 NOW = datetime(2026, 3, 18, 15, 20, tzinfo=UTC)

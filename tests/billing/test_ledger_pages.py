@@ -10,8 +10,9 @@ from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
-from billing import ledger_report, lots, wallet
+from billing import lots, wallet
 from billing.models import CreditLot, LedgerTransfer, UsageEvent
+from billing.read_models import ledger_report
 from exerati.lib import ids
 from tests import factories
 from tests.billing.payments import USD, buy, use

@@ -9,7 +9,7 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from billing.losses import Losses, losses
+from billing.verification.losses import Losses, losses
 from tests.billing.calls import (
     Payer,
     expire_leases,

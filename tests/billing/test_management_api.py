@@ -8,8 +8,10 @@ import pytest
 from django.utils import timezone
 
 from apikeys.models import Endpoint
-from billing import aggregation, api_urls, request_log
+from billing import aggregation
+from billing.management_api import api_urls
 from billing.models import OutboxMessage
+from billing.read_models import request_log
 from exerati.lib import money
 from tests import factories
 

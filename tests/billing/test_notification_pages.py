@@ -9,7 +9,7 @@ from django.utils import timezone
 from accounts.models import AuditEvent
 from apikeys import services as key_services
 from apikeys.models import ApiKey, DisabledReason
-from billing import notices
+from billing.alerting import notices
 from billing.models import AlertSettings, Notification
 from exerati.lib import money
 from tests import factories

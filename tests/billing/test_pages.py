@@ -9,8 +9,8 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from billing import request_log
 from billing.models import Attempt, OutboxMessage
+from billing.read_models import request_log
 from tests import factories
 
 pytestmark = pytest.mark.django_db

@@ -9,7 +9,8 @@ from django.core.management import CommandError, call_command
 from django.urls import reverse
 from django.utils import timezone
 
-from billing import aggregation, cost_comparison, provider_costs
+from billing import aggregation
+from billing.comparisons import cost_comparison, provider_costs
 from billing.models import (
     Attempt,
     OutboxMessage,

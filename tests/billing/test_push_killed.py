@@ -15,7 +15,8 @@ import requests
 from django.db import connections, transaction
 from django.utils import timezone
 
-from billing import invoice_states, stripe_client
+from billing import stripe_client
+from billing.invoices import invoice_states
 from billing.models import Invoice
 from tests.billing.owing import assert_books_balance
 from tests.billing.stripe_world import (

@@ -8,8 +8,9 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent
 from apikeys.models import KeyModelBudget
-from billing import budget_report, raises
+from billing import raises
 from billing.models import BudgetRaise
+from billing.read_models import budget_report
 from gateway import key_status
 from tests.billing.calls import MODEL, Payer, make_payer, open_doors, outcomes, stored, update
 

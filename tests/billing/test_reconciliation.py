@@ -10,9 +10,11 @@ from django.utils import timezone
 from stripe import StripeClient
 
 from accounts.models import AuditEvent
-from billing import disputes, reconciliation, refunds, stripe_reconciliation, topups, wallet
+from billing import wallet
+from billing.comparisons import reconciliation, stripe_reconciliation
+from billing.comparisons.reconciliation_tasks import reconcile
 from billing.models import Dispute, ReconItem, ReconRun, StripeCustomer, TopUp
-from billing.reconciliation_tasks import reconcile
+from billing.payments import disputes, refunds, topups
 from billing.stripe_client import StripeAway
 from tests import factories
 from tests.fake_stripe.server import FakeStripe

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from apikeys import keys
-from billing import redaction
+from billing.bodies import redaction
 
 CANARIES = {
     "our key": keys.make("live").secret,

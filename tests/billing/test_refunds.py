@@ -7,8 +7,9 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from billing import ledger, lots, refunds, stripe_client, stripe_payments, wallet
+from billing import ledger, lots, stripe_client, wallet
 from billing.models import CreditLot, LedgerTransfer, Refund, TopUp
+from billing.payments import refunds, stripe_payments
 from billing.tasks import poll_stripe
 from tests import factories
 from tests.billing.payments import USD, assert_credit_is_sound, buy, hear, use

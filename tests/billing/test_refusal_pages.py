@@ -7,8 +7,8 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from billing import refusal_log, request_log
-from billing.request_log import LogFilters
+from billing.read_models import refusal_log, request_log
+from billing.read_models.request_log import LogFilters
 from exerati.lib import money
 from tests import factories
 

@@ -8,10 +8,11 @@ import pytest
 import time_machine
 from django.db import connection
 
-from billing import budget_report, periods, reports, request_log, usage_csv
+from billing.console import usage_csv
 from billing.models import Budget, OutboxMessage, UsageRollup
-from billing.reports import Filters, Sums
-from billing.request_log import Cursor, LogFilters
+from billing.read_models import budget_report, periods, reports, request_log
+from billing.read_models.reports import Filters, Sums
+from billing.read_models.request_log import Cursor, LogFilters
 from exerati.lib import csv_text, ids, money
 from tests import factories
 

@@ -8,8 +8,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apikeys import seats
-from billing import request_log
 from billing.models import SavedView
+from billing.read_models import request_log
 from tests import factories
 
 pytestmark = pytest.mark.django_db

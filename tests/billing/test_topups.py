@@ -6,8 +6,9 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from billing import stripe_client, topups, wallet
+from billing import stripe_client, wallet
 from billing.models import LedgerTransfer, StripeCustomer, TopUp
+from billing.payments import topups
 from billing.tasks import apply_stripe_events, poll_stripe
 from tests import factories
 from tests.billing.payments import (

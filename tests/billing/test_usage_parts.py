@@ -9,9 +9,11 @@ import pytest
 import time_machine
 from django.db import connection
 
-from billing import aggregation, forecast, latency, movers, periods, reports, usage_csv
+from billing import aggregation
+from billing.console import usage_csv
 from billing.models import LatencyRollup, OutboxMessage, TagRollup
-from billing.reports import Filters, Sums, Usage, UsageRow
+from billing.read_models import forecast, latency, movers, periods, reports
+from billing.read_models.reports import Filters, Sums, Usage, UsageRow
 from tests import factories
 
 NOW = datetime(2026, 3, 18, 15, 20, tzinfo=UTC)

@@ -7,8 +7,9 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
-from billing import aggregation, verify_invoices
-from billing.verify import INVARIANTS, verify
+from billing import aggregation
+from billing.verification import verify_invoices
+from billing.verification.verify import INVARIANTS, verify
 from tests.billing.calls import (
     expire_leases,
     make_payer,

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
-from billing.verify import INVARIANTS
-from billing.verify_invoices import INVARIANTS as OF_INVOICES
+from billing.verification.verify import INVARIANTS
+from billing.verification.verify_invoices import INVARIANTS as OF_INVOICES
 from tests.billing.owing import (
     DECEMBER,
     DOLLAR,

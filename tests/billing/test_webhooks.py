@@ -13,8 +13,9 @@ import pytest
 from django.test import RequestFactory
 from pydantic import ValidationError
 
-from billing import stripe_events, topups, webhooks
+from billing import stripe_events, webhooks
 from billing.models import StripeEvent
+from billing.payments import topups
 from billing.tasks import apply_stripe_events, poll_stripe
 from exerati import body_limit, checks
 from exerati.settings.env import Env

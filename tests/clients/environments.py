@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from exerati import bootstrap
-from exerati.local_state import ROOT, STATE_DIR
+from exerati.servers.local_state import ROOT, STATE_DIR
 
 HERE: Final = Path(__file__).resolve().parent
 FOLDER: Final = STATE_DIR / "clients"

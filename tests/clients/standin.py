@@ -17,7 +17,7 @@ ANSWER_TO_TOOLS = "It is 21 degrees in Paris."
 ANSWER_TO_PICTURES = "I see a picture."
 EMBEDDING_TOKENS = 5
 CALL_ID = "call_weather_1"
-# Longer than the gateway waits itself (`gateway.retry.LONGEST_WAIT_SECONDS`), so that the client has to.
+# Longer than the gateway waits itself (`gateway.routes.retry.LONGEST_WAIT_SECONDS`), so that the client has to.
 BUSY_SECONDS = 6
 
 

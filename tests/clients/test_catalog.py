@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from exerati.local_state import ROOT
+from exerati.servers.local_state import ROOT
 from tests.clients import environments
 from tests.clients.catalog import CLIENTS, FEATURES
 

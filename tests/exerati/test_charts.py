@@ -5,8 +5,8 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from exerati import formats
-from exerati.charts import (
+from exerati.drawing import formats
+from exerati.drawing.charts import (
     HEIGHT,
     MAX_SERIES,
     Bucket,
@@ -16,7 +16,7 @@ from exerati.charts import (
     stacked_bars,
     top_series,
 )
-from exerati.small_charts import Phase, meter, room_bar, sparkline, uptime_strip, waterfall
+from exerati.drawing.small_charts import Phase, meter, room_bar, sparkline, uptime_strip, waterfall
 
 DAYS = [Bucket("1 Nov"), Bucket("2 Nov", href="?day=2"), Bucket("3 Nov")]
 

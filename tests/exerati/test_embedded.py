@@ -14,9 +14,9 @@ import psycopg
 import pytest
 import redis
 
-from exerati import embedded, engines, throwaway
-from exerati.engines import EngineError, Engines
-from exerati.processes import Process, arguments, identify, wait_until_gone
+from exerati.servers import embedded, engines, throwaway
+from exerati.servers.engines import EngineError, Engines
+from exerati.servers.processes import Process, arguments, identify, wait_until_gone
 
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32", reason="needs a system that can run the servers"

@@ -15,10 +15,10 @@ import urllib.request
 import psycopg
 import pytest
 
-from exerati import demo_payments, local_state, startup
-from exerati.follow import Follower
-from exerati.processes import identify
-from exerati.supervisor import Service, Supervisor, end_child, start_child
+from exerati.servers import demo_payments, local_state, startup
+from exerati.servers.follow import Follower
+from exerati.servers.processes import identify
+from exerati.servers.supervisor import Service, Supervisor, end_child, start_child
 from tests.checkout import copied
 from tests.upstream import wait_until
 

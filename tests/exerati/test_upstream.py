@@ -8,9 +8,9 @@ import sys
 import pytest
 from django.core.management import CommandError, call_command
 
-from exerati import upstream
-from exerati.embedded import free_port, port_is_free
-from exerati.local_state import ROOT
+from exerati.servers import upstream
+from exerati.servers.embedded import free_port, port_is_free
+from exerati.servers.local_state import ROOT
 
 
 def test_run_without_the_packages_says_how_to_install_them(monkeypatch, tmp_path):

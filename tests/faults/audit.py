@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from billing import verify
+from billing.verification import verify
 from exerati.lib import ids
 from tests.faults.customers import (
     EXTENSION_TOKENS,

@@ -106,8 +106,8 @@ def install(folder: str) -> None:
     from billing.budgets import Budgets
     from billing.metering import Metering
     from gateway import asgi
-    from gateway.limits import Limits
     from gateway.providers import client
+    from gateway.rate_limits.limits import Limits
     from gateway.streaming import EventStream
 
     points = Points(Path(folder))

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from exerati import embedded, throwaway
-from exerati.processes import identify, wait_until_gone
+from exerati.servers import embedded, throwaway
+from exerati.servers.processes import identify, wait_until_gone
 from tests.faults.provider import Provider
 from tests.faults.proxy import DatabaseProxy
 

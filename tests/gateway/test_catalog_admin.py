@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from billing.models import PriceVersion
-from gateway import catalog_words
+from gateway.catalog import catalog_words
 from gateway.models import CatalogChange, CatalogRun, Model
 from tests import factories
 from tests.cast import signed_in

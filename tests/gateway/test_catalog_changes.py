@@ -12,9 +12,9 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from billing.models import PriceVersion, ProviderCostVersion
-from gateway import catalog_changes, catalog_data
-from gateway.catalog_apply import ChangeStale
-from gateway.catalog_changes import ChangeDecided, Decision
+from gateway.catalog import catalog_changes, catalog_data
+from gateway.catalog.catalog_apply import ChangeStale
+from gateway.catalog.catalog_changes import ChangeDecided, Decision
 from gateway.models import CatalogChange, CatalogRun, Model, Route
 from tests import factories
 

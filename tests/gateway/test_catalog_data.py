@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from gateway import catalog_data
-from gateway.catalog_data import Cost, Model
-from gateway.catalog_row import SLUG, CatalogInvalid
+from gateway.catalog import catalog_data
+from gateway.catalog.catalog_data import Cost, Model
+from gateway.catalog.catalog_row import SLUG, CatalogInvalid
 
 # The models that the public documentation names.
 DOCUMENTED = ["gpt-4o", "claude-3-opus", "gpt-4", "gpt-4-vision-preview", "text-embedding-ada-002"]

@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from billing.models import PriceVersion, ProviderCostVersion
 from exerati.lib.encryption import decrypt
-from gateway import catalog_data, snapshot
+from gateway import snapshot
+from gateway.catalog import catalog_data
 from gateway.models import Model, Provider, Route
 from gateway.providers.sandbox import SANDBOX_MODELS
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from billing import pricing
 from billing.types import Price, Rates, Tier, TokenUsage
-from gateway import catalog_detail
+from gateway.catalog import catalog_detail
 from gateway.models import Model
 from tests import factories
 

@@ -9,7 +9,7 @@ from openai import BadRequestError, OpenAI
 
 from gateway.api.openapi import DOCUMENT
 from gateway.dialects.completions import CompletionsDialect
-from gateway.docs_pages import FOLDER
+from gateway.documentation.docs_pages import FOLDER
 from gateway.providers.base import ServeAs
 from gateway.wire_checks import InvalidRequest
 from tests.gateway import books

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import docs_pages
+from gateway.documentation import docs_pages
 
 KNOWN = frozenset((Path(__file__).parent / "words.txt").read_text().split())
 NOT_PROSE = re.compile(

@@ -10,7 +10,7 @@ from django.urls import reverse
 from gateway import errors
 from gateway.api_error import CODES, ApiError
 from gateway.dialects.messages import error_body
-from gateway.docs_values import ERROR_WORDS
+from gateway.documentation.docs_values import ERROR_WORDS
 
 ALL_CODES = sorted({*CODES, *ERROR_WORDS})
 CODE = re.compile(r"[a-z][a-z0-9_]*")

@@ -15,10 +15,10 @@ from billing.types import Refusal
 from gateway import errors
 from gateway.errors import ApiError
 from gateway.json_body import InvalidBody
-from gateway.limit_types import Allowance, TakeSlot
-from gateway.limits import RateLimited
 from gateway.providers.base import ProviderError
-from gateway.routing import ModelNotAllowed, ModelNotFound, NoRoute
+from gateway.rate_limits.limit_types import Allowance, TakeSlot
+from gateway.rate_limits.limits import RateLimited
+from gateway.routes.routing import ModelNotAllowed, ModelNotFound, NoRoute
 from gateway.sse import EventTooLarge
 from gateway.wire_checks import InvalidRequest
 

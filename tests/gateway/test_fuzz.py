@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from jsonschema import Draft202012Validator
 
 from gateway.api_error import CODES
-from gateway.docs_values import ERROR_WORDS
+from gateway.documentation.docs_values import ERROR_WORDS
 from tests.gateway import books, fuzz_cases
 from tests.gateway.fuzz_cases import DESCRIPTION, MODEL, Case
 from tests.gateway.media_shop import sell

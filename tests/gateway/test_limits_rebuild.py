@@ -10,8 +10,8 @@ from django.core.management import call_command
 from billing.types import TokenUsage
 from exerati.lib import ids
 from exerati.lib.redis import sync_client
-from gateway.limit_types import TakeSlot
-from gateway.limits import Limits, RateLimited
+from gateway.rate_limits.limit_types import TakeSlot
+from gateway.rate_limits.limits import Limits, RateLimited
 from tests.billing.calls import Payer, make_payer, open_doors, settlement, stored
 
 pytestmark = [pytest.mark.anyio, pytest.mark.django_db(transaction=True)]

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as sizes
 from hypothesis import strategies as some
 
-from gateway.limit_types import Allowance, TakeSlot
-from gateway.limits import SCRIPT
-from gateway.local_limits import LocalLimits
+from gateway.rate_limits.limit_types import Allowance, TakeSlot
+from gateway.rate_limits.limits import SCRIPT
+from gateway.rate_limits.local_limits import LocalLimits
 
 # The script as it is, but for its clock, which is given.
 CLOCK = "local clock = redis.call('TIME')"

@@ -10,9 +10,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import AuditEvent
-from billing import price_book, price_formula, pricing, request_log
+from billing import price_book, price_formula, pricing
 from billing.models import MarkupRule, PriceVersion, Reservation
 from billing.price_versions import RateSheet
+from billing.read_models import request_log
 from billing.types import TokenUsage
 from gateway import markups, snapshot
 from tests import factories

@@ -5,7 +5,7 @@ import runpy
 
 import pytest
 
-from gateway import docs_pages, docs_values
+from gateway.documentation import docs_pages, docs_values
 from tests import factories
 from tests.gateway.media_shop import sell
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from gateway import api_urls, model_list, preferences, serializers
+from gateway import api_urls, model_list, serializers
 from gateway.api.openapi import DOCUMENT
 from gateway.dialects import completions, messages_request, responses_request
 from gateway.media import (
@@ -18,6 +18,7 @@ from gateway.media import (
     transcription_calls,
 )
 from gateway.models import Model
+from gateway.routes import preferences
 from tests import factories
 from tests.gateway import books
 from tests.gateway.media_files import wav

@@ -1,6 +1,6 @@
 """The probe of the API against a running gateway."""
 
-from gateway import probes
+from gateway.service_status import probes
 
 
 def test_api_that_answers_works(settings, gateway):

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from gateway import provider_accounts
 from gateway.models import Model, Provider
 from gateway.providers import credentials
+from gateway.routes import provider_accounts
 from tests.gateway import books
 from tests.gateway.event_stream import event
 from tests.gateway.test_authorize import ACCOUNT

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.limit_types import Allowance, TakeSlot
-from gateway.rate_headers import duration, rate_headers
+from gateway.rate_limits.limit_types import Allowance, TakeSlot
+from gateway.rate_limits.rate_headers import duration, rate_headers
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import pytest
 
 from billing import pricing
 from billing.types import Price, Rates, Tier, TokenBound
-from gateway import catalog_data, tokens
+from gateway import tokens
+from gateway.catalog import catalog_data
 from tests.gateway import recorded
 from tests.gateway.recorded_usages import Case, cases
 

@@ -8,8 +8,8 @@ from django.conf import settings
 from apikeys import services as key_services
 from apikeys.models import ApiKey, DisabledReason
 from billing.models import RefusedRequest
+from billing.read_models.request_log import parse_id
 from billing.refusals import EACH_MINUTE
-from billing.request_log import parse_id
 from exerati.lib import money
 from gateway.models import Model, Route
 from tests import factories

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import retry
-from gateway.retry import BUDGET_MIN_RETRIES, RetryBudget
+from gateway.routes import retry
+from gateway.routes.retry import BUDGET_MIN_RETRIES, RetryBudget
 
 NOW = 1_800_000_000.0
 

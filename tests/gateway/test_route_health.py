@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.accounts import Accounts
-from gateway.bulkhead import Bulkhead
 from gateway.providers.base import ProviderError, Upstream
-from gateway.route_health import (
+from gateway.routes.accounts import Accounts
+from gateway.routes.bulkhead import Bulkhead
+from gateway.routes.route_health import (
     EJECTION_SECONDS,
     FAILURES_IN_A_ROW,
     MIN_VOLUME,

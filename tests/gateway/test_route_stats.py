@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from gateway import route_stats
-from gateway.route_stats import StatsPublisher
-from gateway.traffic import Counts
+from gateway.routes import route_stats
+from gateway.routes.route_stats import StatsPublisher
+from gateway.routes.traffic import Counts
 from tests.upstream import wait_until
 
 

@@ -11,8 +11,8 @@ from apikeys.snapshots import KeySnapshot
 from billing import pricing
 from billing.price_book import Dated
 from billing.types import AttemptRecord, Price, Rates, Tier, TokenBound, TokenUsage
-from gateway.limit_types import Allowance, TakeSlot
 from gateway.open_call import OpenCall
+from gateway.rate_limits.limit_types import Allowance, TakeSlot
 from gateway.settlement import clamp, settlement
 from gateway.snapshot import ModelSnapshot
 

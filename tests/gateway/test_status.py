@@ -7,9 +7,10 @@ import pytest
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from gateway import probes, route_stats, status
 from gateway.models import Incident, IncidentUpdate, ProbeMinute
-from gateway.route_stats import Figures
+from gateway.routes import route_stats
+from gateway.routes.route_stats import Figures
+from gateway.service_status import probes, status
 from gateway.snapshot import route_key
 from tests import factories
 

@@ -9,9 +9,9 @@ from django.utils import timezone
 
 from accounts import services
 from accounts.models import AuditEvent, Organization
-from billing import stored_bodies
+from billing.bodies import stored_bodies
 from billing.models import StoredBody
-from billing.request_log import public_id
+from billing.read_models.request_log import public_id
 from gateway.stream_text import assembled
 from tests import factories
 from tests.upstream import wait_until

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.providers.base import Upstream
+from gateway.routes.strategies import RouteStats, Wish, ordered
 from gateway.snapshot import RouteSnapshot
-from gateway.strategies import RouteStats, Wish, ordered
 
 NAMES = ("priority", "weighted", "cheapest", "fastest", "latency", "throughput", "sticky")
 PROVIDERS = ("alpha", "beta", "gamma", "delta")

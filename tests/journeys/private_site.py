@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from exerati import embedded, throwaway
+from exerati.servers import embedded, throwaway
 from tests import gateway_server
 from tests.gateway_server import ROOT, Gateway
 from tests.journeys.books import Books

@@ -9,7 +9,7 @@ from anthropic import Anthropic
 from django.test import Client
 from openai import OpenAI, Stream
 
-from gateway import docs_pages, docs_values
+from gateway.documentation import docs_pages, docs_values
 from tests import factories
 from tests.clients import environments
 from tests.journeys.docs_desk import Desk, load_catalog

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from billing import billing_periods, dunning, dunning_plan, invoicing, plans
+from billing import plans
+from billing.invoices import billing_periods, dunning, dunning_plan, invoicing
 from billing.models import BillingPeriod, DunningStep, Invoice
 from tests import factories
 from tests.billing.calls import Payer

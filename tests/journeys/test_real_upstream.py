@@ -11,7 +11,7 @@ import pytest
 from django.core.management import call_command
 from openai import OpenAI
 
-from exerati.upstream import CHAT_MODEL, CONTEXT_TOKENS
+from exerati.servers.upstream import CHAT_MODEL, CONTEXT_TOKENS
 from tests import factories, upstream_real
 
 pytestmark = [pytest.mark.upstream, pytest.mark.slow]

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exerati import embedded, throwaway
+from exerati.servers import embedded, throwaway
 from tests.mutants.faults import Fault, faults
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from accounts.models import Organization, User
-from billing import billing_periods
+from billing.invoices import billing_periods
 from billing.models import BillingPeriod, Invoice, TopUp
 from tests import factories
 from tests.billing.calls import Payer

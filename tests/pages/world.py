@@ -26,14 +26,14 @@ from apikeys import services as key_services
 from apikeys.models import ApiKey
 from apikeys.projects import ProjectRules
 from apikeys.services import KeyRules
-from billing import request_log
 from billing.aggregation import roll_up
 from billing.models import UsageEvent
+from billing.read_models import request_log
 from exerati.lib import money
 from gateway.models import Incident, IncidentUpdate, ProbeMinute, Route
-from gateway.route_stats import StatsPublisher
+from gateway.routes.route_stats import StatsPublisher
+from gateway.routes.traffic import Counts
 from gateway.snapshot import route_key
-from gateway.traffic import Counts
 from tests import factories
 from tests.pages import history
 from tests.pages import money as money_samples
@@ -125,7 +125,7 @@ _PEOPLE = (
 
 
 def _docs() -> Sequence[str]:
-    from gateway import docs_pages
+    from gateway.documentation import docs_pages
 
     return [slug for slug in docs_pages.SLUGS if slug != docs_pages.HOME]
 

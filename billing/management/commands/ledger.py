@@ -7,8 +7,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from billing.losses import losses
-from billing.verify import verify
+from billing.verification.losses import losses
+from billing.verification.verify import verify
 from exerati.lib.operator import OperatorCommand
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from exerati.local_state import ROOT, SECRETS
+from exerati.servers.local_state import ROOT, SECRETS
 
 # Port 1 has no server, so that a check which wants a database after all says so.
 NO_SERVERS = {

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from exerati import local_state, startup
-from exerati.processes import stop
+from exerati.servers import local_state, startup
+from exerati.servers.processes import stop
 
 # The supervisor gives its processes their time first, one kind after the other.
 PATIENCE_SECONDS = 60.0

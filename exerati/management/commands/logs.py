@@ -6,9 +6,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from exerati.engines import home_of
-from exerati.follow import Follower
-from exerati.local_state import LOGS, STATE_DIR
+from exerati.servers.engines import home_of
+from exerati.servers.follow import Follower
+from exerati.servers.local_state import LOGS, STATE_DIR
 
 
 class Command(BaseCommand):

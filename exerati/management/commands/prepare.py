@@ -11,8 +11,8 @@ from django.db import OperationalError
 from django.urls import reverse
 
 from exerati.bootstrap import step
-from exerati.local_state import DEMO, write_secret
-from exerati.startup import STEPS
+from exerati.servers.local_state import DEMO, write_secret
+from exerati.servers.startup import STEPS
 
 
 class Command(BaseCommand):

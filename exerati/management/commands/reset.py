@@ -5,10 +5,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from exerati import startup
-from exerati.engines import home_of
-from exerati.local_state import DEMO, LOCAL_ENV, LOGS, STATE_DIR
 from exerati.management.commands.down import stop_everything
+from exerati.servers import startup
+from exerati.servers.engines import home_of
+from exerati.servers.local_state import DEMO, LOCAL_ENV, LOGS, STATE_DIR
 
 
 class Command(BaseCommand):

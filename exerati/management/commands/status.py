@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from exerati import local_state, startup
+from exerati.servers import local_state, startup
 
 NOT_RUNNING = 3
 

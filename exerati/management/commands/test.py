@@ -15,8 +15,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from exerati import lanes, throwaway
-from exerati.engines import EngineError
+from exerati.servers import lanes, throwaway
+from exerati.servers.engines import EngineError
 
 ROOT = Path(__file__).resolve().parents[3]
 WORKERS = "2"

@@ -10,11 +10,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from exerati import local_state, startup
 from exerati.bootstrap import SetupError, writable
-from exerati.engines import EngineError
-from exerati.follow import Follower
-from exerati.local_state import DEMO, LOGS, ROOT, STATE_DIR
+from exerati.servers import local_state, startup
+from exerati.servers.engines import EngineError
+from exerati.servers.follow import Follower
+from exerati.servers.local_state import DEMO, LOGS, ROOT, STATE_DIR
 
 READY = """
 Exerati is ready.

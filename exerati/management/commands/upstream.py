@@ -6,9 +6,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from exerati import local_state, upstream
 from exerati.bootstrap import SetupError
-from exerati.upstream import ModelServer, UpstreamError
+from exerati.servers import local_state, upstream
+from exerati.servers.upstream import ModelServer, UpstreamError
 
 CHAT_PORT, EMBEDDINGS_PORT = 8081, 8082
 API_KEY = "sk-upstream"

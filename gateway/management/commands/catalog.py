@@ -11,10 +11,10 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from exerati.lib.operator import Answer, OperatorCommand
-from gateway import catalog_changes, catalog_data, catalog_load
-from gateway.catalog_changes import Origin
-from gateway.catalog_load import Counts
-from gateway.catalog_row import CatalogInvalid
+from gateway.catalog import catalog_changes, catalog_data, catalog_load
+from gateway.catalog.catalog_changes import Origin
+from gateway.catalog.catalog_load import Counts
+from gateway.catalog.catalog_row import CatalogInvalid
 
 Write = Callable[..., Counts]
 

@@ -5,7 +5,7 @@ from typing import Any
 from django.utils import timezone
 
 from exerati.lib.operator import OperatorCommand
-from gateway.limits_rebuild import rebuild
+from gateway.rate_limits.limits_rebuild import rebuild
 
 
 class Command(OperatorCommand):

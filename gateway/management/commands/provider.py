@@ -11,13 +11,14 @@ from django.core.management.base import CommandError
 from django.core.validators import validate_slug
 from django.utils import timezone
 
-from billing import provider_costs
+from billing.comparisons import provider_costs
 from billing.price_versions import RateSheet
 from exerati.lib.operator import Answer, OperatorCommand
-from gateway import provider_accounts, snapshot
+from gateway import snapshot
 from gateway.models import Provider
-from gateway.provider_accounts import Kind, OwnModel
 from gateway.providers.credentials import CredentialInvalid
+from gateway.routes import provider_accounts
+from gateway.routes.provider_accounts import Kind, OwnModel
 
 MICROUSD_PER_USD = 1_000_000
 PLACES = ("region", "project", "resource")

@@ -13,8 +13,8 @@ from django.db import transaction
 
 from accounts.models import Organization
 from apikeys.services import CreatedKey
-from gateway import provider_accounts
 from gateway.models import Model, Provider
+from gateway.routes import provider_accounts
 from tests import factories
 from tests.gateway.upstream_faults import heads, wire
 from tests.gateway.upstream_faults.cells import Cell

@@ -1,0 +1,1 @@
+"""Stored bodies of requests and answers, for organizations that switched them on."""

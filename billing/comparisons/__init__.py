@@ -1,0 +1,1 @@
+"""Our books beside what Stripe and the providers say."""

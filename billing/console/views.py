@@ -1,0 +1,100 @@
+"""HTML pages of the overview of an organization."""
+
+from datetime import datetime
+from http import HTTPStatus
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from accounts.middleware import OrganizationRequest
+from accounts.permissions import Action, allows, organization_page
+from billing.console import page_query, page_words, usage_charts
+from billing.read_models import budget_report, reports, request_log
+from billing.read_models.periods import DAY
+
+EXAMPLE_MODEL = "gpt-4"  # the documentation's; a test key gets its answer without any provider
+BUDGETS_SHOWN = 6
+TOP_SHOWN = 5
+
+
+@require_safe
+@organization_page(Action.VIEW)
+def overview(request: OrganizationRequest) -> HttpResponse:
+    """Show money, traffic, errors and caps at a glance, or, before the first call, how to make it."""
+    now, organization = timezone.now(), request.organization
+    recent = page_query.named_period(request, "30d", now=now)
+    by_model = reports.usage(organization, period=recent, group="model")
+    if not by_model.total.requests and not request_log.has_any(organization):
+        return _first_steps(request)
+    by_key = reports.usage(organization, period=recent, group="key")
+    week = page_query.named_period(request, "7d", now=now).start
+    context = {
+        **_readings(request, now=now),
+        "errors": request_log.recent_errors(organization, since=week),
+        "bases": request_log.bases(organization, since=week),
+        "chart": usage_charts.bars(request, by_model, usage_charts.METRICS["spend"]),
+        "top_models": by_model.rows[:TOP_SHOWN],
+        "top_keys": by_key.rows[:TOP_SHOWN],
+        "usage_url": reverse("dashboard:usage", args=[organization.slug]),
+        "requests_url": reverse("dashboard:requests", args=[organization.slug]),
+        "zone_name": str(recent.zone),
+        "nav_active": "overview",
+    }
+    with timezone.override(recent.zone):
+        return render(request, "billing/overview.html", context)
+
+
+def _readings(request: OrganizationRequest, *, now: datetime) -> dict[str, object]:
+    """Return the numbers at the top of the overview and the caps, with their notes."""
+    organization = request.organization
+    wallet = budget_report.wallet(organization)
+    budgets = budget_report.budgets(organization, now=now)
+    today = reports.usage(
+        organization, period=page_query.named_period(request, "today", now=now), group="mode"
+    )
+    month = reports.usage(
+        organization, period=page_query.named_period(request, "month", now=now), group="mode"
+    )
+    latency = request_log.latency(organization, since=now - DAY)
+    return {
+        "wallet": wallet,
+        "balance_note": page_words.balance_note(wallet),
+        "budgets": [(line, page_words.budget_label(line)) for line in budgets[:BUDGETS_SHOWN]],
+        "today": today,
+        "month": month,
+        "latency": latency,
+        "error_share": page_words.share_text(today.total.errors, today.total.requests),
+        "notes": page_words.overview_notes(
+            today=today, month=month, budgets=budgets, latency=latency
+        ),
+    }
+
+
+@require_safe
+@organization_page(Action.VIEW)
+def first_call(request: OrganizationRequest) -> HttpResponse:
+    """Answer the overview that waits for the first call: 204 until there is one, then where to look."""
+    newest = request_log.page(request.organization, filters=request_log.LogFilters()).rows
+    if not newest:
+        return HttpResponse(status=204)
+    tone = "ok" if newest[0].status < HTTPStatus.BAD_REQUEST else "warn"
+    context = {"row": newest[0], "tone": tone}
+    return render(request, "billing/_first_call_arrived.html", context)
+
+
+def _first_steps(request: OrganizationRequest) -> HttpResponse:
+    """Show the overview of an organization without calls: a key, then the call, then watch it arrive."""
+    wallet = budget_report.wallet(request.organization)
+    context = {
+        "wallet": wallet,
+        "balance_note": page_words.balance_note(wallet),
+        "has_key": request.organization.api_keys.filter(revoked_at=None).exists(),
+        "may_manage_keys": allows(request.membership.role, Action.MANAGE_KEYS),
+        "may_call": allows(request.membership.role, Action.CALL_MODELS),
+        "example_model": EXAMPLE_MODEL,
+        "nav_active": "overview",
+    }
+    return render(request, "billing/overview_empty.html", context)

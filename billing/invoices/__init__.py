@@ -1,0 +1,1 @@
+"""Postpaid: billing periods, the invoices made of them, and what becomes of an invoice."""

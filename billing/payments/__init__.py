@@ -1,0 +1,1 @@
+"""Prepaid: money that comes in as credit, and goes back."""

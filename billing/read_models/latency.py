@@ -1,0 +1,197 @@
+"""
+How long calls took: medians and 95th percentiles over a range, by bucket of time and by group.
+
+By model and mode they come from hourly counts (`LatencyRollup`), so that any range is cheap: a percentile is then
+read inside a bucket whose bounds lie a factor of 1.5 apart. By anything else they are exact, over the newest calls.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import connection
+
+from accounts.models import Organization
+from billing.read_models.periods import Period
+from billing.read_models.reports import GAP, Filters, Group
+
+NEWEST = 10_000  # an index scan of bounded length, where there are no counts
+# In milliseconds; bucket i is [BOUNDS_MS[i - 1], BOUNDS_MS[i]). The SQL function billing_latency_bucket has the same.
+BOUNDS_MS = (
+    *(20, 30, 45, 68, 101, 152, 228, 342, 513, 769, 1153, 1730, 2595, 3892, 5839, 8758, 13137),
+    *(19705, 29558, 44337, 66505, 99758, 149636),
+)
+COUNTED: tuple[Group, ...] = ("model", "mode")
+
+_BUCKETS = len(BOUNDS_MS) + 1
+_ADDED = ", ".join(
+    f"ARRAY[{', '.join(f'sum(l.{name}[{i}])' for i in range(1, _BUCKETS + 1))}]::bigint[]"
+    for name in ("first_token_counts", "duration_counts")
+)
+_FROM_COUNTS = f"""
+SELECT {{keys}}, {_ADDED}
+FROM billing_latencyrollup l
+WHERE l.organization_id = %(organization)s AND l.hour >= %(start)s AND l.hour < %(end)s
+  AND (%(model)s = '' OR l.model = %(model)s) AND (%(mode)s = '' OR l.mode = %(mode)s)
+{{sets}}
+"""  # noqa: S608  only names of our own
+_FROM_EVENTS = """
+SELECT width_bucket(e.occurred_at, %(edges)s::timestamptz[]) AS bucket, coalesce({column}, '') AS grouped,
+    percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY e.first_token_ms),
+    percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY e.duration_ms)
+FROM (
+    SELECT occurred_at, first_token_ms, duration_ms, status, model, mode, project_id, key_id, tags
+    FROM billing_usageevent
+    WHERE organization_id = %(organization)s AND occurred_at >= %(start)s AND occurred_at < %(end)s
+      AND (%(key)s::bigint IS NULL OR key_id = %(key)s)
+    ORDER BY occurred_at DESC, request_id DESC LIMIT %(newest)s
+) e {join}
+WHERE e.status < 400 AND (%(model)s = '' OR e.model = %(model)s) AND (%(mode)s = '' OR e.mode = %(mode)s)
+  AND (%(project)s::bigint IS NULL OR e.project_id = %(project)s)
+  AND (%(tag)s = '' OR %(tag)s = ANY (e.tags)) AND (%(member)s::bigint IS NULL OR e.key_id IN (
+      SELECT id FROM apikeys_apikey WHERE organization_id = %(organization)s AND created_by_id = %(member)s))
+GROUP BY GROUPING SETS ((1), (2), ())
+"""
+_EVENT_GROUPS: Mapping[Group, tuple[str, str]] = {
+    "model": ("e.model", ""),
+    "mode": ("e.mode", ""),
+    "key": ("k.public_id", "LEFT JOIN apikeys_apikey k ON k.id = e.key_id"),
+    "project": ("p.public_id", "JOIN accounts_project p ON p.id = e.project_id"),
+    "tag": ("t.tag", "LEFT JOIN LATERAL unnest(e.tags) AS t (tag) ON true"),
+    "member": (
+        "m.public_id",
+        """LEFT JOIN apikeys_apikey k ON k.id = e.key_id LEFT JOIN accounts_membership m
+        ON m.user_id = k.created_by_id AND m.organization_id = %(organization)s""",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Percentiles:
+    """Medians and 95th percentiles in milliseconds; None where nothing was measured."""
+
+    first_token_p50: int | None = None
+    first_token_p95: int | None = None
+    duration_p50: int | None = None
+    duration_p95: int | None = None
+
+
+UNKNOWN = Percentiles()
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Percentiles of a range: in all, by bucket of time, by the id of a group. `newest`: of so many calls at most."""
+
+    whole: Percentiles = UNKNOWN
+    buckets: tuple[Percentiles, ...] = ()
+    groups: Mapping[str, Percentiles] = field(default_factory=dict)
+    newest: int | None = None
+
+
+def whole(organization: Organization, *, period: Period, filters: Filters) -> Latency:
+    """Return the percentiles of the range in all; runs one query."""
+    if not _has_counts("model", filters):
+        return by_bucket_and_group(organization, period=period, group="mode", filters=filters)
+    rows = _rows(_FROM_COUNTS.format(keys="NULL, NULL", sets=""), organization, period, filters)
+    return Latency(whole=next((_of_counts(row) for row in rows), UNKNOWN))
+
+
+def by_bucket_and_group(
+    organization: Organization, *, period: Period, group: Group, filters: Filters
+) -> Latency:
+    """Return the percentiles of the range, of its buckets and of each group; runs one query."""
+    counted = _has_counts(group, filters) and period.step != "minute"
+    if counted:
+        statement = _FROM_COUNTS.format(
+            keys=f"width_bucket(l.hour, %(edges)s::timestamptz[]), l.{group}",
+            sets="GROUP BY GROUPING SETS ((1), (2), ())",
+        )
+    else:
+        column, join = _EVENT_GROUPS[group]
+        statement = _FROM_EVENTS.format(column=column, join=join)
+    buckets: dict[int, Percentiles] = {}
+    groups: dict[str, Percentiles] = {}
+    in_all = UNKNOWN
+    for row in _rows(statement, organization, period, filters):
+        found = _of_counts(row) if counted else Percentiles(*(row[2] or _NONE), *(row[3] or _NONE))
+        if row[0] is not None:
+            buckets[row[0]] = found
+        elif row[1] is not None:
+            groups[row[1]] = found
+        else:
+            in_all = found
+    return Latency(
+        whole=in_all,
+        buckets=tuple(buckets.get(GAP + 1 + i, UNKNOWN) for i in range(len(period.slots))),
+        groups=groups,
+        newest=None if counted else NEWEST,
+    )
+
+
+_NONE = (None, None)
+
+
+def _has_counts(group: Group, filters: Filters) -> bool:
+    narrow = (filters.key, filters.project, filters.member)
+    return group in COUNTED and not filters.tag and all(row is None for row in narrow)
+
+
+def _rows(
+    statement: str, organization: Organization, period: Period, filters: Filters
+) -> list[tuple[Any, ...]]:
+    values: dict[str, Any] = {
+        "organization": organization.pk,
+        "start": period.start,
+        "end": period.end,
+        "edges": period.edges,
+        "newest": NEWEST,
+        "model": filters.model,
+        "mode": filters.mode,
+        "key": filters.key,
+        "project": filters.project,
+        "member": filters.member,
+        "tag": filters.tag,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
+
+
+def _of_counts(row: Sequence[Any]) -> Percentiles:
+    first_tokens, durations = row[2], row[3]
+    return Percentiles(
+        percentile(first_tokens, 50),
+        percentile(first_tokens, 95),
+        percentile(durations, 50),
+        percentile(durations, 95),
+    )
+
+
+def percentile(counts: Sequence[int | None], percent: int) -> int | None:
+    """
+    Return the value below which so many percent of the counted lie, in milliseconds; None of nothing.
+
+    Inside its bucket it grows by a constant factor; what is past the last bound is the last bound.
+    """
+    known = [count or 0 for count in counts]
+    rank = sum(known) * percent / 100
+    if not rank:
+        return None
+    below = 0
+    for i, count in enumerate(known):
+        if count and below + count >= rank:
+            return _inside(i, (rank - below) / count)
+        below += count
+    raise AssertionError("a rank is never above the sum of the counts")
+
+
+def _inside(bucket: int, share: float) -> int:
+    if bucket == len(BOUNDS_MS):
+        return BOUNDS_MS[-1]
+    if bucket == 0:
+        return round(BOUNDS_MS[0] * share)
+    low, high = BOUNDS_MS[bucket - 1], BOUNDS_MS[bucket]
+    return round(low * math.pow(high / low, share))

@@ -1,0 +1,1 @@
+"""Support's view of billing in the Django admin, beside `billing.admin`."""

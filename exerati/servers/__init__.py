@@ -1,0 +1,1 @@
+"""The servers and processes of one machine: what `up` and the test suite start and end."""

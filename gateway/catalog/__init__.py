@@ -1,0 +1,1 @@
+"""The catalog: the files that ship with the code, their changes and approval, and its public pages."""

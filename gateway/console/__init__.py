@@ -1,0 +1,1 @@
+"""HTML pages of the dashboard that touch calls: playground, limits, key test, command palette."""

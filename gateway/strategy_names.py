@@ -1,5 +1,0 @@
-"""The names of routing strategies; `gateway.strategies` says what each does."""
-
-from typing import Literal
-
-Strategy = Literal["priority", "weighted", "cheapest", "fastest", "latency", "throughput", "sticky"]
