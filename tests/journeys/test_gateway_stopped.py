@@ -11,7 +11,7 @@ from uuid import UUID
 import aiohttp
 import pytest
 
-from billing import verify
+from billing.verification import verify
 from tests import factories
 from tests.journeys.watch import NO_LIMITS, Watch
 from tests.upstream import Upstream, wait_until
