@@ -1,5 +1,7 @@
 """Mails about people, as text and as HTML; every link begins with the site's own address, never with a request's."""
 
+from datetime import datetime
+
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 
@@ -21,6 +23,11 @@ def invitation_mail(invitation: Invitation) -> EmailMultiAlternatives:
         "action_url": invitations.link_of(invitation),
     }
     return message("invitation", to=invitation.email, context=context)
+
+
+def account_deleted_mail(address: str, *, at: datetime) -> EmailMultiAlternatives:
+    """Return the last mail to somebody: the account is gone."""
+    return message("account_deleted", to=address, context={"address": address, "at": at})
 
 
 def message(name: str, *, to: str, context: dict[str, object]) -> EmailMultiAlternatives:

@@ -39,6 +39,8 @@ class User(AbstractUser):
     username = None  # type: ignore[assignment]  # people sign in by e-mail
     email = models.EmailField(unique=True)
     time_zone = models.CharField(max_length=64, default="UTC")
+    # Since when the row is only a stand-in for a person who deleted the account (`accounts.deletion`).
+    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []

@@ -1,5 +1,6 @@
 """Celery tasks of accounts: thin, idempotent, by name."""
 
+from datetime import datetime
 from smtplib import SMTPException
 
 from celery import shared_task
@@ -23,3 +24,14 @@ def mail_invitation(*, invitation_id: int) -> None:
     )
     if invitation is not None:
         account_mail.invitation_mail(invitation).send()
+
+
+@shared_task(
+    name="accounts.mail_account_deleted",
+    autoretry_for=(SMTPException, OSError),
+    retry_backoff=10,
+    max_retries=5,
+)
+def mail_account_deleted(*, address: str, at: str) -> None:
+    """Tell somebody that the account is deleted; the address is known to this message alone by now."""
+    account_mail.account_deleted_mail(address, at=datetime.fromisoformat(at)).send()

@@ -7,6 +7,7 @@ member. Nothing can authenticate as it: its hash is random, and `apikeys.authent
 """
 
 import secrets
+from datetime import datetime
 
 from accounts.models import Organization, Project, User
 from apikeys.models import ApiKey
@@ -30,6 +31,11 @@ def take(organization: Organization, *, user: User, project: Project, mode: str)
         },
     )
     return seat
+
+
+def end_all(user: User, *, name: str, now: datetime) -> None:
+    """Revoke every seat of somebody who is nobody's member any more, and call them by another name."""
+    ApiKey.every.filter(kind=ApiKey.Kind.SEAT, created_by=user).update(revoked_at=now, name=name)
 
 
 def name_of(user: User) -> str:

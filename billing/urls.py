@@ -8,6 +8,7 @@ from billing.console import (
     billing_views,
     body_views,
     invoice_views,
+    leaving_views,
     ledger_views,
     notification_views,
     request_page_views,
@@ -17,6 +18,7 @@ from billing.console import (
 )
 
 urlpatterns: list[URLPattern] = [
+    path("account/delete/", leaving_views.account_delete, name="account_delete"),
     path("stripe/webhook", webhooks.receive, name="stripe_webhook"),
 ]
 

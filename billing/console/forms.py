@@ -1,7 +1,10 @@
 """The forms of billing's pages."""
 
+from typing import Any
+
 from django import forms
 
+from accounts.models import User
 from billing.models import AlertSettings
 from billing.models.alerts import THRESHOLDS
 
@@ -33,3 +36,23 @@ class AlertSettingsForm(forms.ModelForm):
     def clean_thresholds(self) -> list[int]:
         """Return them in order."""
         return sorted(self.cleaned_data["thresholds"])
+
+
+class DeletionForm(forms.Form):
+    """One's own address once more, so that a slip of the hand deletes nothing."""
+
+    address = forms.EmailField(
+        label="Type your e-mail address to confirm",
+        widget=forms.EmailInput(attrs={"autocomplete": "off"}),
+    )
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._user = user
+
+    def clean_address(self) -> str:
+        """Refuse any other address."""
+        address = str(self.cleaned_data["address"])
+        if address.lower() != self._user.email.lower():
+            raise forms.ValidationError(f"That is not the address of this account ({self._user}).")
+        return address

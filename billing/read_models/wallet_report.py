@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from accounts.models import Organization
-from billing import lots
+from billing import lots, wallet
 from billing.models import CreditLot, Refund, TopUp
 from billing.wallet import NANOUSD_PER_CENT
 
@@ -65,6 +65,18 @@ def parts(organization: Organization, *, balance_nanousd: int) -> list[Part]:
     left = undrawn(waiting, balance_nanousd=balance_nanousd)
     found = [_part(lot, left_nanousd=left[lot.pk]) for lot in waiting if left[lot.pk]]
     return found + [_part(lot, left_nanousd=lot.frozen_nanousd, is_frozen=True) for lot in frozen]
+
+
+def left_nanousd(organization: Organization, *, source: str) -> int:
+    """Return what is left now of credit of one source, with what is set aside; runs three queries."""
+    waiting = list(lots.in_draw_order(organization))
+    left = undrawn(waiting, balance_nanousd=wallet.balance_nanousd(organization))
+    frozen = CreditLot.objects.filter(
+        organization=organization, source=source, frozen_nanousd__gt=0
+    )
+    return sum(left[lot.pk] for lot in waiting if lot.source == source) + sum(
+        lot.frozen_nanousd for lot in frozen
+    )
 
 
 def undrawn(waiting: Iterable[CreditLot], *, balance_nanousd: int) -> dict[int, int]:
