@@ -17,7 +17,8 @@ from accounts import audit, deletion
 from accounts.models import Organization, User
 from apikeys import seats
 from apikeys.services import revoke_key
-from billing import auto_topups, billing_periods, ledger, plans, wallet, wallet_report
+from billing import ledger, plans, wallet
+from billing.invoices import billing_periods
 from billing.models import (
     BillingAccount,
     BillingPeriod,
@@ -30,7 +31,9 @@ from billing.models import (
     SavedView,
     TopUp,
 )
-from exerati import formats
+from billing.payments import auto_topups
+from billing.read_models import wallet_report
+from exerati.drawing import formats
 from exerati.lib.queue import enqueue
 
 OWED = (
@@ -209,7 +212,7 @@ def _payments_under_way(organization: Organization) -> Iterator[Matter]:
 
 
 def _end(organization: Organization, *, actor: User, now: datetime) -> None:
-    """End an organization that has no open matter: its keys are revoked, and nothing is charged or admitted any more."""
+    """End an organization without open matters: keys are revoked, nothing is charged or admitted any more."""
     auto_topups.switch_off(organization, actor=actor)
     for key in organization.api_keys.filter(revoked_at=None):
         revoke_key(key, actor=actor)

@@ -17,7 +17,7 @@ from accounts.middleware import OrganizationRequest
 from accounts.models import User
 from accounts.view_as import is_viewed_as
 from billing import leaving
-from billing.forms import DeletionForm
+from billing.console.forms import DeletionForm
 
 
 @never_cache
