@@ -26,6 +26,7 @@ BUDGET_TEMPLATES = ("billing/_key_spend.html", "apikeys/_key_caps.html")
 # What the gateway knows of a key's limits at this moment, and what it was used for lately: partials of those apps.
 LIMIT_TEMPLATES = ("gateway/_key_limits.html", "apikeys/_nothing.html")
 SPENT_TEMPLATES = ("billing/_key_spent.html", "apikeys/_nothing.html")
+ARRIVAL_TEMPLATES = ("billing/_first_call_wait.html", "apikeys/_nothing.html")
 RECENT_TEMPLATES = ("billing/_key_recent.html", "apikeys/_nothing.html")
 TONES = {
     KeyStatus.ACTIVE: "ok",
@@ -122,6 +123,7 @@ def secret_context(created: services.CreatedKey, *, is_rotated: bool = False) ->
         "is_rotated": is_rotated,
         "api_base_url": settings.API_BASE_URL,
         "example_model": EXAMPLE_MODELS[created.key.mode],
+        "arrival_templates": ARRIVAL_TEMPLATES,
         "nav_active": "keys",
     }
 

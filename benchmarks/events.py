@@ -185,7 +185,7 @@ def measure() -> None:
 
     from accounts.models import Organization
     from billing.models import UsageEvent
-    from billing.read_models import request_log
+    from billing.read_models import log_scan, request_log
     from billing.read_models.request_log import LogFilters
 
     timed("ledger verify", check)
@@ -209,8 +209,8 @@ def measure() -> None:
         )
     deep = UsageEvent.objects.filter(organization=acme, occurred_at__lt=now - timedelta(days=30))
     event = deep.order_by("-occurred_at")[0]
-    cursor = request_log.parse_cursor(
-        request_log.cursor_text(event.occurred_at, event.request_id), direction="older"
+    cursor = log_scan.parse_cursor(
+        log_scan.cursor_text(event.occurred_at, event.request_id), direction="older"
     )
     median_of(
         "request log, a month back",

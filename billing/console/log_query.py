@@ -8,7 +8,7 @@ from django.utils import timezone
 from accounts.middleware import OrganizationRequest
 from billing.console import page_query
 from billing.models import UsageEvent
-from billing.read_models import invoice_report, periods, request_log
+from billing.read_models import invoice_report, log_scan, periods
 from billing.read_models.request_log import PLAYGROUND, REFUSED, LogFilters
 from exerati.lib import money
 
@@ -67,11 +67,11 @@ def filters(request: OrganizationRequest) -> LogFilters:
     return replace(found, since=chosen.start, until=None)
 
 
-def cursor(query: QueryDict) -> request_log.Cursor | None:
+def cursor(query: QueryDict) -> log_scan.Cursor | None:
     """Return the place that an address names, None for the newest rows."""
     if "newer" in query:
-        return request_log.parse_cursor(query.get("newer", ""), direction="newer")
-    return request_log.parse_cursor(query.get("older", ""), direction="older")
+        return log_scan.parse_cursor(query.get("newer", ""), direction="newer")
+    return log_scan.parse_cursor(query.get("older", ""), direction="older")
 
 
 def range_links(query: QueryDict) -> list[page_query.Link]:

@@ -5,8 +5,8 @@ from billing.price_formula import Formula
 from billing.read_models.budget_report import BudgetLine, Wallet
 from billing.read_models.forecast import Forecast
 from billing.read_models.latency import Percentiles
+from billing.read_models.recent_calls import Latency
 from billing.read_models.reports import Sums, Usage, UsageRow, change_percent
-from billing.read_models.request_log import Latency
 from exerati.drawing import formats
 
 # What is stored as the error of a call, in the gateway's words, and what it means to the customer.

@@ -13,7 +13,7 @@ from accounts.middleware import OrganizationRequest
 from accounts.permissions import Action, organization_page
 from billing import saved_filters
 from billing.console import log_query, page_query
-from billing.read_models import periods, refusal_log, reports, request_log
+from billing.read_models import log_scan, periods, refusal_log, reports, request_log
 from billing.read_models.request_log import LogFilters
 from exerati.drawing import formats
 
@@ -45,7 +45,8 @@ def request_list(request: OrganizationRequest) -> HttpResponse:
         "tail_url": _tail_url(request, since=timezone.now()),
         "tail_seconds": TAIL_SECONDS,
         "is_narrowed": is_narrowed,
-        "empty_title": "No requests match" if is_narrowed else "No requests yet",
+        "empty_title": _empty_title(page, is_narrowed=is_narrowed),
+        "looked_at": log_scan.LOOKED_AT,
         "example_model": EXAMPLE_MODEL,
         "clear_url": reverse("dashboard:requests", args=[organization.slug]),
         "bodies_url": reverse("dashboard:body_settings", args=[organization.slug]),
@@ -141,6 +142,12 @@ def _tail_url(request: OrganizationRequest, *, since: datetime) -> str:
     """Return the address of what comes after a moment, under the same filters."""
     query = page_query.link(request.GET, after=since.isoformat(), older="", newer="")
     return reverse("dashboard:request_tail", args=[request.organization.slug]) + query
+
+
+def _empty_title(page: request_log.LogPage, *, is_narrowed: bool) -> str:
+    if page.looked_to:
+        return "No requests match so far"
+    return "No requests match" if is_narrowed else "No requests yet"
 
 
 def _page_note(page: request_log.LogPage, *, is_first: bool) -> str:

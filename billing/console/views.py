@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 from accounts.middleware import OrganizationRequest
 from accounts.permissions import Action, allows, organization_page
 from billing.console import page_query, page_words, usage_charts
-from billing.read_models import budget_report, reports, request_log
+from billing.read_models import budget_report, recent_calls, refusal_log, reports, request_log
 from billing.read_models.periods import DAY
 
 EXAMPLE_MODEL = "gpt-4"  # the documentation's; a test key gets its answer without any provider
@@ -33,8 +33,8 @@ def overview(request: OrganizationRequest) -> HttpResponse:
     week = page_query.named_period(request, "7d", now=now).start
     context = {
         **_readings(request, now=now),
-        "errors": request_log.recent_errors(organization, since=week),
-        "bases": request_log.bases(organization, since=week),
+        "errors": recent_calls.recent_errors(organization, since=week),
+        "bases": recent_calls.bases(organization, since=week),
         "chart": usage_charts.bars(request, by_model, usage_charts.METRICS["spend"]),
         "top_models": by_model.rows[:TOP_SHOWN],
         "top_keys": by_key.rows[:TOP_SHOWN],
@@ -58,7 +58,7 @@ def _readings(request: OrganizationRequest, *, now: datetime) -> dict[str, objec
     month = reports.usage(
         organization, period=page_query.named_period(request, "month", now=now), group="mode"
     )
-    latency = request_log.latency(organization, since=now - DAY)
+    latency = recent_calls.latency(organization, since=now - DAY)
     return {
         "wallet": wallet,
         "balance_note": page_words.balance_note(wallet),
@@ -76,13 +76,22 @@ def _readings(request: OrganizationRequest, *, now: datetime) -> dict[str, objec
 @require_safe
 @organization_page(Action.VIEW)
 def first_call(request: OrganizationRequest) -> HttpResponse:
-    """Answer the overview that waits for the first call: 204 until there is one, then where to look."""
-    newest = request_log.page(request.organization, filters=request_log.LogFilters()).rows
-    if not newest:
+    """
+    Answer a page that waits for the first call, of one key where `key` names it: 204 while there is nothing to tell.
+
+    Then where to look. A call that was refused is told once (`seen` is its id), and the page waits on.
+    """
+    filters = request_log.LogFilters(key=page_query.text(request.GET, "key"))
+    newest = request_log.rows(request.organization, filters=filters).rows[:1]
+    if newest:
+        tone = "ok" if newest[0].status < HTTPStatus.BAD_REQUEST else "warn"
+        context = {"row": newest[0], "tone": tone}
+        return render(request, "billing/_first_call_arrived.html", context)
+    refused = refusal_log.page(request.organization, filters=filters).rows[:1]
+    if not refused or refused[0].id == request.GET.get("seen"):
         return HttpResponse(status=204)
-    tone = "ok" if newest[0].status < HTTPStatus.BAD_REQUEST else "warn"
-    context = {"row": newest[0], "tone": tone}
-    return render(request, "billing/_first_call_arrived.html", context)
+    context = {"refused": refused[0], "wait_key": filters.key}
+    return render(request, "billing/_first_call_wait.html", context)
 
 
 def _first_steps(request: OrganizationRequest) -> HttpResponse:

@@ -10,10 +10,11 @@ from django.utils import timezone
 from accounts.models import Organization
 from apikeys.models import BUDGET_PERIODS, ApiKey
 from billing.models import BillingAccount, LedgerTransfer, UsageEvent
-from billing.read_models import budget_report, reports, request_log
+from billing.read_models import budget_report, log_scan, reports, request_log
+from billing.read_models.log_scan import Cursor
 from billing.read_models.periods import Period
 from billing.read_models.reports import NO_KEY, Filters, Group, Sums
-from billing.read_models.request_log import Cursor, LogFilters
+from billing.read_models.request_log import LogFilters
 from exerati.lib import money
 
 Row = dict[str, Any]
@@ -67,14 +68,14 @@ def requests(
     """Return a page of admitted calls, newest first, and the name of the next one."""
     cursor: Cursor | None = None
     if page:
-        cursor = request_log.parse_cursor(page, direction="older")
+        cursor = log_scan.parse_cursor(page, direction="older")
         if cursor is None:
             raise UnknownPage
-    found = request_log.events(organization, filters=filters, cursor=cursor)
-    kept = found[: request_log.PAGE_ROWS]
-    more = len(found) > len(kept)
-    last = kept[-1] if kept else None
-    place = request_log.cursor_text(last.occurred_at, last.request_id) if last and more else None
+    found = request_log.look(organization, filters=filters, cursor=cursor)
+    kept = found.rows[: request_log.PAGE_ROWS]
+    place = found.edge.text if found.edge else None
+    if len(found.rows) > len(kept):
+        place = log_scan.cursor_text(kept[-1].occurred_at, kept[-1].request_id)
     return [_request(event) for event in kept], place
 
 

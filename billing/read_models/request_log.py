@@ -1,5 +1,5 @@
 """
-Read models of the request log: pages by keyset, one request in full, recent errors and latency.
+Read models of the request log: pages by keyset, and one request in full.
 
 Every function takes the organization and sees nothing outside it. Only admitted calls are here: what was
 refused before a reservation has no usage event and is in `billing.read_models.refusal_log`, which also joins the two.
@@ -7,27 +7,27 @@ refused before a reservation has no usage event and is in `billing.read_models.r
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Literal, TypeVar
+from datetime import datetime, timedelta
+from http import HTTPStatus
 from uuid import UUID
 
-from django.db import connection
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Q, QuerySet, Subquery
 
 from accounts.models import Organization
 from apikeys.models import ApiKey
 from billing.basis import BASIS_WORDS
 from billing.models import Attempt, Reservation, UsageEvent
+from billing.read_models import log_scan
+from billing.read_models.log_scan import Cursor, Found
 from exerati.lib import ids
 
 PAGE_ROWS = 50
 TAIL = timedelta(minutes=5)
-RECENT_ROWS = 10_000  # how far back errors and latency look: an index scan of bounded length
 PLAYGROUND = "playground"  # the key to filter by, of calls that sessions made
 REFUSED = "refused"  # the outcome, and the status to filter by, of what has no event
 ID_PREFIXES = ("req_", "chatcmpl-", "cmpl-", "resp_", "msg_", "embd-")
-Direction = Literal["older", "newer"]
-Row = TypeVar("Row", bound=Model)
+DEAR_NANOUSD = 100_000_000  # calls that cost more are few, and in an index of their own
+Basis, Outcome = UsageEvent.Basis, UsageEvent.Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +52,6 @@ class LogFilters:
     since: datetime | None = None
     until: datetime | None = None
     line: int | None = None  # row id of the invoice line that charges them
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """A place in the log: just below (older) or above (newer) one row."""
-
-    direction: Direction
-    occurred_at: datetime
-    request_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,43 +108,16 @@ class LogRow:
 
 @dataclass(frozen=True, slots=True)
 class LogPage:
-    """Some rows, newest first, and the texts of the cursors to both sides ("" where there is nothing)."""
+    """
+    Some rows, newest first, and the texts of the cursors to both sides ("" where there is nothing).
+
+    `looked_to` is how far they were looked for, where that is not the end of the log.
+    """
 
     rows: tuple[LogRow, ...]
     newer: str = ""
     older: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorGroup:
-    """Errors of one kind on one model; `example` is the id of the newest."""
-
-    status: int
-    code: str
-    model: str
-    count: int
-    last_at: datetime
-    example: str
-
-
-@dataclass(frozen=True, slots=True)
-class BasisGroup:
-    """How many of the newest requests were charged on one basis, and why."""
-
-    label: str
-    words: str
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """Medians and 95th percentiles of successful requests in milliseconds, None where nothing was measured."""
-
-    requests: int = 0
-    duration_p50: int | None = None
-    duration_p95: int | None = None
-    first_token_p50: int | None = None
-    first_token_p95: int | None = None
+    looked_to: datetime | None = None
 
 
 def public_id(request_id: UUID) -> str:
@@ -174,46 +138,51 @@ def parse_id(text: str) -> UUID | None:
     return None
 
 
-def cursor_text(occurred_at: datetime, request_id: UUID) -> str:
-    """Return a cursor for an address: microseconds since 1970 and the id."""
-    return f"{_micros(occurred_at)}-{ids.encode(request_id)}"
-
-
-def _micros(moment: datetime) -> int:
-    return (moment - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1)
-
-
-def parse_cursor(text: str, *, direction: Direction) -> Cursor | None:
-    """Return the place a text names, None for anything else."""
-    micros, _, ident = text.partition("-")
-    try:
-        moment = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(micros))
-        return Cursor(direction, moment, ids.decode(ident))
-    except (ValueError, OverflowError):
-        return None
-
-
 def page(
     organization: Organization, *, filters: LogFilters, cursor: Cursor | None = None
 ) -> LogPage:
-    """Return one page of admitted calls; runs one query, whatever the depth."""
-    return page_of(rows(organization, filters=filters, cursor=cursor), cursor=cursor)
+    """Return one page of admitted calls; see `look` for the queries it runs."""
+    found = look(organization, filters=filters, cursor=cursor)
+    return page_of([_log_row(event) for event in found.rows], cursor=cursor, edge=found.edge)
 
 
 def rows(
     organization: Organization, *, filters: LogFilters, cursor: Cursor | None = None
-) -> list[LogRow]:
-    """Return the admitted calls next to a place, nearest first: one more than a page, if there are. One query."""
-    found = _filtered(organization, filters).select_related("key")
-    return [_log_row(event) for event in next_to(cursor, found)]
+) -> Found[LogRow]:
+    """Return the admitted calls next to a place, nearest first: one more than a page, if there are."""
+    found = look(organization, filters=filters, cursor=cursor)
+    return Found([_log_row(event) for event in found.rows], found.edge)
 
 
-def events(
+def look(
     organization: Organization, *, filters: LogFilters, cursor: Cursor | None = None
-) -> list[UsageEvent]:
-    """Return the same calls as they are stored, with key and project; runs one query."""
-    found = _filtered(organization, filters).select_related("key", "project")
-    return list(next_to(cursor, found))
+) -> Found[UsageEvent]:
+    """
+    Return the same calls as they are stored, with key and project.
+
+    One query where an index has what the filters name, two where not; where the calls that it looks at have nothing,
+    it looks once more where the hourly sums say that there is something, with four more.
+    """
+    found = _look(organization, filters, cursor)
+    edge = found.edge
+    if edge is None or edge.direction == "newer":
+        return found
+    further = log_scan.skip(organization, edge, used=_dimensions(filters), tag=filters.tag)
+    if found.rows or further is None or further == edge:
+        return Found(found.rows, further)
+    found = _look(organization, filters, further)
+    if found.edge is None:
+        return found
+    edge = log_scan.skip(organization, found.edge, used=_dimensions(filters), tag=filters.tag)
+    return Found(found.rows, edge)
+
+
+def _look(
+    organization: Organization, filters: LogFilters, cursor: Cursor | None
+) -> Found[UsageEvent]:
+    indexed, narrowed = _conditions(organization, filters)
+    events = UsageEvent.objects.filter(indexed).select_related("key", "project")
+    return log_scan.next_to(cursor, events, narrowed=narrowed, at_most=PAGE_ROWS + 1)
 
 
 def settled_since(
@@ -234,52 +203,86 @@ def settled_since(
     return [(event.settled_at, _log_row(event)) for event in found]
 
 
-def next_to(cursor: Cursor | None, found: QuerySet[Row]) -> QuerySet[Row]:
-    """Return the rows beyond a place, nearest first, one more than a page; they have `occurred_at`, `request_id`."""
-    if cursor is not None:
-        found = found.filter(_beyond(cursor))
+def page_of(
+    found: Sequence[LogRow], *, cursor: Cursor | None, edge: Cursor | None = None
+) -> LogPage:
+    """Return the page that rows in the order of `rows` make; `edge` is how far they were looked for."""
     newer = cursor is not None and cursor.direction == "newer"
-    order = ("occurred_at", "request_id") if newer else ("-occurred_at", "-request_id")
-    return found.order_by(*order)[: PAGE_ROWS + 1]
-
-
-def page_of(found: Sequence[LogRow], *, cursor: Cursor | None) -> LogPage:
-    """Return the page that rows in the order of `rows` make."""
-    newer = cursor is not None and cursor.direction == "newer"
-    more, kept = len(found) > PAGE_ROWS, list(found[:PAGE_ROWS])
+    kept = list(found[:PAGE_ROWS])
+    ahead = edge.text if edge else ""  # where the walk goes on
+    if len(found) > PAGE_ROWS:
+        edge, ahead = None, _at(kept[-1])
+    behind = _at(kept[0]) if kept and cursor is not None else ""
+    looked_to = edge.occurred_at if edge else None
     if newer:
         kept.reverse()
-    if not kept:
-        return LogPage(())
-    return LogPage(
-        rows=tuple(kept),
-        newer=_at(kept[0]) if (more if newer else cursor is not None) else "",
-        older=_at(kept[-1]) if (newer or more) else "",
-    )
+        return LogPage(tuple(kept), newer=ahead, older=behind, looked_to=looked_to)
+    return LogPage(tuple(kept), newer=behind, older=ahead, looked_to=looked_to)
 
 
 def _filtered(organization: Organization, filters: LogFilters) -> QuerySet[UsageEvent]:
+    indexed, narrowed = _conditions(organization, filters)
+    return UsageEvent.objects.filter(indexed, narrowed or Q())
+
+
+def _conditions(organization: Organization, filters: LogFilters) -> tuple[Q, Q | None]:
+    """Return what an index finds in the order of time, and what has to be looked for among those (None: nothing)."""
+    indexed = Q(organization=organization)
+    if filters.since:
+        indexed &= Q(occurred_at__gte=filters.since)
+    if filters.until:
+        indexed &= Q(occurred_at__lt=filters.until)
+    if filters.search:  # `chatcmpl-…` of a provider, or the id that the client sent
+        indexed &= Q(upstream_id=filters.search) | Q(client_request_id=filters.search)
+    if filters.key and filters.key != PLAYGROUND:
+        key = ApiKey.every.filter(organization=organization, public_id=filters.key)
+        indexed &= Q(key_id=Subquery(key.values("pk")))
+    if _is_error(filters.status):
+        indexed &= Q(status__gte=HTTPStatus.BAD_REQUEST)
+    if filters.outcome not in ("", Outcome.FINISHED) or filters.basis not in ("", Basis.REPORTED):
+        indexed &= ~Q(outcome=Outcome.FINISHED) | ~Q(basis=Basis.REPORTED)
+    if (filters.cost_over_nanousd or 0) >= DEAR_NANOUSD:
+        indexed &= Q(charge_nanousd__gt=DEAR_NANOUSD)
+    narrowed = _narrowed(filters)
+    # The ids of the search are few, so that there is nothing to bound.
+    return (indexed & narrowed, None) if filters.search else (indexed, narrowed or None)
+
+
+def _narrowed(filters: LogFilters) -> Q:
+    given = {
+        **_dimensions(filters),
+        "tags__contains": [filters.tag] if filters.tag else [],
+        "outcome": filters.outcome,
+        "basis": filters.basis,
+        "error_code": filters.error,
+        "invoice_line_id": filters.line,
+    }
+    if filters.key != PLAYGROUND:
+        given.pop("key__public_id", None)
+    narrowed = Q(**{name: value for name, value in given.items() if value})
+    if filters.cost_over_nanousd is not None:
+        narrowed &= Q(charge_nanousd__gt=filters.cost_over_nanousd)
+    if filters.status not in ("", "error"):
+        narrowed &= status(filters.status)
+    return narrowed
+
+
+def _dimensions(filters: LogFilters) -> dict[str, str]:
+    """Return the conditions that calls and hourly sums have in common."""
     given = {
         "model": filters.model,
         **key_filter(filters.key),
         "project__public_id": filters.project,
         "key__created_by__memberships__public_id": filters.member,
-        "tags__contains": [filters.tag] if filters.tag else [],
-        "outcome": filters.outcome,
-        "basis": filters.basis,
-        "error_code": filters.error,
         "mode": filters.mode,
-        "invoice_line_id": filters.line,
-        "occurred_at__gte": filters.since,
-        "occurred_at__lt": filters.until,
     }
-    events = UsageEvent.objects.filter(organization=organization)
-    if filters.search:  # `chatcmpl-…` of a provider, or the id that the client sent
-        same = Q(upstream_id=filters.search) | Q(client_request_id=filters.search)
-        events = events.filter(same)
-    if filters.cost_over_nanousd is not None:
-        events = events.filter(charge_nanousd__gt=filters.cost_over_nanousd)
-    return events.filter(status(filters.status), **{k: v for k, v in given.items() if v})
+    return {name: value for name, value in given.items() if value}
+
+
+def _is_error(wanted: str) -> bool:
+    """Say whether a status to filter by is that of an error."""
+    exact = wanted.isdecimal() and len(wanted) == 3 and int(wanted) >= HTTPStatus.BAD_REQUEST
+    return exact or wanted in ("error", "4xx", "5xx")
 
 
 def key_filter(wanted: str) -> dict[str, str]:
@@ -301,17 +304,8 @@ def status(wanted: str) -> Q:
     }.get(wanted, Q())
 
 
-def _beyond(cursor: Cursor) -> Q:
-    """Return the rows past a place; the first condition alone bounds the index scan."""
-    if cursor.direction == "older":
-        edge = Q(occurred_at__lte=cursor.occurred_at)
-        return edge & (Q(occurred_at__lt=cursor.occurred_at) | Q(request_id__lt=cursor.request_id))
-    edge = Q(occurred_at__gte=cursor.occurred_at)
-    return edge & (Q(occurred_at__gt=cursor.occurred_at) | Q(request_id__gt=cursor.request_id))
-
-
 def _at(row: LogRow) -> str:
-    return f"{_micros(row.occurred_at)}-{row.id.removeprefix('req_')}"
+    return log_scan.cursor_text(row.occurred_at, ids.decode(row.id.removeprefix("req_")))
 
 
 def _log_row(event: UsageEvent) -> LogRow:
@@ -383,53 +377,3 @@ def token_counts(event: UsageEvent) -> dict[str, int]:
 def attempts(event: UsageEvent) -> Sequence[Attempt]:
     """Return the tries of a request in order; runs one query."""
     return list(Attempt.objects.filter(request_id=event.request_id).order_by("number"))
-
-
-def recent_errors(
-    organization: Organization, *, since: datetime, at_most: int = 6
-) -> list[ErrorGroup]:
-    """Return the errors of the newest requests by kind and model, the most frequent first; runs one query."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """SELECT status, error_code, model, count(*), max(occurred_at),
-                (array_agg(request_id ORDER BY occurred_at DESC))[1]
-            FROM (SELECT status, error_code, model, occurred_at, request_id FROM billing_usageevent
-                WHERE organization_id = %s AND occurred_at >= %s ORDER BY occurred_at DESC, request_id DESC LIMIT %s) e
-            WHERE status >= 400 GROUP BY 1, 2, 3 ORDER BY 4 DESC, 5 DESC LIMIT %s""",
-            [organization.pk, since, RECENT_ROWS, at_most],
-        )
-        return [
-            ErrorGroup(status, code, model, count, last_at, public_id(newest))
-            for status, code, model, count, last_at, newest in cursor.fetchall()
-        ]
-
-
-def latency(organization: Organization, *, since: datetime) -> Latency:
-    """Return how fast the newest requests were answered; runs one query."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """SELECT count(*), percentile_disc(0.5) WITHIN GROUP (ORDER BY duration_ms),
-                percentile_disc(0.95) WITHIN GROUP (ORDER BY duration_ms),
-                percentile_disc(0.5) WITHIN GROUP (ORDER BY first_token_ms),
-                percentile_disc(0.95) WITHIN GROUP (ORDER BY first_token_ms)
-            FROM (SELECT duration_ms, first_token_ms, status FROM billing_usageevent
-                WHERE organization_id = %s AND occurred_at >= %s ORDER BY occurred_at DESC, request_id DESC LIMIT %s) e
-            WHERE status < 400""",
-            [organization.pk, since, RECENT_ROWS],
-        )
-        return Latency(*cursor.fetchone())
-
-
-def bases(organization: Organization, *, since: datetime) -> list[BasisGroup]:
-    """Return on what the newest requests were charged, the most frequent first; runs one query."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """SELECT basis, count(*) FROM (SELECT basis FROM billing_usageevent
-                WHERE organization_id = %s AND occurred_at >= %s ORDER BY occurred_at DESC, request_id DESC LIMIT %s) e
-            GROUP BY 1 ORDER BY 2 DESC, 1""",
-            [organization.pk, since, RECENT_ROWS],
-        )
-        return [
-            BasisGroup(UsageEvent.Basis(basis).label, BASIS_WORDS[basis], count)
-            for basis, count in cursor.fetchall()
-        ]

@@ -86,6 +86,34 @@ def test_the_waiting_overview_hears_of_the_first_call(alice_client, call):
     assert request_log.public_id(event.request_id) in answer.content.decode()
 
 
+def test_the_page_of_a_new_key_hears_of_its_own_first_call(alice_client, acme, acme_key, call):
+    other = factories.make_api_key(acme, name="other").key
+    call(other)
+    waits = {"query": f"key={acme_key.key.public_id}"}
+
+    before = page(alice_client, "first_call", **waits)
+    call()
+
+    assert before.status_code == 204
+    assert "Your first call arrived" in text_of(page(alice_client, "first_call", **waits))
+
+
+def test_a_refused_first_call_is_told_once_and_the_page_waits_on(alice_client, acme_key, call):
+    refused = factories.make_refusal(acme_key.key, code="model_not_found", status=404)
+    shown_id = request_log.public_id(refused.request_id)
+
+    told = page(alice_client, "first_call")
+    again = page(alice_client, "first_call", query=f"seen={shown_id}")
+    call()
+
+    assert "A call arrived, but was refused" in text_of(told)
+    assert "404 model_not_found" in text_of(told)
+    assert f"seen={shown_id}" in told.content.decode()
+    assert again.status_code == 204
+    arrived = page(alice_client, "first_call", query=f"seen={shown_id}")
+    assert "Your first call arrived" in text_of(arrived)
+
+
 def test_the_overview_shows_money_traffic_and_caps(alice_client, acme, call):
     factories.make_credit(acme, usd="10")
     acme.budget_month_nanousd = 1_000_000_000

@@ -7,7 +7,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from billing.read_models import refusal_log, request_log
+from billing.read_models import log_scan, refusal_log, request_log
 from billing.read_models.request_log import LogFilters
 from exerati.lib import money
 from tests import factories
@@ -115,12 +115,12 @@ def test_pages_of_the_log_hold_each_row_once_in_both_directions(acme, acme_key, 
 
     pages = [refusal_log.page(acme, filters=LogFilters())]
     while pages[-1].older:
-        cursor = request_log.parse_cursor(pages[-1].older, direction="older")
+        cursor = log_scan.parse_cursor(pages[-1].older, direction="older")
         pages.append(refusal_log.page(acme, filters=LogFilters(), cursor=cursor))
     back = refusal_log.page(
         acme,
         filters=LogFilters(),
-        cursor=request_log.parse_cursor(pages[1].newer, direction="newer"),
+        cursor=log_scan.parse_cursor(pages[1].newer, direction="newer"),
     )
 
     ids = [row.id for page in pages for row in page.rows]

@@ -10,9 +10,17 @@ from django.db import connection
 
 from billing.console import usage_csv
 from billing.models import Budget, OutboxMessage, UsageRollup
-from billing.read_models import budget_report, periods, reports, request_log
+from billing.read_models import (
+    budget_report,
+    log_scan,
+    periods,
+    recent_calls,
+    reports,
+    request_log,
+)
+from billing.read_models.log_scan import Cursor
 from billing.read_models.reports import Filters, Sums
-from billing.read_models.request_log import Cursor, LogFilters
+from billing.read_models.request_log import LogFilters
 from exerati.lib import csv_text, ids, money
 from tests import factories
 
@@ -302,7 +310,7 @@ def walk(organization):
         pages.append([row.id for row in page.rows])
         if not page.older:
             return pages
-        cursor = request_log.parse_cursor(page.older, direction="older")
+        cursor = log_scan.parse_cursor(page.older, direction="older")
 
 
 @pytest.mark.django_db
@@ -326,13 +334,13 @@ def test_going_newer_leads_back_to_the_same_page(acme, acme_key, monkeypatch):
         call(acme_key.key, at=NOW - timedelta(seconds=n))
     first = request_log.page(acme, filters=LogFilters())
     second = request_log.page(
-        acme, filters=LogFilters(), cursor=request_log.parse_cursor(first.older, direction="older")
+        acme, filters=LogFilters(), cursor=log_scan.parse_cursor(first.older, direction="older")
     )
 
     back = request_log.page(
         acme,
         filters=LogFilters(),
-        cursor=request_log.parse_cursor(second.newer, direction="newer"),
+        cursor=log_scan.parse_cursor(second.newer, direction="newer"),
     )
 
     assert back.rows == first.rows
@@ -401,16 +409,16 @@ def test_ids_are_read_in_every_form_people_have(acme_key):
 
 @pytest.mark.parametrize("text", ["", "x", "1-x", "-", "9" * 40 + "-01jd8m3k9v5q2x7w4z6n8p0r1t"])
 def test_a_broken_cursor_is_no_place(text):
-    assert request_log.parse_cursor(text, direction="older") is None
+    assert log_scan.parse_cursor(text, direction="older") is None
 
 
 def test_a_cursor_survives_its_way_through_an_address():
     at = datetime(2026, 3, 18, 15, 20, 1, 234567, tzinfo=UTC)
     ident = ids.new_uuid()
 
-    text = request_log.cursor_text(at, ident)
+    text = log_scan.cursor_text(at, ident)
 
-    assert request_log.parse_cursor(text, direction="newer") == Cursor("newer", at, ident)
+    assert log_scan.parse_cursor(text, direction="newer") == Cursor("newer", at, ident)
 
 
 @pytest.mark.django_db
@@ -422,7 +430,7 @@ def test_recent_errors_are_grouped_with_the_newest_as_example(acme, acme_key):
     call(acme_key.key, model="a")
     call(acme_key.key, at=day - timedelta(hours=1), status=500, error_code="old")
 
-    [group] = request_log.recent_errors(acme, since=day)
+    [group] = recent_calls.recent_errors(acme, since=day)
 
     assert (group.code, group.status, group.count) == ("provider_error", 503, 3)
     assert group.example == request_log.public_id(newest.request_id)
@@ -434,7 +442,7 @@ def test_latency_is_that_of_successful_requests(acme, acme_key):
         call(acme_key.key, duration_ms=duration, first_token_ms=None)
     call(acme_key.key, duration_ms=60_000, status=504)
 
-    found = request_log.latency(acme, since=NOW - timedelta(days=1))
+    found = recent_calls.latency(acme, since=NOW - timedelta(days=1))
 
     assert (found.duration_p50, found.duration_p95) == (50, 95)
     assert found.first_token_p50 is None
