@@ -12,7 +12,7 @@ from gateway.providers import (
     anthropic_errors,
     anthropic_request,
     anthropic_usage,
-    openai_usage,
+    one_choice,
     wire_json,
 )
 from gateway.providers.anthropic_stream import AnthropicStream
@@ -72,24 +72,15 @@ class AnthropicAdapter:
             stop_sequence=theirs.get("stop_sequence"),
             tools_called="tool_calls" in message,
         )
-        body: dict[str, Any] = {
-            "id": serve_as.id,
-            "object": "chat.completion",
-            "created": serve_as.created,
-            "model": serve_as.model,
-            "choices": [{"index": 0, "message": message, "logprobs": None, **ending}],
-        }
         raw = wire_json.mapping(theirs.get("usage"))
-        usage = anthropic_usage.read_usage(raw)
-        if usage is not None:
-            body["usage"] = openai_usage.wire_usage(usage, extra=anthropic_usage.extra_usage(raw))
-        return WholeAnswer(
-            body=body,
-            usage=usage,
+        return one_choice.answer(
+            message,
+            ending=ending,
+            text=text,
+            usage=anthropic_usage.read_usage(raw),
+            extra_usage=anthropic_usage.extra_usage(raw),
             upstream_id=str(theirs.get("id") or ""),
-            finish_reason=ending["finish_reason"],
-            has_output=bool(text),
-            output_text=text if usage is None else "",
+            serve_as=serve_as,
         )
 
     def chat_stream(self, *, serve_as: ServeAs, quirks: frozenset[str]) -> StreamTranslator:

@@ -18,7 +18,7 @@ from gateway.providers import (
     bedrock_errors,
     bedrock_request,
     bedrock_usage,
-    openai_usage,
+    one_choice,
     quirks,
     wire_json,
 )
@@ -68,23 +68,15 @@ class BedrockAdapter:
         ending = anthropic_answer.ending(
             reason, stop_sequence=_stop_sequence(theirs), tools_called="tool_calls" in message
         )
-        body: dict[str, Any] = {
-            "id": serve_as.id,
-            "object": "chat.completion",
-            "created": serve_as.created,
-            "model": serve_as.model,
-            "choices": [{"index": 0, "message": message, "logprobs": None, **ending}],
-        }
         raw = wire_json.mapping(theirs.get("usage"))
-        usage = bedrock_usage.read_usage(raw)
-        if usage is not None:
-            body["usage"] = openai_usage.wire_usage(usage, extra=bedrock_usage.extra_usage(raw))
-        return WholeAnswer(
-            body=body,
-            usage=usage,
-            finish_reason=ending["finish_reason"],
-            has_output=bool(text),
-            output_text=text if usage is None else "",
+        return one_choice.answer(
+            message,
+            ending=ending,
+            text=text,
+            usage=bedrock_usage.read_usage(raw),
+            extra_usage=bedrock_usage.extra_usage(raw),
+            upstream_id="",
+            serve_as=serve_as,
         )
 
     def chat_stream(self, *, serve_as: ServeAs, quirks: frozenset[str]) -> StreamTranslator:

@@ -12,8 +12,8 @@ from gateway.providers import (
     cohere_answer,
     cohere_request,
     cohere_usage,
+    one_choice,
     openai_errors,
-    openai_usage,
     quirks,
     wire_json,
 )
@@ -65,24 +65,15 @@ class CohereAdapter:
         )
         message = cohere_answer.message(found)
         text = _output_text(message)
-        body: dict[str, Any] = {
-            "id": serve_as.id,
-            "object": "chat.completion",
-            "created": serve_as.created,
-            "model": serve_as.model,
-            "choices": [{"index": 0, "message": message, "logprobs": None, **ending}],
-        }
         raw = wire_json.mapping(theirs.get("usage"))
-        usage = cohere_usage.read_usage(raw)
-        if usage is not None:
-            body["usage"] = openai_usage.wire_usage(usage, extra=cohere_usage.extra_usage(raw))
-        return WholeAnswer(
-            body=body,
-            usage=usage,
+        return one_choice.answer(
+            message,
+            ending=ending,
+            text=text,
+            usage=cohere_usage.read_usage(raw),
+            extra_usage=cohere_usage.extra_usage(raw),
             upstream_id=str(theirs.get("id") or ""),
-            finish_reason=ending["finish_reason"],
-            has_output=bool(text),
-            output_text=text if usage is None else "",
+            serve_as=serve_as,
         )
 
     def chat_stream(self, *, serve_as: ServeAs, quirks: frozenset[str]) -> StreamTranslator:
