@@ -2,21 +2,24 @@
 Measures the closing of a month: usage events claimed into the lines of one invoice, then sealed.
 
 Makes its own PostgreSQL in a temporary folder and removes it: `.venv/bin/python -m benchmarks.closing`. One
-organization made `--events` calls (10,000,000 unless told) last month, of 8 models at 2 prices by 4 keys; a quarter of
-them and half of them are closed first, each on a fresh database, so that the figures show whether closing is linear.
-After each, the invoice, its lines and the events are compared.
+organization made `--events` calls last month, of 8 models at 2 prices by 4 keys. Several numbers (1, 5 and 10 million
+unless told) are closed one after the other, each by a process of its own on a fresh database, so that the figures show
+whether closing is linear. After each, the invoice, its lines and the events are compared.
 """
 
 import argparse
 import os
 import resource
+import subprocess
+import sys
 import time
-import traceback
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from exerati.servers import embedded, throwaway
 
+SIZES = (1_000_000, 5_000_000, 10_000_000)
 KEYS = 4
 CHUNK = 500_000
 
@@ -27,7 +30,9 @@ INSERT INTO billing_usageevent (
     output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, usage_details, price_version_id,
     upper_nanousd, price_nanousd, charge_nanousd, provider_cost_nanousd, attempts, first_token_ms, duration_ms,
     client_request_id, postpaid)
-SELECT gen_random_uuid(), c.at, c.at + interval '2 s', k.organization_id, k.project_id, k.id, 'live',
+SELECT overlay(replace(gen_random_uuid()::text, '-', '')
+               PLACING lpad(to_hex((extract(epoch FROM c.at) * 1000)::bigint), 12, '0') FROM 1)::uuid,
+       c.at, c.at + interval '2 s', k.organization_id, k.project_id, k.id, 'live',
        'chat/completions', 'model-' || c.n %% 8, 'bench', 'model', '', c.n %% 2 = 0, 'finished', 'reported', 200, '',
        'stop', 900, 300, 100, 0, 20, '{}', (%(prices)s::bigint[])[1 + c.n %% 2], 400000, c.n %% 300000 + 1,
        c.n %% 300000 + 1, 100, 1, 300, 2000, '', true
@@ -39,23 +44,21 @@ FROM (
 
 
 def main() -> None:
-    """Measure a quarter, a half and the whole."""
+    """Measure each number in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=10_000_000)
-    options = parser.parse_args()
-    for events in (options.events // 4, options.events // 2, options.events):
-        measure(events)
+    parser.add_argument("--events", type=int, nargs="+", default=SIZES)
+    numbers = parser.parse_args().events
+    if len(numbers) == 1:
+        measure(numbers[0])
+        return
+    for events in numbers:
+        one = [sys.executable, "-m", "benchmarks.closing", "--events", str(events)]
+        subprocess.run(one, check=True)
 
 
 def measure(events: int) -> None:
-    """Close a month of so many calls in a process of its own, and say how long it took."""
-    child = os.fork()
-    if child:
-        _, status = os.waitpid(child, 0)
-        if status:
-            raise SystemExit(f"closing {events:,} events failed")
-        return
-    home, failed = throwaway.make_home(throwaway.parent()), 0
+    """Close a month of so many calls on a database of its own, and say how long it took."""
+    home = throwaway.make_home(throwaway.parent())
     try:
         os.environ |= {
             "DATABASE_URL": embedded.start_postgres(home, durable=False).database_url,
@@ -63,12 +66,8 @@ def measure(events: int) -> None:
             "EXERATI_ENV_FILES": "",
         }
         close_once(events)
-    except Exception:
-        traceback.print_exc()
-        failed = 1
     finally:
         throwaway.remove_home(home)
-    os._exit(failed)  # the parent goes on; nothing of this process may
 
 
 def close_once(events: int) -> None:
@@ -83,9 +82,9 @@ def close_once(events: int) -> None:
     from billing.invoices import invoicing
     from billing.models import Invoice, UsageEvent
 
-    started = time.monotonic()
+    started, used = time.monotonic(), cpu_seconds()
     invoice = invoicing.close(period.pk, now=period.period_end + timedelta(hours=2))
-    seconds = time.monotonic() - started
+    seconds, used = time.monotonic() - started, cpu_seconds() - used
     assert invoice is not None
     assert invoice.state == Invoice.State.SEALED, "too few calls for an invoice"
     charged = sum(number % 300_000 + 1 for number in range(1, events + 1))
@@ -96,9 +95,21 @@ def close_once(events: int) -> None:
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     print(
         f"{events:>12,} events closed in {seconds:8.1f} s: {events / seconds:>8,.0f} events/s,"
+        f" {used:.1f} s of CPU in the database ({used / events * 1e6:.0f} us an event),"
         f" {invoice.lines.count()} lines, worker {memory} MiB",
         flush=True,
     )
+
+
+def cpu_seconds() -> float:
+    """Return the CPU time that our connection's server process has used: the same on a busy machine."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        [pid] = cursor.fetchone()
+    after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def fill(events: int) -> Any:
