@@ -24,6 +24,7 @@ urlpatterns: list[URLPattern] = [
 
 dashboard_patterns: list[URLPattern] = [
     path("-/invoices/", invoice_views.own_invoices, name="own_invoices"),
+    path("-/billing/", invoice_views.own_billing, name="own_billing"),
     path("<slug:slug>/invoices/", invoice_views.invoices, name="invoices"),
     path("<slug:slug>/invoices/<str:public_id>/", invoice_views.invoice, name="invoice"),
     path("<slug:slug>/invoices/<str:public_id>.csv", invoice_views.invoice_csv, name="invoice_csv"),

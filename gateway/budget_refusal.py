@@ -7,6 +7,7 @@ from exerati.lib import money
 
 PAST_DUE: Final = "past_due"  # the scope that refuses while an invoice is long overdue
 INVOICES_PAGE: Final = "/dashboard/-/invoices/"  # of the organization that a member saw last
+BILLING_PAGE: Final = "/dashboard/-/billing/"
 _PERIODS: Final = {"day": "daily", "week": "weekly", "month": "monthly", "total": "total"}
 _OWNERS: Final = {
     "key": "This key's",
@@ -16,16 +17,19 @@ _OWNERS: Final = {
 }
 
 
-def sentences(error: BudgetExceeded) -> str:
-    """Return whose money it is, the cap and its counters, and what to do."""
-    return " ".join((_state(error), advice(error)))
+def sentences(error: BudgetExceeded, *, site_url: str) -> str:
+    """Return whose money it is, the cap and its counters, and what to do, with the page for it."""
+    where = f" at {site_url}{BILLING_PAGE}" if error.refusal.scope == "wallet" else ""
+    return f"{_state(error)} {advice(error, where=where)}"
 
 
-def details(error: BudgetExceeded) -> dict[str, Any]:
+def details(error: BudgetExceeded, *, site_url: str) -> dict[str, Any]:
     """Return the same for programs; amounts are texts in USD, exact."""
     refusal = error.refusal
     frees_at = refusal.frees_at.isoformat(timespec="seconds") if refusal.frees_at else None
+    page = {"pay_url": site_url + BILLING_PAGE} if refusal.scope == "wallet" else {}
     return {
+        **page,
         "scope": refusal.scope,
         "period": refusal.period,
         "cap_usd": money.usd_text(refusal.cap_nanousd),
@@ -55,8 +59,8 @@ def _state(error: BudgetExceeded) -> str:
     )
 
 
-def advice(error: BudgetExceeded) -> str:
-    """Return what helps: fewer tokens, waiting, or more money."""
+def advice(error: BudgetExceeded, *, where: str = "") -> str:
+    """Return what helps: fewer tokens, waiting, or more money, and where that is added."""
     refusal = error.refusal
     if refusal.scope == PAST_DUE:
         return "Pay the overdue invoice: calls are admitted again at once."
@@ -67,9 +71,5 @@ def advice(error: BudgetExceeded) -> str:
         words.append("It fits again when calls in progress have ended.")
     if refusal.frees_at is not None:
         words.append(f"The budget renews at {refusal.frees_at:%Y-%m-%d %H:%M} UTC.")
-    what = (
-        "Add credit in the dashboard."
-        if refusal.scope == "wallet"
-        else "Its owner can raise the budget."
-    )
+    what = f"Add credit{where}." if refusal.scope == "wallet" else "Its owner can raise the budget."
     return " ".join((*words, what))

@@ -108,9 +108,9 @@ def budget_exceeded(error: BudgetExceeded) -> ApiError:
         )
     return ApiError(
         "insufficient_quota",
-        budget_refusal.sentences(error),
+        budget_refusal.sentences(error, site_url=settings.SITE_URL),
         headers={"x-should-retry": "false"},
-        details=budget_refusal.details(error),
+        details=budget_refusal.details(error, site_url=settings.SITE_URL),
     )
 
 

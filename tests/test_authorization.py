@@ -68,7 +68,12 @@ OPEN = {
     "llms_full",
 }
 # Pages that want somebody who is signed in, whoever it is.
-SIGNED_IN = {"dashboard:home", "dashboard:organization_create", "dashboard:own_invoices"}
+SIGNED_IN = {
+    "dashboard:home",
+    "dashboard:organization_create",
+    "dashboard:own_invoices",
+    "dashboard:own_billing",
+}
 # Addresses that begin so belong to packages, and have tests of their own below; those of the management API, which a
 # key reads as well, are asked in tests/billing/test_management_api.py.
 OF_PACKAGES = ("account/", "admin/", "register", "login", "logout", "api/")

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from accounts.middleware import OrganizationRequest
-from accounts.models import User
+from accounts.models import Organization, User
 from accounts.permissions import LAST_ORGANIZATION, Action, organization_page
 from billing import plans
 from billing.console import billing_tabs, page_query
@@ -65,13 +65,25 @@ def invoice_csv(request: OrganizationRequest, public_id: str) -> HttpResponse:
 @login_required
 def own_invoices(request: HttpRequest) -> HttpResponse:
     """Lead to the invoices of the organization that the member saw last: for links that know no organization."""
+    return redirect("dashboard:invoices", slug=_seen_last(request).slug)
+
+
+@require_safe
+@login_required
+def own_billing(request: HttpRequest) -> HttpResponse:
+    """Lead to the credit of the organization that the member saw last."""
+    return redirect("dashboard:billing", slug=_seen_last(request).slug)
+
+
+def _seen_last(request: HttpRequest) -> Organization:
+    """Return the organization that a member saw last, else the first; raises Http404 where there is none."""
     assert isinstance(request.user, User)  # noqa: S101  login_required lets nobody else in
     found = request.user.memberships.select_related("organization").order_by("organization")
     seen_last = request.session.get(LAST_ORGANIZATION, "")
     chosen = found.filter(organization__slug=seen_last).first() or found.first()
     if chosen is None:
         raise Http404
-    return redirect("dashboard:invoices", slug=chosen.organization.slug)
+    return chosen.organization
 
 
 def _page(request: OrganizationRequest, public_id: str) -> invoice_report.Page:

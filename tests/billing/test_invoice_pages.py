@@ -154,6 +154,8 @@ def test_link_without_an_organization_leads_to_ones_own_invoices(alice_client, c
 
     assert answer.url == list_url(acme)
     assert client.get("/dashboard/-/invoices/").status_code == 302  # to the login
+    assert alice_client.get("/dashboard/-/billing/").url == f"/dashboard/{acme.slug}/billing/"
+    assert client.get("/dashboard/-/billing/").url.startswith("/login")
 
 
 def test_pages_run_a_fixed_number_of_queries(

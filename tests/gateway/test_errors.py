@@ -188,13 +188,14 @@ def test_a_refusal_by_held_money_says_that_it_will_pass():
     assert "calls in progress have ended" in errors.from_exception(BudgetExceeded(held)).message
 
 
-def test_an_empty_wallet_asks_for_credit():
+def test_an_empty_wallet_asks_for_credit_and_says_where(settings):
     told = errors.from_exception(
         BudgetExceeded(refusal(scope="wallet", period="total", frees_at=None))
     )
 
     assert "credit does not cover" in told.message
-    assert told.message.endswith("Add credit in the dashboard.")
+    assert told.message.endswith(f"Add credit at {settings.SITE_URL}/dashboard/-/billing/.")
+    assert told.details["pay_url"] == f"{settings.SITE_URL}/dashboard/-/billing/"
 
 
 def test_a_rate_limit_says_when_to_come_back():
