@@ -68,22 +68,34 @@ class PageQuery(OrganizationQuery):
     limit = serializers.IntegerField(required=False, min_value=1, max_value=100, default=50)
 
 
-class UsageResult(serializers.Serializer[None]):
+class Page(serializers.Serializer[None]):
+    """What every list says of its next page."""
+
+    has_more = serializers.BooleanField()
+    next_page = serializers.CharField(allow_null=True)
+
+
+class Used(serializers.Serializer[None]):
+    """What a call, or calls together, used and cost."""
+
+    input_tokens = serializers.IntegerField()
+    output_tokens = serializers.IntegerField()
+    cache_read_tokens = serializers.IntegerField()
+    reasoning_tokens = serializers.IntegerField()
+    charge_nanousd = serializers.IntegerField(help_text=NANOUSD_HELP)
+    charge_usd = serializers.CharField(help_text="The same in dollars, exact.")
+    price_nanousd = serializers.IntegerField(help_text="What the rates give, also for test keys.")
+
+
+class UsageResult(Used):
     """The sums of one group in one bucket."""
 
     group = serializers.CharField(allow_null=True, help_text="Id of the group; null without one.")
     name = serializers.CharField(allow_null=True)
     requests = serializers.IntegerField()
     errors = serializers.IntegerField()  # type: ignore[assignment]  # as the wire names it
-    input_tokens = serializers.IntegerField()
-    output_tokens = serializers.IntegerField()
-    cache_read_tokens = serializers.IntegerField()
-    reasoning_tokens = serializers.IntegerField()
     audio_tokens = serializers.IntegerField()
     image_tokens = serializers.IntegerField()
-    charge_nanousd = serializers.IntegerField(help_text=NANOUSD_HELP)
-    charge_usd = serializers.CharField(help_text="The same in dollars, exact.")
-    price_nanousd = serializers.IntegerField(help_text="What the rates give, also for test keys.")
 
 
 class UsageBucket(serializers.Serializer[None]):
@@ -94,16 +106,14 @@ class UsageBucket(serializers.Serializer[None]):
     results = UsageResult(many=True)
 
 
-class UsagePage(serializers.Serializer[None]):
+class UsagePage(Page):
     """Buckets in the order of time."""
 
     time_zone = serializers.CharField()
     data = UsageBucket(many=True)  # type: ignore[assignment]  # as the wire names it
-    has_more = serializers.BooleanField()
-    next_page = serializers.CharField(allow_null=True)
 
 
-class RequestRow(serializers.Serializer[None]):
+class RequestRow(Used):
     """One admitted call."""
 
     id = serializers.CharField()
@@ -118,24 +128,15 @@ class RequestRow(serializers.Serializer[None]):
     basis = serializers.CharField()
     error_code = serializers.CharField(allow_null=True)
     streamed = serializers.BooleanField()
-    input_tokens = serializers.IntegerField()
-    output_tokens = serializers.IntegerField()
-    cache_read_tokens = serializers.IntegerField()
-    reasoning_tokens = serializers.IntegerField()
-    price_nanousd = serializers.IntegerField()
-    charge_nanousd = serializers.IntegerField(help_text=NANOUSD_HELP)
-    charge_usd = serializers.CharField()
     first_token_ms = serializers.IntegerField(allow_null=True)
     duration_ms = serializers.IntegerField(allow_null=True)
     tags = serializers.ListField(child=serializers.CharField())
 
 
-class RequestPage(serializers.Serializer[None]):
+class RequestPage(Page):
     """Calls, newest first."""
 
     data = RequestRow(many=True)  # type: ignore[assignment]  # as the wire names it
-    has_more = serializers.BooleanField()
-    next_page = serializers.CharField(allow_null=True)
 
 
 class BudgetRow(serializers.Serializer[None]):
@@ -175,12 +176,10 @@ class LedgerRow(serializers.Serializer[None]):
     amount_usd = serializers.CharField()
 
 
-class LedgerPage(serializers.Serializer[None]):
+class LedgerPage(Page):
     """Postings, newest first."""
 
     data = LedgerRow(many=True)  # type: ignore[assignment]  # as the wire names it
-    has_more = serializers.BooleanField()
-    next_page = serializers.CharField(allow_null=True)
 
 
 class KeyRow(serializers.Serializer[None]):
@@ -201,12 +200,10 @@ class KeyRow(serializers.Serializer[None]):
     budgets_nanousd = serializers.DictField(child=serializers.IntegerField())
 
 
-class KeyPage(serializers.Serializer[None]):
+class KeyPage(Page):
     """Keys, newest first."""
 
     data = KeyRow(many=True)  # type: ignore[assignment]  # as the wire names it
-    has_more = serializers.BooleanField()
-    next_page = serializers.CharField(allow_null=True)
 
 
 class ErrorDetail(serializers.Serializer[None]):
