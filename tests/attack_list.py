@@ -199,7 +199,7 @@ PROOFS: Mapping[str, Proof] = {
     "C11": Proof(
         "a model without a price, a price that changes",
         (
-            "gateway/test_models.py::test_model_without_a_price_is_neither_listed_nor_served",
+            "gateway/test_models.py::test_price_missing_for_a_model_means_neither_listed_nor_served",
             "gateway/test_models.py::test_new_price_holds_for_the_next_call_without_a_restart",
         ),
     ),

@@ -37,13 +37,19 @@ class PaymentSeen:
 
 @dataclass(frozen=True, slots=True)
 class InvoiceSeen:
-    """A finalized invoice as Stripe has it; its lines add up to `net_cents`."""
+    """
+    A finalized invoice as Stripe has it; its lines add up to `net_cents`.
+
+    `by_balance_cents` is what the customer's balance at Stripe took over (an amount below Stripe's least) or paid
+    (credit that somebody gave there), so that no payment brings it; below zero, an old debt that was added.
+    """
 
     id: str
     status: str
     customer_id: str
     net_cents: int
     total_cents: int
+    by_balance_cents: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,8 @@ def invoices(*, since: datetime, until: datetime) -> Iterator[InvoiceSeen]:
                     customer_id=str(values.get("customer") or ""),
                     net_cents=values["subtotal"],
                     total_cents=values["total"],
+                    by_balance_cents=(values.get("ending_balance") or 0)
+                    - (values.get("starting_balance") or 0),
                 )
 
 

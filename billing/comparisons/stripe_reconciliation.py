@@ -241,6 +241,7 @@ def _invoices(seen: Sequence[InvoiceSeen]) -> Iterator[Difference]:
             "customer": invoice.customer_id,
             "net_cents": invoice.net_cents,
             "total_cents": invoice.total_cents,
+            "by_balance_cents": invoice.by_balance_cents,
         }
         known = _invoice_fields(row) if row else {}
         if theirs != known:
@@ -261,6 +262,7 @@ def _invoice_fields(row: Invoice) -> dict[str, Any]:
         "customer": row.customer_id,
         "net_cents": row.net_cents,
         "total_cents": row.net_cents + row.tax_cents,
+        "by_balance_cents": 0,  # credit is kept here alone, never at Stripe
     }
 
 

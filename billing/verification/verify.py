@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from django.db import connection, transaction
 
-from billing.verification import verify_credit, verify_invoices
+from billing.verification import verify_credit, verify_invoices, verify_owners
 from billing.verification.invariant import Invariant
 
 
@@ -170,6 +170,7 @@ INVARIANTS = (
         """,
     ),
     *(Invariant(*each) for each in verify_invoices.INVARIANTS),
+    *verify_owners.INVARIANTS,
 )
 
 

@@ -55,7 +55,7 @@ def test_two_years_of_months_tile_time_in_every_zone(zone):
         assert (local.day, local.hour, local.minute) == (1, 0, 0)
 
 
-def test_month_of_a_change_of_the_clocks_is_an_hour_longer_or_shorter():
+def test_clock_dst_month_is_an_hour_longer_or_shorter():
     organization = factories.make_organization(time_zone="Europe/Berlin")
     pay_afterwards(organization, since=at("2027-03-01", "Europe/Berlin"))
 
@@ -66,7 +66,7 @@ def test_month_of_a_change_of_the_clocks_is_an_hour_longer_or_shorter():
     assert hours[7] == 31 * 24 + 1  # October
 
 
-def test_leap_day_belongs_to_february():
+def test_clock_leap_day_belongs_to_february():
     organization = factories.make_organization()
     pay_afterwards(organization, since=datetime(2028, 2, 1, tzinfo=UTC))
 
@@ -88,7 +88,7 @@ def test_month_begins_on_the_day_the_organization_chose():
     ]
 
 
-def test_change_of_the_time_zone_holds_from_the_next_period_on():
+def test_clock_change_of_the_time_zone_holds_from_the_next_period_on():
     organization = factories.make_organization(time_zone="Asia/Tokyo")
     pay_afterwards(organization, since=at("2027-01-05", "Asia/Tokyo"))
     Organization.objects.filter(pk=organization.pk).update(time_zone="America/Los_Angeles")

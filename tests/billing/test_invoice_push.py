@@ -279,7 +279,7 @@ def test_missing_payment_method_leaves_the_invoice_open_with_its_page(fake):
     assert invoice.dunning.count() == 6
 
 
-def test_keys_are_made_of_the_invoice_uuid(fake):
+def test_key_from_a_serial_id_is_never_used_for_an_invoice(fake):
     invoice = sealed_invoice(250)
     give_card(fake, invoice.organization)
     push(invoice)

@@ -142,7 +142,7 @@ def test_late_event_goes_on_the_next_invoice_with_its_true_date():
     assert_books_balance()
 
 
-def test_the_last_moment_of_a_month_belongs_to_it_and_the_first_of_the_next_does_not():
+def test_clock_last_moment_of_a_month_belongs_to_it_and_the_first_of_the_next_does_not():
     payer = make_debtor()
     use(payer, DOLLAR, at=DECEMBER - timedelta(milliseconds=1))
     use(payer, 2 * DOLLAR, at=DECEMBER)

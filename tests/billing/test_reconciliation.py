@@ -17,6 +17,7 @@ from billing.models import Dispute, ReconItem, ReconRun, StripeCustomer, TopUp
 from billing.payments import disputes, refunds, topups
 from billing.stripe_client import StripeAway
 from tests import factories
+from tests.billing.stripe_world import give_card, push, sealed_invoice
 from tests.fake_stripe.server import FakeStripe
 
 pytestmark = pytest.mark.django_db
@@ -216,6 +217,19 @@ def test_an_invoice_made_in_the_dashboard_is_found_and_its_payment_is_no_stray(
     client_of_stripe.v1.invoices.pay(invoice.id)
 
     assert compare() == [(Kind.INVOICE, invoice.id)]
+
+
+def test_minimum_charge_that_stripe_moves_to_the_balance_is_found(stand_in, settings):
+    settings.INVOICE_LEAST_CENTS = 30  # below the 50 cents that Stripe asks for
+    invoice = sealed_invoice(40)
+    give_card(stand_in, invoice.organization)
+    push(invoice)
+    invoice.refresh_from_db()
+    assert invoice.state == "paid"
+    assert stand_in.objects("payment_intent") == []
+
+    assert compare() == [(Kind.INVOICE, invoice.stripe_id)]
+    assert ReconItem.objects.get().theirs["by_balance_cents"] == 40
 
 
 # what happens to a difference

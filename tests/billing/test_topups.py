@@ -359,7 +359,7 @@ def test_money_that_comes_after_we_gave_up_is_credited(acme, fake_stripe):
     assert state(topup) == "credited"
 
 
-def test_no_key_comes_from_a_serial_id(acme, alice, fake_stripe):
+def test_key_from_a_serial_id_is_never_used(acme, alice, fake_stripe):
     """A table that is made anew would count from 1 again, under keys that Stripe still knows."""
     topup = buy(fake_stripe, acme)
 

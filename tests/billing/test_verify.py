@@ -47,6 +47,14 @@ DAMAGE = {
             remaining_nanousd = remaining_nanousd - 1 FROM t
     """,
     "roll-ups": "DELETE FROM billing_outboxmessage",
+    "tenants": "UPDATE billing_usageevent SET organization_id = organization_id + 1",
+    "money in": """
+        INSERT INTO billing_topup (
+            uuid, organization_id, way, generation, net_cents, tax_cents, state, customer_id, checkout_id,
+            payment_intent_id, pay_url, receipt_url, refunded_cents, failure, is_counted, created_at, credited_at)
+        SELECT gen_random_uuid(), organization_id, 'checkout', 1, 1, 0, 'credited', '', '', '', '', '', 0, '', false,
+            now(), now() FROM billing_creditlot LIMIT 1
+    """,
     "leases": "UPDATE billing_reservation SET state = 'open', lease_until = now() - interval '2 minutes'",
 }
 

@@ -315,10 +315,12 @@ def test_worker_killed_between_store_and_apply_loses_nothing(acme, fake_stripe):
     assert stripe_events.waiting() == []
 
 
-def test_handler_that_is_down_leaves_its_event_waiting(acme, fake_stripe):
+def test_handler_slow_or_down_leaves_its_event_waiting(acme, fake_stripe):
     topup = begin(acme)
     pay(fake_stripe, topup)
+    asked = len(fake_stripe.tell("dump")["calls"])
     deliver(fake_stripe, completed(fake_stripe))
+    assert len(fake_stripe.tell("dump")["calls"]) == asked  # the answer waits for nobody
     fake_stripe.fault("GET /v1/checkout/sessions/*", "status", status=500, times=20)
 
     apply_stripe_events()

@@ -43,7 +43,7 @@ def test_hidden_model_is_neither_listed_nor_served(shop):
     assert shop.chat().error["code"] == "model_not_found"
 
 
-def test_model_without_a_price_is_neither_listed_nor_served(shop):
+def test_price_missing_for_a_model_means_neither_listed_nor_served(shop):
     name = f"unpriced-{shop.model}"
     model = Model.objects.create(name=name, title=name, owned_by="x", kind="chat")
     Route.objects.create(model=model, provider=shop.provider, upstream_model=name)

@@ -1,4 +1,7 @@
-"""`manage.py ledger verify | losses`: check the invariants of money over the live database; what faults have cost."""
+"""
+`manage.py ledger verify | rates | losses`: check the invariants of money over the live database, rate calls again, and
+say what faults have cost.
+"""
 
 from argparse import ArgumentParser
 from dataclasses import asdict
@@ -8,6 +11,7 @@ from typing import Any
 from django.utils import timezone
 
 from billing.verification.losses import losses
+from billing.verification.rerating import rerate
 from billing.verification.verify import verify
 from exerati.lib.operator import OperatorCommand
 
@@ -18,6 +22,7 @@ class Command(OperatorCommand):
     help = "Check the invariants of money."
     actions = {
         "verify": "check every invariant of money; ends with 1 if one is broken",
+        "rates": "rate the newest calls again at their stored prices; ends with 1 if one differs",
         "losses": "provider costs of estimated and waived calls that nobody paid; 0 without faults",
     }
     _broken = False
@@ -30,6 +35,16 @@ class Command(OperatorCommand):
         """Return the figures of the last days."""
         now = timezone.now()
         return asdict(losses(since=now - timedelta(days=days), until=now))
+
+    def add_rates_arguments(self, parser: ArgumentParser) -> None:
+        """Declare how many."""
+        parser.add_argument("--newest", type=int, default=100_000, help="so many calls")
+
+    def rates(self, *, newest: int, **options: Any) -> dict[str, object]:
+        """Return how many calls were rated again and how many differ."""
+        found = rerate(newest)
+        self._broken = bool(found.differ)
+        return {**asdict(found), "examples": "; ".join(found.examples)}
 
     def verify(self, **options: Any) -> list[dict[str, object]]:
         """Return a row for each invariant."""
@@ -47,7 +62,7 @@ class Command(OperatorCommand):
         ]
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print the findings, then end with 1 if any invariant is broken."""
+        """Print the findings, then end with 1 if anything is broken."""
         super().handle(*args, **options)
         if self._broken:
             raise SystemExit(1)
