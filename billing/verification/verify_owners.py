@@ -1,4 +1,4 @@
-"""What must hold between organizations, and between our rows and the money that Stripe moved, for `billing.verification.verify`."""
+"""What must hold between organizations, and between our rows and the money that Stripe moved."""
 
 from billing.verification.invariant import Invariant
 

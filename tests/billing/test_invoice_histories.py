@@ -52,7 +52,7 @@ class History:
 
     def call_late(self) -> None:
         """A call of some days ago that is settled only now."""
-        start = BillingPeriod.objects.order_by("period_start").first().period_start
+        start = BillingPeriod.objects.earliest("period_start").period_start
         if self.is_postpaid():
             use(self.payer, self.nanousd(), at=max(start, self.now - timedelta(days=6)))
 
@@ -77,7 +77,7 @@ class History:
 
     def switch(self) -> None:
         plan = "prepaid" if self.is_postpaid() else "postpaid"
-        newest = BillingPeriod.objects.order_by("-period_start").first()
+        newest = BillingPeriod.objects.latest("period_start")
         if newest.period_start < self.now and (plan == "prepaid" or newest.period_end <= self.now):
             plans.switch(self.organization, plan=plan, reason="test", actor=None, now=self.now)
 

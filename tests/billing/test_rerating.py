@@ -51,7 +51,7 @@ def test_calls_rated_again_cost_what_they_cost_whatever_the_price_is_now(calls):
 
 
 def test_a_call_of_another_price_is_found(calls):
-    newest = UsageEvent.objects.order_by("-occurred_at").first()
+    newest = UsageEvent.objects.latest("occurred_at")
     UsageEvent.objects.filter(pk=newest.pk).update(price_nanousd=newest.price_nanousd + 1)
 
     assert rerating.rerate(1_000).differ == 1
