@@ -120,11 +120,23 @@ class Membership(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships"
     )
     role = models.CharField(max_length=20, choices=Role.choices)
+    # Caps on all keys that the member made, and on the member's sessions.
+    budget_day_nanousd = models.BigIntegerField(null=True, blank=True)
+    budget_week_nanousd = models.BigIntegerField(null=True, blank=True)
+    budget_month_nanousd = models.BigIntegerField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["organization", "user"], name="one_membership_each")
+            models.UniqueConstraint(fields=["organization", "user"], name="one_membership_each"),
+            *(
+                models.CheckConstraint(
+                    condition=models.Q(**{f"budget_{period}_nanousd__isnull": True})
+                    | models.Q(**{f"budget_{period}_nanousd__gte": 0}),
+                    name=f"member_budget_{period}_not_negative",
+                )
+                for period in ("day", "week", "month")
+            ),
         ]
 
     def __str__(self) -> str:

@@ -1,5 +1,7 @@
 """Makes and changes organizations and their members; every change leaves an audit event."""
 
+from collections.abc import Mapping
+
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.text import slugify
@@ -90,6 +92,30 @@ def remove_member(membership: Membership, *, actor: User) -> None:
         _require_another_owner(membership)
     _record(membership, action="member.removed", actor=actor, details={"role": role})
     membership.delete()
+
+
+@transaction.atomic
+def change_budgets(
+    membership: Membership, *, budgets: Mapping[str, int | None], actor: User
+) -> None:
+    """
+    Cap what a member's keys and sessions may spend in nano-USD, by `day`, `week` and `month`; None caps nothing.
+
+    A call meets the new caps at once. Periods that are not named stay as they are.
+    """
+    stored = Membership.objects.select_for_update().get(pk=membership.pk)
+    after = {f"budget_{period}_nanousd": cap for period, cap in budgets.items()}
+    before = {field: getattr(stored, field) for field in after}
+    changed = {field: cap for field, cap in after.items() if cap != before[field]}
+    if not changed:
+        return
+    for field, cap in changed.items():
+        setattr(stored, field, cap)
+    stored.save(update_fields=list(changed))
+    details: dict[str, object] = {
+        field: {"from": before[field], "to": cap} for field, cap in changed.items()
+    }
+    _record(stored, action="member.budget_changed", actor=actor, details=details)
 
 
 @transaction.atomic

@@ -118,7 +118,7 @@ def _invitation_row(invitation: Invitation, *, role: str) -> InvitationRow:
 @organization_page(Action.MANAGE_MEMBERS)
 def member_role(request: OrganizationRequest, *, public_id: str) -> HttpResponse:
     """Change a member's role."""
-    membership = _changeable_member(request, public_id=public_id)
+    membership = changeable_member(request, public_id=public_id)
     form = RoleForm(request.POST)
     if not form.is_valid():
         messages.error(request, "That is not a role.")
@@ -142,7 +142,7 @@ def _change_role(request: OrganizationRequest, *, membership: Membership, role: 
 @organization_page(Action.MANAGE_MEMBERS)
 def member_remove(request: OrganizationRequest, *, public_id: str) -> HttpResponse:
     """Ask once, then end a membership."""
-    membership = _changeable_member(request, public_id=public_id)
+    membership = changeable_member(request, public_id=public_id)
     if request.method != "POST":
         heading = f"Remove {membership.user.email}?"
         return _ask_to_remove(request, membership=membership, heading=heading)
@@ -187,7 +187,7 @@ def _remove(request: OrganizationRequest, *, membership: Membership) -> HttpResp
 @organization_page(Action.MANAGE_OWNERS)
 def member_owner(request: OrganizationRequest, *, public_id: str) -> HttpResponse:
     """Ask once, then hand the ownership to another member; the visitor becomes an admin."""
-    membership = _changeable_member(request, public_id=public_id)
+    membership = changeable_member(request, public_id=public_id)
     if membership.pk == request.membership.pk:
         messages.info(request, "You are an owner already.")
         return _to_team(request)
@@ -219,7 +219,7 @@ def second_factor(request: OrganizationRequest) -> HttpResponse:
     return _to_team(request)
 
 
-def _changeable_member(request: OrganizationRequest, *, public_id: str) -> Membership:
+def changeable_member(request: OrganizationRequest, *, public_id: str) -> Membership:
     """Return a member of this organization; only those who may manage owners get at an owner."""
     membership = get_object_or_404(
         request.organization.memberships.select_related("user", "organization"), public_id=public_id

@@ -25,6 +25,7 @@ from billing.models import (
     CreditLot,
     Dispute,
     Invoice,
+    Notification,
     NotificationRead,
     Refund,
     Reservation,
@@ -98,6 +99,10 @@ def delete_account(user: User, *, now: datetime) -> None:
     SavedView.objects.filter(user=user).delete()
     NotificationRead.objects.filter(user=user).delete()
     alias = deletion.erase(user, now=now)
+    told = Notification.objects.filter(details__scope="member", details__name__iexact=address)
+    for notification in told:  # alerts of the person's budgets
+        notification.details["name"] = alias
+        notification.save(update_fields=["details"])
     seats.end_all(user, name=f"Playground, {alias}", now=now)
     enqueue("accounts.mail_account_deleted", address=address, at=now.isoformat())
 

@@ -10,6 +10,7 @@ from billing.console import (
     invoice_views,
     leaving_views,
     ledger_views,
+    member_views,
     notification_views,
     request_page_views,
     request_views,
@@ -30,6 +31,9 @@ dashboard_patterns: list[URLPattern] = [
     path("<slug:slug>/invoices/<str:public_id>.csv", invoice_views.invoice_csv, name="invoice_csv"),
     path("<slug:slug>/", views.overview, name="overview"),
     path("<slug:slug>/first-call/", views.first_call, name="first_call"),
+    path(
+        "<slug:slug>/team/<str:public_id>/budget/", member_views.member_budget, name="member_budget"
+    ),
     path("<slug:slug>/usage/", usage_views.usage, name="usage"),
     path("<slug:slug>/usage.csv", usage_views.usage_csv_file, name="usage_csv"),
     path("<slug:slug>/requests/", request_views.request_list, name="requests"),

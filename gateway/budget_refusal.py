@@ -14,6 +14,7 @@ _OWNERS: Final = {
     "key_model": "This key's model",
     "project": "The project's",
     "organization": "The organization's",
+    "member": "The key owner's",
 }
 
 

@@ -55,6 +55,7 @@ def _whose(facts: dict[str, Any]) -> str:
         "organization": "your organization",
         "project": f"the project {name}",
         "key": f"the key {name}",
+        "member": f"all keys of {name}",
         "key_model": f"the key {name} for {facts['model']}",
     }[facts["scope"]]
 

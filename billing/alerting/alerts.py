@@ -40,12 +40,14 @@ WITH used AS (
       AND (last_used_at >= %(two_days_ago)s OR last_used_at IS NULL)
 )
 SELECT s.capped_by, s.scope_id, s.model, s.period, s.period_end, s.cap, s.posted, s.held,
-    CASE s.scope WHEN 'wallet' THEN o.name WHEN 'organization' THEN o.name WHEN 'project' THEN p.name ELSE k.name END,
+    CASE s.scope WHEN 'wallet' THEN o.name WHEN 'organization' THEN o.name WHEN 'project' THEN p.name
+        WHEN 'member' THEN u.email ELSE k.name END,
     k.id, EXISTS (
         SELECT FROM billing_refusedrequest r
         WHERE r.organization_id = %(organization)s AND r.occurred_at >= %(lately)s AND r.limit_kind = 'money'
           AND r.scope = s.capped_by AND r.period = s.period
           AND (k.id IS NULL OR r.key_id = k.id) AND (p.id IS NULL OR r.project_id = p.id)
+          AND (u.id IS NULL OR billing_is_of_member(s.scope_id, r.key_id))
           AND (s.model = '' OR r.model = s.model)
     )
 FROM billing_scopes(ARRAY[%(organization)s::bigint],
@@ -53,6 +55,8 @@ FROM billing_scopes(ARRAY[%(organization)s::bigint],
 JOIN accounts_organization o ON o.id = s.organization_id
 LEFT JOIN accounts_project p ON s.scope = 'project' AND p.id = s.scope_id
 LEFT JOIN apikeys_apikey k ON s.scope IN ('key', 'key_model') AND k.id = s.scope_id
+LEFT JOIN accounts_membership m ON s.scope = 'member' AND m.id = s.scope_id
+LEFT JOIN accounts_user u ON u.id = m.user_id
 WHERE s.cap > 0 AND s.counter IS NOT NULL AND s.capped_by <> 'wallet'
 """
 

@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 
 from accounts.models import User
+from apikeys.forms import UsdField
 from billing.models import AlertSettings
 from billing.models.alerts import THRESHOLDS
 
@@ -56,3 +57,15 @@ class DeletionForm(forms.Form):
         if address.lower() != self._user.email.lower():
             raise forms.ValidationError(f"That is not the address of this account ({self._user}).")
         return address
+
+
+class MemberBudgetForm(forms.Form):
+    """What a member's keys may spend together."""
+
+    day = UsdField(label="Budget a day, USD")
+    week = UsdField(label="Budget a week, USD")
+    month = UsdField(
+        label="Budget a month, USD",
+        help_text="Hard caps: a call that might pass one is refused. They hold for every key that the member made, and "
+        "for the member's playground.",
+    )

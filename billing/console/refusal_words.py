@@ -56,6 +56,7 @@ def level(refusal: RefusedRequest) -> str:
         "project": f"The project {refusal.project.name}",
         "key": f"The key {refusal.key.name}",
         "key_model": f"The key {refusal.key.name}, for {refusal.model}",
+        "member": f"All keys of {refusal.key.created_by or 'a former member'}",
     }.get(refusal.scope, "")
 
 

@@ -127,6 +127,8 @@ def _change(refusal: RefusedRequest, *, slug: str) -> tuple[str, str]:
     """Return what to press to change what refused, and where that is."""
     if refusal.scope == "wallet":
         return "Add credit", reverse("dashboard:billing", args=[slug])
+    if refusal.scope == "member":
+        return "See the team's budgets", reverse("dashboard:team", args=[slug])
     if refusal.scope in ("organization", "project") or refusal.key.is_seat:
         return "See the budgets", reverse("dashboard:overview", args=[slug])
     label = "Change the key's limits" if refusal.limit_kind else "Open the key"

@@ -62,7 +62,7 @@ class BillingAccount(models.Model):
 
 class Budget(models.Model):
     """
-    The counters of one scope in one period; the caps themselves live on organization, project and key.
+    The counters of one scope in one period; the caps themselves live on organization, member, project and key.
 
     `posted` is what was charged, `held` the sum of the upper bounds of open reservations. The period is
     `[period_start, period_end)` in UTC; `total` never ends. The wallet of an organization is a scope of its
@@ -76,6 +76,7 @@ class Budget(models.Model):
         PROJECT = "project"
         KEY = "key"
         KEY_MODEL = "key_model"
+        MEMBER = "member"
 
     organization = models.ForeignKey(
         Organization,
@@ -85,7 +86,9 @@ class Budget(models.Model):
         related_name="+",
     )
     scope = models.CharField(max_length=12, choices=Scope.choices)
-    scope_id = models.BigIntegerField(help_text="Row id of the organization, project or key.")
+    scope_id = models.BigIntegerField(
+        help_text="Row id of the organization, project, key or membership."
+    )
     model = models.CharField(max_length=120, default="", blank=True)
     period = models.CharField(max_length=5, default="total")
     period_start = models.DateTimeField()

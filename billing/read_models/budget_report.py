@@ -12,8 +12,8 @@ from billing.models import Budget
 
 # Every cap in force with its counter. A counter is made at the first call of its period; until then the sum is
 # that of the hours since, of what is not yet rolled up, and of the part of an hour with which a period may begin.
-# An organization's total is the wallet's counter. Those of one key alone: its own, also for one model, its project's
-# and its organization's.
+# An organization's total is the wallet's counter. Those of one key alone: its own, also for one model, its owner's, its
+# project's and its organization's.
 _BUDGETS = """
 WITH cap AS (
     SELECT 'organization' AS scope, o.id, '' AS model, o.name, '' AS public_id, v.*
@@ -27,6 +27,13 @@ WITH cap AS (
         ('total', p.budget_total_nanousd)) v (period, cap)
     WHERE p.organization_id = %(organization)s AND p.archived_at IS NULL
       AND (%(project)s::bigint IS NULL OR p.id = %(project)s)
+    UNION ALL
+    SELECT 'member', m.id, '', u.email, m.public_id, v.*
+    FROM accounts_membership m JOIN accounts_user u ON u.id = m.user_id CROSS JOIN LATERAL (VALUES
+        ('day', m.budget_day_nanousd), ('week', m.budget_week_nanousd), ('month', m.budget_month_nanousd)
+    ) v (period, cap)
+    WHERE m.organization_id = %(organization)s
+      AND (%(key)s::bigint IS NULL OR billing_is_of_member(m.id, %(key)s))
     UNION ALL
     SELECT 'key', k.id, '', k.name, k.public_id, v.*
     FROM apikeys_apikey k CROSS JOIN LATERAL (VALUES
@@ -96,7 +103,7 @@ class BudgetLine:
     inside of `cap_nanousd`, adds until `raised_until` (of several: the first that ends).
     """
 
-    scope: Literal["organization", "project", "key", "key_model"]
+    scope: Literal["organization", "project", "member", "key", "key_model"]
     name: str
     public_id: str
     period: str

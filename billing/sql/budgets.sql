@@ -63,6 +63,15 @@ CREATE OR REPLACE FUNCTION billing_caps(
         SELECT k.organization_id, 'key_model', m.key_id, m.model, m.period, m.cap_nanousd
         FROM apikeys_keymodelbudget m JOIN apikeys_apikey k ON k.id = m.key_id
         WHERE m.key_id = ANY (keys) AND k.id = ANY (keys)
+        UNION ALL
+        -- A member's caps bind the keys that the member made. Members are found by those keys alone, not by reading all
+        -- of an organization; one too many (the owner of a key elsewhere) binds no call.
+        SELECT m.organization_id, 'member', m.id, '', c.period, c.cap
+        FROM accounts_membership m CROSS JOIN LATERAL (VALUES
+            ('day', m.budget_day_nanousd), ('week', m.budget_week_nanousd), ('month', m.budget_month_nanousd)
+        ) c (period, cap)
+        WHERE m.user_id = ANY (ARRAY(SELECT k.created_by_id FROM apikeys_apikey k WHERE k.id = ANY (keys)))
+          AND m.organization_id = ANY (organizations) AND c.cap IS NOT NULL
     ), raised AS (
         SELECT CASE WHEN r.scope = 'organization' AND r.period = 'total' THEN 'wallet' ELSE r.scope END AS scope,
                r.scope_id, r.model, r.period, sum(r.extra_nanousd)::bigint AS extra
@@ -112,6 +121,11 @@ CREATE OR REPLACE FUNCTION billing_scopes(
         SELECT * FROM billing_budget b WHERE b.scope = 'key' AND b.scope_id = ANY (keys) AND b.period_end > moment
         UNION ALL
         SELECT * FROM billing_budget b WHERE b.scope = 'key_model' AND b.scope_id = ANY (keys) AND b.period_end > moment
+        UNION ALL
+        SELECT * FROM billing_budget b WHERE b.scope = 'member' AND b.period_end > moment AND b.scope_id = ANY (ARRAY(
+            SELECT m.id FROM accounts_membership m
+            WHERE m.user_id = ANY (ARRAY(SELECT k.created_by_id FROM apikeys_apikey k WHERE k.id = ANY (keys)))
+              AND m.organization_id = ANY (organizations)))
     )
     SELECT coalesce(w.organization_id, b.organization_id), coalesce(w.scope, b.scope), coalesce(w.scope_id, b.scope_id),
            coalesce(w.model, b.model), coalesce(w.period, b.period),
@@ -192,7 +206,13 @@ CREATE OR REPLACE FUNCTION billing_posted(
 SET enable_nestloop = on SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
 DECLARE
     whole_hours timestamptz := date_trunc('hour', since + interval '1 hour' - interval '1 microsecond', 'UTC');
+    own_keys bigint[];  -- of a member, so that each row is compared with a list and looks nothing up
 BEGIN
+    IF wanted_scope = 'member' THEN
+        SELECT coalesce(array_agg(k.id), '{}') INTO own_keys FROM apikeys_apikey k JOIN accounts_membership m
+            ON m.user_id = k.created_by_id AND m.organization_id = k.organization_id
+        WHERE m.id = wanted_id;
+    END IF;
     RETURN (
         SELECT coalesce(sum(part.charge_nanousd), 0) FROM (
             SELECT u.charge_nanousd, u.project_id, u.key_id, u.model FROM billing_usagerollup u
@@ -205,17 +225,28 @@ BEGIN
             SELECT e.charge_nanousd, e.project_id, e.key_id, e.model FROM billing_usageevent e
             WHERE e.organization_id = organization AND e.occurred_at >= since AND e.occurred_at < whole_hours
         ) part
-        WHERE billing_in_scope(wanted_scope, wanted_id, wanted_model, organization, part.project_id, part.key_id, part.model)
+        WHERE CASE WHEN own_keys IS NOT NULL THEN part.key_id = ANY (own_keys) ELSE billing_in_scope(
+            wanted_scope, wanted_id, wanted_model, organization, part.project_id, part.key_id, part.model) END
     );
 END $$;
 
+-- Whether a member made a key: a seat, too, and one that is revoked by now. Of its own, so that `billing_in_scope` can
+-- still be inlined.
+CREATE OR REPLACE FUNCTION billing_is_of_member(member bigint, api_key bigint) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (
+        SELECT FROM apikeys_apikey k JOIN accounts_membership m
+            ON m.user_id = k.created_by_id AND m.organization_id = k.organization_id
+        WHERE k.id = api_key AND m.id = member)
+$$;
+
 CREATE OR REPLACE FUNCTION billing_in_scope(
     wanted_scope text, wanted_id bigint, wanted_model text, organization bigint, project bigint, api_key bigint, called text
-) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT CASE wanted_scope
         WHEN 'organization' THEN wanted_id = organization
         WHEN 'project' THEN wanted_id = project
         WHEN 'key' THEN wanted_id = api_key
+        WHEN 'member' THEN billing_is_of_member(wanted_id, api_key)
         ELSE wanted_id = api_key AND wanted_model = called
     END
 $$;

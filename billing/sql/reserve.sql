@@ -58,10 +58,17 @@ BEGIN
             FROM unnest(counters.scopes, counters.scope_ids, counters.models, counters.ids)
                 WITH ORDINALITY s (scope, scope_id, model, id, slot)
             GROUP BY 1, 2, 3
+        ), member AS MATERIALIZED (
+            SELECT m.organization_id, m.user_id, thing.slots, thing.ids
+            FROM thing JOIN (
+                SELECT * FROM accounts_membership
+                WHERE id = ANY (ARRAY(SELECT scope_id FROM thing WHERE scope = 'member'))
+            ) m ON m.id = thing.scope_id
+            WHERE thing.scope = 'member'
         )
         SELECT c.*, k.id AS known, k.revoked_at, k.disabled_at, k.expires_at, o.suspended_at, r.state,
-               org.slots || project.slots || key.slots || model.slots AS slots,
-               org.ids || project.ids || key.ids || model.ids AS ids
+               org.slots || project.slots || key.slots || model.slots || member.slots AS slots,
+               org.ids || project.ids || key.ids || model.ids || member.ids AS ids
         FROM ROWS FROM (jsonb_to_recordset(calls) AS (
             request_id uuid, organization_id bigint, project_id bigint, key_id bigint, mode text, model text,
             fallback_models text[], upper_nanousd bigint
@@ -75,6 +82,7 @@ BEGIN
         LEFT JOIN thing project ON project.scope = 'project' AND project.scope_id = c.project_id
         LEFT JOIN thing key ON key.scope = 'key' AND key.scope_id = c.key_id
         LEFT JOIN thing model ON model.scope = 'key_model' AND model.scope_id = c.key_id AND model.model = c.model
+        LEFT JOIN member ON member.organization_id = k.organization_id AND member.user_id = k.created_by_id
         ORDER BY c.n
     LOOP
         verdict := CASE

@@ -32,15 +32,15 @@ def key_budgets(context: template.Context, key: ApiKey) -> list[BudgetLine]:
 
 
 @dataclass(frozen=True, slots=True)
-class ProjectSpend:
-    """What a project was charged this month, and its caps."""
+class MonthAndCaps:
+    """What a project or a member was charged this month, and the caps of it."""
 
     month_nanousd: int
     lines: list[BudgetLine]
 
 
 @register.simple_tag(takes_context=True)
-def project_budgets(context: template.Context, project: Project) -> ProjectSpend:
+def project_budgets(context: template.Context, project: Project) -> MonthAndCaps:
     """Return what a project spent and the caps it has; two queries for all projects of a page."""
     request = context["request"]
     found = getattr(request, PROJECTS, None)
@@ -52,18 +52,23 @@ def project_budgets(context: template.Context, project: Project) -> ProjectSpend
         found = key_report.spent_by_project(request.organization, now=now), lines
         setattr(request, PROJECTS, found)
     spent, by_project = found
-    return ProjectSpend(spent.get(project.pk, 0), by_project.get(project.public_id, []))
+    return MonthAndCaps(spent.get(project.pk, 0), by_project.get(project.public_id, []))
 
 
 @register.simple_tag(takes_context=True)
-def member_spend(context: template.Context, user_id: int) -> int:
-    """Return what the keys that a member made were charged this month, in nano-USD; one query for a page."""
+def member_spend(context: template.Context, user_id: int, public_id: str) -> MonthAndCaps:
+    """Return what the keys that a member made were charged, and the member's caps; two queries for a page."""
     request = context["request"]
-    spent: dict[int, int] | None = getattr(request, MEMBERS, None)
-    if spent is None:
-        spent = key_report.spent_by_member(request.organization, now=timezone.now())
-        setattr(request, MEMBERS, spent)
-    return spent.get(user_id, 0)
+    found = getattr(request, MEMBERS, None)
+    if found is None:
+        now, lines = timezone.now(), defaultdict(list)
+        for line in budgets(request.organization, now=now):
+            if line.scope == "member":
+                lines[line.public_id].append(line)
+        found = key_report.spent_by_member(request.organization, now=now), lines
+        setattr(request, MEMBERS, found)
+    spent, by_member = found
+    return MonthAndCaps(spent.get(user_id, 0), by_member.get(public_id, []))
 
 
 @register.simple_tag

@@ -80,11 +80,17 @@ def test_whoever_asks_is_asked_for_the_password_first(alice_client):
     assert answer["Location"].startswith(reverse("account_reauthenticate"))
 
 
-def test_staff_who_look_as_a_customer_do_not_get_the_file(alice):
+@pytest.mark.parametrize("name", ["own_data_file", "account_delete"])
+def test_staff_who_look_as_a_customer_get_neither_the_file_nor_rid_of_the_account(alice, name):
+    """Alice has no password and no passkey, so nobody is asked for one: the door alone keeps staff out."""
+    alice.set_unusable_password()
+    alice.save()
     client = signed_in(factories.make_user(is_staff=True, is_superuser=True))
-    client.post("/admin/hijack/acquire/", {"user_pk": alice.pk})
+    became = client.post("/admin/hijack/acquire/", {"user_pk": alice.pk}, follow=True)
+    assert became.context["request"].user == alice
 
-    assert client.get(reverse("own_data_file")).status_code in (302, 403)
+    assert client.get(reverse(name)).status_code == 403
+    assert signed_in(alice).get(reverse(name)).status_code == 200
 
 
 def test_page_leads_to_the_file_from_the_tabs(alice_client):

@@ -201,6 +201,9 @@ CROSS JOIN LATERAL (
         WHEN 'project' THEN e.project_id = b.scope_id
         WHEN 'key' THEN e.key_id = b.scope_id
         WHEN 'key_model' THEN e.key_id = b.scope_id AND e.model = b.model
+        WHEN 'member' THEN e.key_id IN (
+            SELECT k.id FROM apikeys_apikey k JOIN accounts_membership m USING (organization_id)
+            WHERE m.id = b.scope_id AND m.user_id = k.created_by_id)
         ELSE e.organization_id = b.scope_id END
 ) e
 CROSS JOIN LATERAL (
@@ -208,6 +211,8 @@ CROSS JOIN LATERAL (
     WHERE r.state = 'open' AND r.budget_ids @> ARRAY[b.id]
 ) r
 WHERE (b.posted_nanousd, b.held_nanousd) <> (e.posted, r.held)
+  -- The counter of a member who left counts no more.
+  AND (b.scope <> 'member' OR EXISTS (SELECT FROM accounts_membership m WHERE m.id = b.scope_id))
 """
 
 WRONG_TRANSFERS = """

@@ -1,5 +1,6 @@
 """The status page: what the probes store, what is made of it, and what people see when something fails."""
 
+import asyncio
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -9,7 +10,7 @@ from django.utils import timezone
 
 from gateway.models import Incident, IncidentUpdate, ProbeMinute
 from gateway.routes import route_stats
-from gateway.routes.route_stats import Figures
+from gateway.routes.traffic import Counts
 from gateway.service_status import probes, status
 from gateway.snapshot import route_key
 from tests import factories
@@ -42,6 +43,12 @@ def words(client):
 def all_work():
     for component in ProbeMinute.Component.values:
         minutes(component, ago=timedelta(0))
+
+
+async def published(counts):
+    publisher = route_stats.StatsPublisher()
+    await publisher.publish({route_key("acme-ai", name): one for name, one in counts.items()})
+    await publisher.close()
 
 
 def test_everything_works(client):
@@ -129,16 +136,21 @@ def test_old_minutes_are_forgotten():
     assert probes.prune(timezone.now()) == 1
 
 
-def test_providers_are_the_mean_of_their_routes_by_calls(client, monkeypatch):
+@pytest.mark.usefixtures("redis_url")  # empty at the start
+def test_providers_are_the_mean_of_their_routes_by_calls(client):
     provider = factories.make_provider("acme-ai", title="Acme AI")
     for name in ("one", "two"):
         factories.make_model(name, provider=provider)
-    figures = {"one": Figures(300, 100.0, 200, 50.0), "two": Figures(100, 96.0, 600, 10.0)}
-    found = {
-        route_key("acme-ai", name): dict.fromkeys(("5m", "1h", "24h"), one)
-        for name, one in figures.items()
-    }
-    monkeypatch.setattr(route_stats, "read", lambda keys, now: found)
+    asyncio.run(
+        published(
+            {
+                # 300 calls, all answered: 200 ms to the first token, 50 tokens a second.
+                "one": Counts(300, 0, 300 * 200, 300, 300 * 50, 300 * 1_000),
+                # 100 calls of which 4 failed: 600 ms, 10 tokens a second.
+                "two": Counts(96, 4, 100 * 600, 100, 100 * 10, 100 * 1_000),
+            }
+        )
+    )
 
     [shown] = client.get("/status.json").json()["providers"]
 
@@ -227,14 +239,14 @@ def test_page_is_made_once_in_a_while(client, django_assert_num_queries):
 def test_without_the_database_the_last_page_is_shown_with_what_is_certain(client, monkeypatch):
     all_work()
     client.get("/status")
-    monkeypatch.setattr(status, "CACHED_SECONDS", 0)
+    monkeypatch.setattr(status, "CACHED_SECONDS", 0)  # the page is old enough to be made anew
 
-    def away(now):
-        raise OperationalError
+    def away(*arguments):
+        raise OperationalError("the server closed the connection")
 
-    monkeypatch.setattr(status, "read", away)
+    with connection.execute_wrapper(away):
+        found = client.get("/status.json").json()
 
-    found = client.get("/status.json").json()
     states = {one["name"]: one["status"] for one in found["components"]}
     assert states == {"api": "works", "database": "fails", "limits": "works", "background": "works"}
     assert found["status"] == "fails"

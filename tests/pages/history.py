@@ -44,6 +44,7 @@ _RECOUNT = """UPDATE billing_budget b SET posted_nanousd = coalesce((
     WHERE e.occurred_at >= b.period_start AND e.occurred_at < b.period_end AND CASE b.scope
         WHEN 'project' THEN e.project_id = b.scope_id WHEN 'key' THEN e.key_id = b.scope_id
         WHEN 'key_model' THEN e.key_id = b.scope_id AND e.model = b.model
+        WHEN 'member' THEN billing_is_of_member(b.scope_id, e.key_id)
         ELSE e.organization_id = b.scope_id END), 0)"""
 
 
