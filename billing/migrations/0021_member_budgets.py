@@ -7,7 +7,7 @@ from billing.sql import load
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("billing", "0018_invoice_returns"),
+        ("billing", "0020_quicker_claims"),
         ("accounts", "0006_member_budgets"),
     ]
     operations = [
