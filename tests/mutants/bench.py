@@ -70,9 +70,9 @@ class Bench:
         """Make the database, then let the work be done."""
         self.items: Sequence[pytest.Item] = session.items
         self._session = session
-        self._run(next(item for item in self.items if item.get_closest_marker("django_db")))
-        if self._failed:
-            raise RuntimeError("a test fails as it is")
+        for item in [item for item in self.items if item.get_closest_marker("django_db")][:1]:
+            if not self._run(item):
+                raise RuntimeError(f"{item.nodeid} fails as it is")
         from django.db import connections
 
         connections.close_all()  # a process that is forked may not speak on them
