@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from django.db import connection, transaction
 
-from billing.verification import verify_credit, verify_invoices, verify_owners
+from billing.verification import verify_calls, verify_credit, verify_invoices, verify_owners
 from billing.verification.invariant import Invariant
 
 
@@ -135,6 +135,7 @@ INVARIANTS = (
         WHERE b.scope = 'wallet' AND b.credited_nanousd - b.posted_nanousd <> coalesce(s.balance, 0)
         """,
     ),
+    *verify_calls.INVARIANTS,
     *verify_credit.INVARIANTS,
     Invariant(
         "roll-ups",

@@ -29,6 +29,10 @@ DAMAGE = {
     "within the bound": "UPDATE billing_usageevent SET mode = 'test'",
     "ledger of calls": "DELETE FROM billing_ledgertransfer WHERE kind = 'usage'",
     "true-ups": "UPDATE billing_trueup SET applied_nanousd = applied_nanousd + 1",
+    "periods of budgets": "UPDATE billing_budget SET posted_nanousd = posted_nanousd - 1 WHERE period = 'month'",
+    "overdrawn": "UPDATE billing_budget SET credited_nanousd = posted_nanousd - 1 WHERE scope = 'wallet'",
+    "reserved first": "DELETE FROM billing_reservation WHERE state = 'settled'",
+    "attempts": "DELETE FROM billing_attempt WHERE number = 2",
     "wallets": "UPDATE billing_ledgertransfer SET amount_nanousd = amount_nanousd + 1 WHERE kind = 'grant'",
     "credit lots": "UPDATE billing_creditlot SET amount_nanousd = amount_nanousd + 1,"
     " remaining_nanousd = remaining_nanousd + 1",
@@ -61,7 +65,7 @@ DAMAGE = {
 
 @pytest.fixture
 async def books(transactional_db):
-    payer = await stored(make_payer)
+    payer = await stored(lambda: make_payer(budget_month_nanousd=10**9))
     async with open_doors() as doors:
         requests = [payer.call() for _ in range(4)]
         await asyncio.gather(*map(doors.budgets.reserve, requests))

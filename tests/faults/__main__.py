@@ -4,6 +4,7 @@
 
 import argparse
 import json
+import math
 import os
 import random
 import signal
@@ -29,7 +30,10 @@ def main() -> int:
     print(f"seed {seed}, {options.faults} faults", file=sys.stderr, flush=True)
     if options.mutants:
         return _hunt(options.mutants)
-    report = crash.run() if options.crash_points else runner.run(seed, count=options.faults)
+    if options.crash_points:
+        report = crash.run()
+    else:
+        report = runner.run(seed, count=options.faults, minutes=options.minutes)
     if options.json:
         print(json.dumps(asdict(report), indent=1, default=str))
     else:
@@ -74,6 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--seed", type=int, help="a random one if not given")
     parser.add_argument("--faults", type=int, default=60)
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="no fault begins after so many"
+    )
     parser.add_argument("--plan", action="store_true", help="only show the faults of the seed")
     parser.add_argument("--crash-points", action="store_true", help="every point, every outcome")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import logging
+import math
 import os
 import threading
 import time
@@ -62,9 +63,13 @@ def prepare(world: World) -> None:
     call_command("migrate", verbosity=0)
 
 
-def run(seed: int, *, count: int) -> Report:
-    """Let the faults of a seed happen under load and return what the books say after."""
-    return _run(World(), plan(seed, count=count), seed=seed)
+def run(seed: int, *, count: int, minutes: float = math.inf) -> Report:
+    """
+    Let the faults of a seed happen under load and return what the books say after.
+
+    None begins after so many minutes: the report says how many have happened.
+    """
+    return _run(World(), plan(seed, count=count), seed=seed, minutes=minutes)
 
 
 def run_mutant(name: str) -> Report:
@@ -72,11 +77,11 @@ def run_mutant(name: str) -> Report:
     return _run(World(mutants=[name]), mutants.FAULTS, seed=0)
 
 
-def _run(world: World, faults: Sequence[Fault], *, seed: int) -> Report:
+def _run(world: World, faults: Sequence[Fault], *, seed: int, minutes: float = math.inf) -> Report:
     report = Report(seed=seed, faults=len(faults))
 
     async def script(world: World) -> list[Happened]:
-        return await let_happen(world, faults, report)
+        return await let_happen(world, faults, report, seconds=60 * minutes)
 
     return play(report, world, script, callers=CALLERS)
 
@@ -149,9 +154,13 @@ async def _raise_caps() -> None:
             await asyncio.to_thread(customers.raise_caps, number)
 
 
-async def let_happen(world: World, faults: Sequence[Fault], report: Report) -> list[Happened]:
+async def let_happen(
+    world: World, faults: Sequence[Fault], report: Report, *, seconds: float = math.inf
+) -> list[Happened]:
     """
     Let the faults happen in their order, most of them beside others; return them when the last is over.
+
+    After so many seconds no other begins.
 
     The next one waits its time, until its target is whole again, and until one gateway serves: on a busy machine
     faults come later, and never pile up on what is down already.
@@ -168,15 +177,19 @@ async def let_happen(world: World, faults: Sequence[Fault], report: Report) -> l
         logger.info("%s is over", fault.number)
         return Happened(str(fault), fault.kind, fault.target, began_at, time.time())
 
+    until = time.monotonic() + seconds
     async with asyncio.TaskGroup() as group:
         tasks = []
         for fault in faults:
+            if time.monotonic() > until:
+                break
             await asyncio.sleep(fault.after)
             while _busy(world, fault):  # noqa: ASYNC110  set by several tasks
                 await asyncio.sleep(0.05)
             logger.info("%s", fault)
             world.hurt.add(fault.target)
             tasks.append(group.create_task(one(fault)))
+    report.faults = len(tasks)
     return [task.result() for task in tasks]
 
 
