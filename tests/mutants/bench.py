@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # What tests may take beside what they take by themselves, on a machine that has other work, too.
 SPARE_SECONDS = 30
 TIMES_SLOWER = 10
+FIRST_TEST = 2  # the exit code of a process whose first test has failed; 1: the code could not even be loaded
 KEPT_TABLES = ("django_migrations", "django_content_type", "auth_permission")
 
 
@@ -63,6 +65,7 @@ class Bench:
     """A plugin of pytest whose tests are run by `work`, as often as it likes."""
 
     def __init__(self, work: Callable[["Bench"], None]) -> None:
+        self.noticed_by: Counter[str] = Counter()  # how many faults each test has noticed first
         self._work = work
         self._failed = False
 
@@ -167,11 +170,15 @@ class Bench:
             os.setsid()
             with _last_will():
                 _replace(importlib.import_module(module), source)
-                os._exit(0 if all(self._run(item) for item in items) else 1)
+                failed = next((n for n, item in enumerate(items) if not self._run(item)), None)
+                os._exit(0 if failed is None else min(FIRST_TEST + failed, 255))
         until = time.monotonic() + limit
         while time.monotonic() < until:
             ended, status = os.waitpid(child, os.WNOHANG)
             if ended:
+                failed = os.waitstatus_to_exitcode(status) - FIRST_TEST
+                if 0 <= failed < len(items):
+                    self.noticed_by[items[failed].nodeid] += 1
                 return status == 0
             time.sleep(0.01)
         os.killpg(child, signal.SIGKILL)

@@ -75,10 +75,9 @@ def main() -> None:
     home = throwaway.make_home(throwaway.parent())
     try:
         use_servers(home)
-        scores = score_all(options.modules, every=options.every)
+        score_all(options.modules, every=options.every)
     finally:
         throwaway.remove_home(home)
-    say("\n".join(map(str, scores)))
 
 
 def say(words: str) -> None:
@@ -132,6 +131,7 @@ def score(bench: "Bench", module: str, *, every: int) -> Score:
             found.outcomes[fault] = outcome
         if outcome is not Outcome.NOTICED:
             say(f"{module}:{fault.line}: {fault.change} {outcome.value}")
+    say(str(found))
     return found
 
 
@@ -143,12 +143,16 @@ def try_fault(
     items: "list[pytest.Item]",
     runs: "dict[str, Run]",
 ) -> "Outcome":
-    """Return what became of a fault, tried by the tests that call its function, the quickest first."""
+    """
+    Return what became of a fault, tried by the tests that call its function.
+
+    Those that noticed most so far come first, then the quickest.
+    """
     from tests.mutants.bench import function_at
 
     function = function_at(source, fault.line)
     chosen = [item for item in items if function is None or function in runs[item.nodeid].called]
-    chosen.sort(key=lambda item: runs[item.nodeid].seconds)
+    chosen.sort(key=lambda item: (-bench.noticed_by[item.nodeid], runs[item.nodeid].seconds))
     seconds = sum(runs[item.nodeid].seconds for item in chosen)
     return bench.try_out(module, fault.source, chosen, seconds=seconds, as_it_is=source)
 
