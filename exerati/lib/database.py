@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import psycopg
+from django.conf import settings
 from django.db import connection as django_connection
 
 STATEMENT_SECONDS = 10
@@ -11,16 +12,20 @@ STATEMENT_SECONDS = 10
 
 def conninfo() -> dict[str, Any]:
     """Return the connection parameters of Django's default database (the test database under test)."""
-    settings = django_connection.settings_dict
+    own = django_connection.settings_dict
     parameters = {
-        "dbname": settings["NAME"],
-        "user": settings["USER"],
-        "password": settings["PASSWORD"],
-        "host": settings["HOST"],
-        "port": settings["PORT"],
+        "dbname": own["NAME"],
+        "user": own["USER"],
+        "password": own["PASSWORD"],
+        "host": own["HOST"],
+        "port": own["PORT"],
     }
-    options = {name: value for name, value in settings["OPTIONS"].items() if isinstance(value, str)}
+    options = {name: value for name, value in own["OPTIONS"].items() if isinstance(value, str)}
     return {name: value for name, value in (parameters | options).items() if value}
+
+
+class NotDurable(psycopg.OperationalError):
+    """The server confirms commits that a crash would lose, so that nothing may rest on them."""
 
 
 class Connection:
@@ -60,10 +65,24 @@ class Connection:
 
     async def _connected(self) -> "psycopg.AsyncConnection[tuple[Any, ...]]":
         if self._connection is None or self._connection.closed:
-            self._connection = await psycopg.AsyncConnection.connect(
+            connection = await psycopg.AsyncConnection.connect(
                 autocommit=True,
                 application_name=f"exerati {self._name}",
                 connect_timeout=5,
                 **conninfo(),
             )
+            if settings.COMMITS_MUST_BE_DURABLE:
+                await _check_durable(connection)
+            self._connection = connection
         return self._connection
+
+
+async def _check_durable(connection: "psycopg.AsyncConnection[tuple[Any, ...]]") -> None:
+    """Return if a commit that was confirmed survives a crash of the server; else disconnect and raise NotDurable."""
+    cursor = await connection.execute(
+        "SELECT name || ' is off' FROM pg_settings"
+        " WHERE name IN ('fsync', 'synchronous_commit') AND setting = 'off' ORDER BY name"
+    )
+    if off := await cursor.fetchall():
+        await connection.close()
+        raise NotDurable(f"refused to use the database: {', '.join(row[0] for row in off)}")

@@ -17,6 +17,7 @@ if env.stripe_api_base:  # noqa: F405
     raise ImproperlyConfigured("EXERATI_STRIPE_API_BASE is for tests and the demo: unset it.")
 
 DEBUG = False
+COMMITS_MUST_BE_DURABLE = True
 SECURE_SSL_REDIRECT = True
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_HSTS_SECONDS = 31_536_000

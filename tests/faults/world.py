@@ -27,6 +27,7 @@ from tests.faults.proxy import DatabaseProxy
 
 LEASE_SECONDS = 5
 SETTINGS: Mapping[str, Any] = {
+    "COMMITS_MUST_BE_DURABLE": True,  # as in production
     "LEASE_SECONDS": LEASE_SECONDS,
     "LEASE_RENEW_SECONDS": 1,
     "LEASE_STALE_SECONDS": 3.75,

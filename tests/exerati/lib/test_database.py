@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from exerati.lib import database
-from exerati.lib.database import Connection, conninfo
+from exerati.lib.database import Connection, NotDurable, conninfo
 
 pytestmark = [pytest.mark.anyio, pytest.mark.django_db(transaction=True)]
 
@@ -58,6 +58,16 @@ async def test_statement_that_takes_too_long_is_given_up(connection, monkeypatch
         await connection.fetch_value("SELECT pg_sleep(5)")
 
     assert await connection.fetch_value("SELECT 7") == 7
+
+
+async def test_database_that_may_forget_what_it_confirmed_is_not_used_where_that_matters(
+    connection, settings
+):
+    # The servers of tests are such; a run of tests.faults has one that is durable, with the same setting.
+    settings.COMMITS_MUST_BE_DURABLE = True
+
+    with pytest.raises(NotDurable, match="fsync is off, synchronous_commit is off"):
+        await connection.fetch_value("SELECT 1")
 
 
 async def test_caller_that_leaves_does_not_leave_its_answer_to_the_next(connection):
