@@ -1,6 +1,6 @@
 """The invariants of single calls, and of counters by day, week and month."""
 
-from billing.invariant import Invariant
+from billing.verification.invariant import Invariant
 
 # Periods that ended more than 35 days ago are closed: nothing is posted to them any more.
 SPENT = """
