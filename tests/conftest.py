@@ -17,10 +17,33 @@ import pytest
 import redis
 from django.conf import settings
 from django.db import connections
+from django.test import TransactionTestCase
 
 from exerati.lib.database import conninfo
 
 pytest_plugins = ("tests.cast", "tests.stripe_cast")
+
+# Triggers are off meanwhile: some tables take no deletes, and the order of foreign keys would matter. What migrations
+# and `post_migrate` made once (kinds of models and permissions) stays.
+EMPTY = """
+    DO $$
+    DECLARE
+        name text;
+        has_rows boolean;
+    BEGIN
+        SET LOCAL session_replication_role = replica;
+        FOR name IN
+            SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
+            WHERE schemaname = current_schema()
+              AND tablename NOT IN ('django_migrations', 'django_content_type', 'auth_permission')
+        LOOP
+            EXECUTE 'SELECT EXISTS (SELECT FROM ' || name || ')' INTO has_rows;
+            IF has_rows THEN
+                EXECUTE 'DELETE FROM ' || name;
+            END IF;
+        END LOOP;
+    END $$
+"""
 
 # A property holds or not; how long one example takes says only how busy the machine is.
 hypothesis.settings.register_profile(
@@ -93,14 +116,18 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
         connections.close_all()
 
 
-@pytest.fixture(autouse=True)
-def usage_events_are_flushed_too(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Empty the table that Django does not manage after each test that commits, as Django empties its own."""
-    yield
-    mark = request.node.get_closest_marker("django_db")
-    if "transactional_db" in request.fixturenames or (mark and mark.kwargs.get("transaction")):
-        with psycopg.connect(**conninfo()) as connection:
-            connection.execute("DELETE FROM billing_usageevent")
+@pytest.fixture(autouse=True, scope="session")
+def tables_are_emptied_quickly() -> Iterator[None]:
+    """After a test that commits, delete rows where there are some, which costs a tenth of Django's `flush`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", empty_the_tables)
+        yield
+
+
+def empty_the_tables(case: TransactionTestCase) -> None:
+    """Delete every row that a test may have made, also those of tables that Django does not manage."""
+    with connections["default"].cursor() as cursor:
+        cursor.execute(EMPTY)
 
 
 @pytest.fixture(scope="session")
