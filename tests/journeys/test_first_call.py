@@ -241,6 +241,7 @@ def test_sign_up_and_a_key_need_no_javascript(meet):
     carol = meet(javascript=False)
 
     sign_up(carol, organization="Plain Pages", email="carol@plain.example")
+    reload_until(carol.page, carol.page.get_by_text("$1.00"), seconds=GRANTED_WITHIN_SECONDS)
     make_live_key(carol.page, name="plain key")
     secret = carol.page.get_by_role("group", name="API key").locator("code").inner_text()
 
