@@ -19,7 +19,8 @@ from exerati.servers import lanes, throwaway
 from exerati.servers.engines import EngineError
 
 ROOT = Path(__file__).resolve().parents[3]
-WORKERS = "2"
+# One more than the two cores of the smallest machine: many tests wait for other processes.
+WORKERS = "3"
 
 
 class Command(BaseCommand):
@@ -69,7 +70,7 @@ def run_pytest(python: str, arguments: Sequence[str], *, addresses: throwaway.Ad
 
 
 def pytest_arguments(arguments: Sequence[str]) -> list[str]:
-    """Return pytest's arguments: those given, and two workers unless the caller says how many."""
+    """Return pytest's arguments: those given, and WORKERS unless the caller says how many."""
     given = [argument for argument in arguments if argument != "--"]
     chosen = any(
         argument.startswith(("-n", "--numprocesses", "--pdb", "--trace")) for argument in given
