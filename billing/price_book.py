@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from billing.models import PriceVersion, ProviderCostVersion, RateCard
+from billing.models import BillingAccount, PriceVersion, ProviderCostVersion, RateCard
 from billing.types import RATE_NAMES, Price, Rates, Tier
 
 
@@ -20,16 +20,19 @@ class PriceBook(NamedTuple):
     """
     All versions, oldest first: prices by model, costs by (provider, upstream model).
 
-    `own` are the prices of single organizations, by the organization's row and the model.
+    `own` are the prices of single organizations, by the organization's row and the model; `plans` those of plans, by
+    plan and model, with the organizations that are on the plan which is not the usual one.
     """
 
     prices: dict[str, tuple[Dated, ...]]
     costs: dict[tuple[str, str], tuple[Dated, ...]]
     own: dict[tuple[int, str], tuple[Dated, ...]]
+    plans: dict[tuple[str, str], tuple[Dated, ...]]
+    postpaid: frozenset[int]
 
 
 def load() -> PriceBook:
-    """Return every version there is; runs three queries."""
+    """Return every version there is; runs four queries, and one more where a plan has prices."""
     prices = _by_subject(
         (row.model, row) for row in PriceVersion.objects.order_by("effective_from")
     )
@@ -41,7 +44,16 @@ def load() -> PriceBook:
         ((row.organization_id, row.model), row)
         for row in PriceVersion.every.exclude(organization=None).order_by("effective_from")
     )
-    return PriceBook(prices, costs, own)
+    plans = _by_subject(
+        ((row.plan, row.model), row)
+        for row in PriceVersion.every.exclude(plan="").order_by("effective_from")
+    )
+    return PriceBook(prices, costs, own, plans, _postpaid() if plans else frozenset())
+
+
+def _postpaid() -> frozenset[int]:
+    found = BillingAccount.objects.filter(plan=BillingAccount.Plan.POSTPAID)
+    return frozenset(found.values_list("organization_id", flat=True))
 
 
 def at(versions: tuple[Dated, ...], now: float) -> Price | None:

@@ -137,16 +137,19 @@ def set_price(model: str, *, sheet: RateSheet, source: str, now: datetime) -> bo
 
 
 def publish_own(
-    organization: Organization, model: str, *, sheet: RateSheet, source: str, now: datetime
+    owner: Organization | str, model: str, *, sheet: RateSheet, source: str, now: datetime
 ) -> int:
-    """Make the price of one organization hold from now on; return how many versions that took, 0 or 1."""
-    present = PriceVersion.every.filter(organization=organization, model=model)
+    """
+    Make the price of one organization, or of a plan, hold from now on; return how many versions that took, 0 or 1.
+    """
+    whose: dict[str, Any] = {"plan": owner} if isinstance(owner, str) else {"organization": owner}
+    present = PriceVersion.every.filter(**whose, model=model)
     row = present.filter(effective_from__lte=now).order_by("-effective_from").first()
     if row is not None and _says(row, sheet):
         return 0
     moment = _free_moment(present, now)
     row_values = _row(Dated(moment, sheet, source))
-    PriceVersion.every.create(organization=organization, model=model, **row_values)
+    PriceVersion.every.create(**whose, model=model, **row_values)
     return 1
 
 

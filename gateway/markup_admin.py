@@ -14,11 +14,11 @@ from gateway.models import Model
 
 
 class RuleForm(forms.ModelForm):
-    """A rule of one organization, for a model of the catalog or all."""
+    """A rule of one organization or one plan, for a model of the catalog or all."""
 
     class Meta:
         model = MarkupRule
-        fields = ["organization", "model", "percent", "reason"]
+        fields = ["organization", "plan", "model", "percent", "reason"]
 
     def clean_model(self) -> str:
         """Refuse a model that is not in the catalog."""
@@ -27,14 +27,21 @@ class RuleForm(forms.ModelForm):
             raise forms.ValidationError("The catalog has no such model.")
         return name
 
+    def clean(self) -> dict[str, Any]:
+        """Refuse a rule of nobody, and one of two."""
+        values = super().clean() or {}
+        if bool(values.get("organization")) == bool(values.get("plan")):
+            raise forms.ValidationError("Choose an organization or a plan.")
+        return values
+
 
 @admin.register(MarkupRule)
 class MarkupRuleAdmin(admin.ModelAdmin):
-    """What single organizations pay on top of provider cost."""
+    """What single organizations, and everybody on a plan, pay on top of provider cost."""
 
     form = RuleForm
     search_fields = ["organization__public_id", "organization__name", "model"]
-    list_display = ["created_at", "organization", "model", "percent", "reason", "actor"]
+    list_display = ["created_at", "organization", "plan", "model", "percent", "reason", "actor"]
     list_select_related = ["organization", "actor"]
     autocomplete_fields = ["organization"]
     ordering = ["-created_at"]
@@ -42,7 +49,7 @@ class MarkupRuleAdmin(admin.ModelAdmin):
     def save_model(self, request: HttpRequest, obj: MarkupRule, form: Any, change: bool) -> None:
         """Make the rule through its service, which makes the prices and the audit event."""
         rule, applied = markups.set_rule(
-            obj.organization,
+            obj.organization or obj.plan,
             model=obj.model,
             percent=obj.percent,
             reason=obj.reason,

@@ -1,5 +1,5 @@
 """
-Markup rules of organizations: each becomes price versions of that organization's own, which admission finds.
+Markup rules of organizations and plans: each becomes price versions of its owner's own, which admission finds.
 
 A rule is applied here, once, to the rates: provider cost plus the percentage, each rate rounded up to the integer, as
 the price list is made. From there on the price is one like any other: the bound, the charge with its one rounding,
@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from django.db import transaction
 
@@ -35,7 +36,7 @@ class Applied:
 
 @transaction.atomic
 def set_rule(
-    organization: Organization,
+    owner: Organization | str,
     *,
     model: str,
     percent: Decimal | None,
@@ -43,20 +44,22 @@ def set_rule(
     actor: User | None,
     now: datetime,
 ) -> tuple[MarkupRule, Applied]:
-    """Make a rule and the prices it means, from now on. Raises ReasonMissing."""
+    """Make a rule of an organization or a plan, and the prices it means, from now on. Raises ReasonMissing."""
     if not reason.strip():
         raise ReasonMissing
     rule = MarkupRule.objects.create(
-        organization=organization,
+        **_whose(owner),
         model=model,
         percent=percent,
         reason=reason.strip()[:200],
         actor=actor,
         created_at=now,
     )
-    applied = _apply([organization], now=now)
+    applied = _apply([owner], now=now)
+    if isinstance(owner, str):  # no organization's trail: the rule itself says who and why
+        return rule, applied
     audit.record(
-        organization,
+        owner,
         action="markup.set",
         actor=actor,
         details={
@@ -76,17 +79,23 @@ def has_rules() -> bool:
 
 def refresh(now: datetime) -> Applied:
     """Bring the prices of all rules to the costs of now; a price that says the same is not made again."""
-    return _apply(Organization.objects.filter(markup_rules__isnull=False).distinct(), now=now)
+    organizations = Organization.objects.filter(markup_rules__isnull=False).distinct()
+    plans = MarkupRule.objects.exclude(plan="").values_list("plan", flat=True).distinct()
+    return _apply([*organizations, *plans], now=now)
 
 
-def _apply(organizations: Iterable[Organization], *, now: datetime) -> Applied:
+def _whose(owner: Organization | str) -> dict[str, Any]:
+    return {"plan": owner} if isinstance(owner, str) else {"organization": owner}
+
+
+def _apply(owners: Iterable[Organization | str], *, now: datetime) -> Applied:
     listed = {name: price_versions.price_at(name, now) for name in _names()}
     costs = _costs(now)
     made, without = 0, set()
-    for organization in organizations:
+    for owner in owners:
         # The newest of a subject comes last, a rule for one model after those for all.
         rules = sorted(
-            organization.markup_rules.all(),
+            MarkupRule.objects.filter(**_whose(owner)),
             key=lambda rule: (bool(rule.model), rule.created_at, rule.pk),
         )
         for name, sheet in listed.items():
@@ -100,7 +109,7 @@ def _apply(organizations: Iterable[Organization], *, now: datetime) -> Applied:
                 without.add(name)
             else:
                 made += price_versions.publish_own(
-                    organization, name, sheet=wanted, source=f"markup rule: {rule}", now=now
+                    owner, name, sheet=wanted, source=f"markup rule: {rule}", now=now
                 )
     return Applied(made, tuple(sorted(without)))
 

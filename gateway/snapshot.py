@@ -80,29 +80,40 @@ class Catalog:
     """
     All models by public name.
 
-    `own_models` are the same models as organizations with prices of their own see them, by row id and name.
+    `own_models` are the same models as organizations with prices of their own see them, by row id and name;
+    `plan_models` as those do who are on a plan with prices of its own. Most specific first: organization, plan, list.
     """
 
     models: dict[str, ModelSnapshot]
     sandbox: Upstream
     own_models: dict[tuple[int, str], ModelSnapshot] = field(default_factory=dict)
+    plan_models: dict[tuple[str, str], ModelSnapshot] = field(default_factory=dict)
+    postpaid: frozenset[int] = frozenset()
 
     def model_for(self, organization_id: int, name: str) -> ModelSnapshot | None:
         """Return a model at the prices of one organization."""
-        if self.own_models:
-            own = self.own_models.get((organization_id, name))
+        if self.own_models or self.plan_models:
+            own = self._priced_for(organization_id, name)
             if own is not None:
                 return own
         return self.models.get(name)
 
+    def _priced_for(self, organization_id: int, name: str) -> ModelSnapshot | None:
+        """Return a model at the prices of the organization's own, else at those of its plan; None without either."""
+        own = self.own_models.get((organization_id, name))
+        if own is not None or not self.plan_models:
+            return own
+        plan = "postpaid" if organization_id in self.postpaid else "prepaid"
+        return self.plan_models.get((plan, name))
+
     def models_for(self, organization_id: int) -> Iterator[ModelSnapshot]:
         """Yield every model at the prices of one organization."""
         for name, model in self.models.items():
-            yield self.own_models.get((organization_id, name), model)
+            yield self._priced_for(organization_id, name) or model
 
 
 def load_catalog() -> Catalog:
-    """Read the catalog; runs seven queries, so it belongs in a thread."""
+    """Read the catalog; runs eight queries or nine, so it belongs in a thread."""
     book = price_book.load()
     upstreams = {
         provider.pk: _upstreams(provider)
@@ -124,6 +135,12 @@ def load_catalog() -> Catalog:
             for (organization_id, name), versions in book.own.items()
             if name in models
         },
+        plan_models={
+            (plan, name): _at_own_prices(models[name], versions)
+            for (plan, name), versions in book.plans.items()
+            if name in models
+        },
+        postpaid=book.postpaid,
     )
 
 

@@ -46,6 +46,12 @@ class BillingAccount(models.Model):
     )
     days_until_due = models.PositiveSmallIntegerField(default=14, db_default=14)
     blocked_at = models.DateTimeField(null=True, blank=True)
+    purchase_order = models.CharField(max_length=60, blank=True, default="", db_default="")
+    cost_centre = models.CharField(max_length=60, blank=True, default="", db_default="")
+    closing_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Since when the organization is ending."
+    )
+    closed_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

@@ -108,6 +108,12 @@ class Invoice(models.Model):
     tax_cents = models.BigIntegerField(default=0)
     credited_cents = models.BigIntegerField(default=0, help_text="Net, by credit notes.")
     credited_tax_cents = models.BigIntegerField(default=0)
+    shown = models.JSONField(
+        default=list,
+        db_default=models.Value([], models.JSONField()),
+        blank=True,
+        help_text="Names and values on its PDF.",
+    )
     collection = models.CharField(max_length=6, default="charge")
     days_until_due = models.PositiveSmallIntegerField(default=0)
     number = models.CharField(max_length=60, blank=True, default="")

@@ -78,6 +78,10 @@ class TopUp(models.Model):
     payment_intent_id = models.CharField(max_length=60, blank=True, default="")
     pay_url = models.TextField(blank=True, default="")  # Stripe's page while it is open
     receipt_url = models.TextField(blank=True, default="")
+    tax_calculation = models.CharField(max_length=60, blank=True, default="", db_default="")
+    shown = models.CharField(
+        max_length=160, blank=True, default="", db_default="", help_text="On its receipt."
+    )
     refunded_cents = models.PositiveIntegerField(default=0)
     failure = models.CharField(max_length=200, blank=True, default="")
     is_counted = models.BooleanField(default=False)  # among the declines of its AutoTopUp
@@ -263,6 +267,9 @@ class Dispute(models.Model):
         return f"{self.stripe_id} {self.status}"
 
 
+AFTER_PAYMENT = "put off until its invoice is paid here"  # the note of such an event
+
+
 class StripeEvent(models.Model):
     """One event that Stripe told us of, by webhook or found by the poller; applied once."""
 
@@ -282,6 +289,12 @@ class StripeEvent(models.Model):
                 fields=["received_at"],
                 condition=models.Q(applied_at=None),
                 name="stripe_events_waiting",
+            ),
+            # Those put off until an invoice is paid.
+            models.Index(
+                fields=["applied_at"],
+                condition=models.Q(note=AFTER_PAYMENT),
+                name="stripe_events_put_off",
             ),
             # The poller's watermark.
             models.Index(fields=["-happened_at"], name="stripe_events_by_time"),

@@ -5,6 +5,8 @@ from django.utils import timezone
 
 from accounts.models import Organization, User
 
+PLANS = [("prepaid", "prepaid"), ("postpaid", "postpaid")]  # those of BillingAccount
+
 
 class RateCard(models.Model):
     """
@@ -46,14 +48,15 @@ class ListPrices(models.Manager["PriceVersion"]):
 
     def get_queryset(self) -> models.QuerySet["PriceVersion"]:
         """Return the versions that hold for everybody without a price of their own."""
-        return super().get_queryset().filter(organization=None)
+        return super().get_queryset().filter(organization=None, plan="")
 
 
 class PriceVersion(RateCard):
     """
     What customers pay for a model from a moment on; never changed once made.
 
-    One of an `organization` holds for it alone, in place of the list's: its markup rule has made it.
+    One of an `organization` holds for it alone, in place of the list's, and one of a `plan` for whoever has that plan
+    and no price of its own: markup rules have made them.
     """
 
     model = models.CharField(max_length=120, help_text="Public model name.")
@@ -64,6 +67,7 @@ class PriceVersion(RateCard):
         blank=True,
         related_name="own_prices",
     )
+    plan = models.CharField(max_length=8, blank=True, default="", db_default="")
 
     objects = ListPrices()
     every = models.Manager["PriceVersion"]()
@@ -71,10 +75,14 @@ class PriceVersion(RateCard):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["model", "organization", "effective_from"],
+                fields=["model", "organization", "plan", "effective_from"],
                 name="one_price_each_moment",
                 nulls_distinct=False,
-            )
+            ),
+            models.CheckConstraint(
+                condition=models.Q(organization=None) | models.Q(plan=""),
+                name="price_of_an_organization_or_a_plan",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -100,13 +108,22 @@ class ProviderCostVersion(RateCard):
 
 class MarkupRule(models.Model):
     """
-    What an organization pays on top of provider cost, for one model or all; the newest of a subject holds.
+    What an organization, or everybody on a plan, pays on top of provider cost, for one model or all.
 
-    Never changed: another rule takes its place. Without a percentage the price list holds again.
+    The newest of a subject holds, and is never changed: another rule takes its place. Without a percentage the price
+    list holds again.
     """
 
     organization = models.ForeignKey(
-        Organization, on_delete=models.PROTECT, related_name="markup_rules"
+        Organization, on_delete=models.PROTECT, null=True, blank=True, related_name="markup_rules"
+    )
+    plan = models.CharField(
+        max_length=8,
+        blank=True,
+        default="",
+        db_default="",
+        choices=PLANS,
+        help_text="Instead of an organization: everybody who pays so and has no rule of their own.",
     )
     model = models.CharField(
         max_length=120, blank=True, default="", help_text="Public name; empty: every model."
@@ -127,6 +144,11 @@ class MarkupRule(models.Model):
                 name="markup_is_no_discount_on_cost",
             ),
             models.CheckConstraint(condition=~models.Q(reason=""), name="markup_has_a_reason"),
+            models.CheckConstraint(
+                condition=models.Q(organization=None, plan__gt="")
+                | models.Q(organization__isnull=False, plan=""),
+                name="markup_of_an_organization_or_a_plan",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -135,4 +157,5 @@ class MarkupRule(models.Model):
             if self.percent is None
             else f"cost plus {self.percent.normalize():f} %"
         )
-        return f"{self.organization}, {self.model or 'all models'}: {what}"
+        whose = self.organization or f"plan {self.plan}"
+        return f"{whose}, {self.model or 'all models'}: {what}"

@@ -5,13 +5,13 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import AuditEvent
 from billing import price_book, price_formula, pricing
-from billing.models import MarkupRule, PriceVersion, Reservation
+from billing.models import BillingAccount, MarkupRule, PriceVersion, Reservation
 from billing.price_versions import RateSheet
 from billing.read_models import request_log
 from billing.types import TokenUsage
@@ -95,6 +95,42 @@ def test_the_rule_of_one_model_goes_before_that_for_all_and_the_newest_holds(acm
 
     set_rule(acme, None, model="m")
     assert own_price(acme).rates.input_microusd_per_mtok == 100_000  # the list
+
+
+def test_a_plan_goes_before_the_list_and_an_organization_before_its_plan(acme, globex, model):
+    make_postpaid(acme, globex)
+    set_rule("postpaid", "100")
+    set_rule(globex, "10")
+
+    catalog = snapshot.load_catalog()
+
+    def rate(organization_id):
+        found = catalog.model_for(organization_id, "m")
+        assert found
+        price = price_book.at(found.prices, timezone.now().timestamp())
+        assert price
+        return price.rates.input_microusd_per_mtok
+
+    outsider = factories.make_organization("Initech")
+    assert (rate(acme.pk), rate(globex.pk), rate(outsider.pk)) == (100_000, 55_000, 100_000)
+    set_rule("postpaid", "40")
+    catalog = snapshot.load_catalog()
+    assert (rate(acme.pk), rate(globex.pk), rate(outsider.pk)) == (70_000, 55_000, 100_000)
+    assert [row.organization for row in PriceVersion.objects.filter(model="m")] == [None]
+    assert [m.name for m in catalog.models_for(acme.pk)] == [m.name for m in catalog.models_for(0)]
+
+
+def make_postpaid(*organizations):
+    for organization in organizations:
+        BillingAccount.objects.create(organization=organization, plan="postpaid")
+
+
+def test_a_rule_is_of_an_organization_or_of_a_plan(acme, model):
+    rule = MarkupRule(organization=acme, plan="postpaid", reason="both", percent=1)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        rule.save()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        MarkupRule.objects.create(reason="neither", percent=1)
 
 
 def test_a_new_cost_makes_a_new_price_and_the_same_cost_none(acme, model):
