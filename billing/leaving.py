@@ -25,6 +25,7 @@ from billing.models import (
     CreditLot,
     Dispute,
     Invoice,
+    InvoiceDispute,
     Notification,
     NotificationRead,
     Refund,
@@ -169,7 +170,7 @@ def _debts(organization: Organization) -> Iterator[Matter]:
         used = formats.sum_text(billing_periods.used_nanousd(organization))
         yield Matter(
             what=f"It pays by monthly invoice, and usage of {used} is not billed yet.",
-            to_do="Ask support to end monthly billing: the last invoice follows within hours.",
+            to_do="Close the organization, or ask support to end monthly billing: its last invoice follows.",
             url=_url("billing", organization),
             label="Billing",
         )
@@ -206,6 +207,8 @@ def _payments_under_way(organization: Organization) -> Iterator[Matter]:
     waiting = topups.filter(Q(state=TopUp.State.PENDING) | automatic).exists()
     refunds = Refund.objects.filter(topup__in=topups, state=Refund.State.REQUESTED).exists()
     disputes = Dispute.objects.filter(topup__in=topups).exclude(status__in=DISPUTE_ENDS).exists()
+    of_invoices = InvoiceDispute.objects.filter(invoice__organization=organization)
+    disputes |= of_invoices.exclude(status__in=DISPUTE_ENDS).exists()
     names = ("A payment", waiting), ("A refund", refunds), ("A dispute of a payment", disputes)
     for name in (name for name, is_there in names if is_there):
         yield Matter(
@@ -217,14 +220,19 @@ def _payments_under_way(organization: Organization) -> Iterator[Matter]:
 
 
 def _end(organization: Organization, *, actor: User, now: datetime) -> None:
-    """End an organization without open matters: keys are revoked, nothing is charged or admitted any more."""
+    """End an organization without open matters."""
+    stop(organization, actor=actor, now=now)
+    audit.record(
+        organization, action="organization.closed", actor=actor, target=organization.public_id
+    )
+
+
+def stop(organization: Organization, *, actor: User, now: datetime) -> None:
+    """Revoke the keys of an organization, and let nothing be charged or admitted any more."""
     auto_topups.switch_off(organization, actor=actor)
     for key in organization.api_keys.filter(revoked_at=None):
         revoke_key(key, actor=actor)
     Organization.objects.filter(pk=organization.pk, suspended_at=None).update(suspended_at=now)
-    audit.record(
-        organization, action="organization.closed", actor=actor, target=organization.public_id
-    )
 
 
 def _url(name: str, organization: Organization) -> str:

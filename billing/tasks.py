@@ -9,7 +9,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from accounts.models import Organization
-from billing import aggregation, lots, retention, stripe_client, stripe_events, wallet
+from billing import aggregation, closing, lots, retention, stripe_client, stripe_events, wallet
 from billing.alerting import alert_mail, alerts
 from billing.bodies import stored_bodies
 from billing.payments import auto_topups, refunds, topups
@@ -21,6 +21,13 @@ logger = logging.getLogger(__name__)
 def grant_trial(*, organization_id: int) -> None:
     """Give the trial credit to an organization whose owner has verified an e-mail address."""
     wallet.grant_trial(Organization.objects.get(pk=organization_id))
+
+
+@shared_task(name="billing.look_after_endings")
+def look_after_endings() -> None:
+    """End the organizations whose owners want that and in which nothing is open any more."""
+    for organization in closing.under_way():
+        closing.finish(organization, now=timezone.now())
 
 
 @shared_task(name="billing.roll_up")

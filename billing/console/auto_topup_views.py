@@ -10,11 +10,13 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.middleware import OrganizationRequest
-from accounts.permissions import Action, organization_page
+from accounts.models import Organization
+from accounts.permissions import Action, allows, organization_page
 from billing import stripe_client
 from billing.console.billing_views import AWAY, page_frame, sends_to_stripe
+from billing.console.forms import ReferencesForm
 from billing.console.topup_forms import AutoTopUpForm
-from billing.models import AutoTopUp
+from billing.models import AutoTopUp, BillingAccount
 from billing.payments import auto_topups
 from billing.wallet import NANOUSD_PER_CENT
 
@@ -23,8 +25,8 @@ NO_CARD = (
     "No card is saved yet. Add credit once with “Keep the card for automatic top-ups”, or save a card under "
     "“Cards, address, tax id”, then come back."
 )
-TAX = (
-    "Automatic top-up cannot be used while tax is worked out at each payment. Add credit yourself."
+NO_ADDRESS = (
+    "Tax needs your billing address. Enter it under “Cards, address, tax id”, then come back."
 )
 
 
@@ -45,9 +47,18 @@ def billing_settings(request: OrganizationRequest) -> HttpResponse:
         "plan": plan,
         "spent_nanousd": spent * NANOUSD_PER_CENT,
         "tax_is_on": settings.STRIPE_TAX,
+        "references_form": ReferencesForm(initial=_references(request.organization)),
+        "may_close": allows(request.membership.role, Action.MANAGE_OWNERS),
     }
     status = 422 if form.errors else 200
     return render(request, "billing/settings.html", context, status=status)
+
+
+def _references(organization: Organization) -> dict[str, str]:
+    row = BillingAccount.objects.filter(organization=organization).first()
+    if row is None:
+        return {}
+    return {"purchase_order": row.purchase_order, "cost_centre": row.cost_centre}
 
 
 def _initial(plan: AutoTopUp | None) -> dict[str, Any]:
@@ -66,8 +77,8 @@ def _switch_on(request: OrganizationRequest, form: AutoTopUpForm) -> bool:
         auto_topups.switch_on(request.organization, wish=form.wish, actor=request.user)
     except auto_topups.NoSavedCard:
         form.add_error(None, NO_CARD)
-    except auto_topups.TaxNeedsPage:
-        form.add_error(None, TAX)
+    except auto_topups.TaxNeedsAddress:
+        form.add_error(None, NO_ADDRESS)
     except (stripe_client.StripeAway, stripe_client.NotAtStripe, stripe_client.Refused):
         form.add_error(None, AWAY)
     except stripe_client.PaymentsOff:

@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 
-from accounts.models import User
+from accounts.models import Organization, User
 from apikeys.forms import UsdField
 from billing.models import AlertSettings
 from billing.models.alerts import THRESHOLDS
@@ -69,3 +69,30 @@ class MemberBudgetForm(forms.Form):
         help_text="Hard caps: a call that might pass one is refused. They hold for every key that the member made, and "
         "for the member's playground.",
     )
+
+
+class ClosingForm(forms.Form):
+    """The organization's name once more, so that a slip of the hand ends nothing."""
+
+    name = forms.CharField(
+        label="Type the organization's name to confirm",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+
+    def __init__(self, *args: Any, organization: Organization, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._organization = organization
+
+    def clean_name(self) -> str:
+        """Refuse any other name."""
+        name = str(self.cleaned_data["name"])
+        if name.strip().casefold() != self._organization.name.strip().casefold():
+            raise forms.ValidationError(f"That is not “{self._organization.name}”.")
+        return name
+
+
+class ReferencesForm(forms.Form):
+    """What invoices and receipts should show."""
+
+    purchase_order = forms.CharField(label="Purchase order", max_length=60, required=False)
+    cost_centre = forms.CharField(label="Cost centre", max_length=60, required=False)

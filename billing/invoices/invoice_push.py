@@ -94,6 +94,7 @@ def _create(invoice: Invoice, customer: str, key: str) -> str:
         description=f"API usage, {period.period_start:%-d %b %Y} to {period.period_end:%-d %b %Y} (UTC)",
         collection=invoice.collection,
         days_until_due=invoice.days_until_due,
+        shown=invoice.shown,
         idempotency_key=key,
     )
 

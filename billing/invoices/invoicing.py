@@ -14,7 +14,7 @@ from django.db.models import Sum
 
 from accounts import audit
 from accounts.models import Organization
-from billing import ledger, plans
+from billing import ledger, plans, references
 from billing.invoices import billing_periods, invoice_parts
 from billing.invoices.invoice_sums import NANOUSD_PER_CENT, seal
 from billing.models import Adjustment, BillingPeriod, Invoice, InvoiceLine, InvoicePart
@@ -81,6 +81,7 @@ def _new(period: BillingPeriod, *, now: datetime) -> Invoice:
         "carry_after_nanousd": carry,
         "collection": account.collection,
         "days_until_due": account.days_until_due,
+        "shown": references.of(organization),
         "created_at": now,
     }
     if used < wanted:

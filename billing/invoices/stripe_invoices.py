@@ -78,9 +78,14 @@ def create(
     description: str,
     collection: str,
     days_until_due: int,
+    shown: Sequence[tuple[str, str]] = (),
     idempotency_key: str,
 ) -> str:
-    """Make an empty draft that Stripe does nothing with by itself; return its id. Raises StripeAway, NotAtStripe."""
+    """
+    Make an empty draft that Stripe does nothing with by itself; return its id. Raises StripeAway, NotAtStripe.
+
+    `shown` are names and values that its page and PDF show beside the number.
+    """
     params: Any = {
         "customer": customer_id,
         "auto_advance": False,
@@ -90,6 +95,8 @@ def create(
         "description": description,
         "metadata": {OUR_INVOICE: reference},
     }
+    if shown:
+        params["custom_fields"] = [{"name": name, "value": value} for name, value in shown]
     if collection == "send":
         params["collection_method"] = "send_invoice"
         params["days_until_due"] = days_until_due

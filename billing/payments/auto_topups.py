@@ -16,15 +16,18 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import Organization, User
-from billing import stripe_client, wallet
+from billing import references, stripe_client, wallet
 from billing.models import AutoTopUp, TopUp
 from billing.payments import payment_notices, stripe_customers, stripe_payments, topups
 from billing.wallet import NANOUSD_PER_CENT
 from exerati.drawing import formats
+from exerati.lib import ids
 
 BACK_OFF = timedelta(hours=1)
 MOST_DECLINES = 3
 MONTHS_WORDS = "{:%Y-%m}"
+TAX_WORDS = "Tax comes on top of each."
+AGREE_TO_TAX = "Tax is charged on top now, which nobody agreed to yet."
 
 # Wallets below their threshold that may be filled now. One row for each organization that wants it.
 DUE = """
@@ -43,8 +46,8 @@ class NoSavedCard(Exception):
     """Nothing is saved at Stripe that could be charged."""
 
 
-class TaxNeedsPage(Exception):
-    """Tax is worked out on Stripe's page; a card that is charged without it would pay none."""
+class TaxNeedsAddress(Exception):
+    """Stripe has no address of the customer by which tax can be worked out; the text says what it says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +68,31 @@ def consent_text(organization: Organization, wish: Wish) -> str:
     return (
         f"I allow Exerati to charge the saved card of {organization.name} without asking again, whenever the available "
         f"credit is below {threshold}, for what is missing to {target}, at most {ceiling} in a calendar month (UTC). "
-        "I can switch this off at any time on this page."
+        f"{TAX_WORDS + ' ' if settings.STRIPE_TAX else ''}I can switch this off at any time on this page."
     )
 
 
 def switch_on(organization: Organization, *, wish: Wish, actor: User) -> AutoTopUp:
-    """Store a wish with the consent to it. Raises NoSavedCard, TaxNeedsPage, PaymentsOff and StripeAway."""
-    if settings.STRIPE_TAX:
-        raise TaxNeedsPage
-    if not stripe_payments.saved_method(stripe_customers.ensure(organization)):
+    """Store a wish with the consent to it. Raises NoSavedCard, TaxNeedsAddress, PaymentsOff and StripeAway."""
+    customer = stripe_customers.ensure(organization)
+    if not stripe_payments.saved_method(customer):
         raise NoSavedCard
+    if settings.STRIPE_TAX:
+        _try_tax(customer, wish)
     return _store(organization, wish=wish, actor=actor)
+
+
+def _try_tax(customer_id: str, wish: Wish) -> None:
+    """Raise TaxNeedsAddress where the tax of a top-up could not be worked out later."""
+    try:
+        stripe_payments.tax_on(
+            customer_id=customer_id,
+            net_cents=wish.target_cents,
+            reference="trial",
+            idempotency_key=f"tax-trial:{ids.new_uuid()}",
+        )
+    except stripe_client.Refused as error:
+        raise TaxNeedsAddress(error.message) from error
 
 
 @transaction.atomic
@@ -126,6 +143,9 @@ def fill(organization_id: int, *, now: datetime) -> TopUp | None:
     available = wallet.available_nanousd(plan.organization)
     if not plan.is_on or available >= plan.threshold_cents * NANOUSD_PER_CENT:
         return None
+    if settings.STRIPE_TAX and TAX_WORDS not in plan.consent_text:
+        _stop(plan, AGREE_TO_TAX)
+        return None
     cents = _cents(plan, available_nanousd=available, now=now)
     if not cents:
         payment_notices.ceiling_reached(plan, month=MONTHS_WORDS.format(now))
@@ -137,6 +157,7 @@ def fill(organization_id: int, *, now: datetime) -> TopUp | None:
                 way=TopUp.Way.AUTOMATIC,
                 net_cents=cents,
                 actor=plan.consented_by,
+                shown=references.words(plan.organization),
             )
     except IntegrityError:  # somebody else was first
         return None
@@ -213,16 +234,31 @@ def _charged(topup: TopUp) -> str:
     method = stripe_payments.saved_method(topup.customer_id)
     if not method:
         raise NoSavedCard
+    if settings.STRIPE_TAX and not topup.tax_calculation:
+        _work_out_tax(topup)
     made = stripe_payments.charge(
         customer_id=topup.customer_id,
         method_id=method,
-        cents=topup.net_cents,
+        cents=topup.net_cents + topup.tax_cents,
+        tax_id=topup.tax_calculation,
         reference=str(topup.uuid),
-        description="Exerati credit, automatic top-up",
+        description=f"Exerati credit, automatic top-up{topup.shown}",
         receipt_email=stripe_customers.billing_email(topup.organization),
         idempotency_key=topups.key_of(topup),
     )
     return made.id
+
+
+def _work_out_tax(topup: TopUp) -> None:
+    """Write down what tax comes on top, before the card is charged for both."""
+    tax = stripe_payments.tax_on(
+        customer_id=topup.customer_id,
+        net_cents=topup.net_cents,
+        reference=str(topup.uuid),
+        idempotency_key=f"{topups.key_of(topup)}:tax",
+    )
+    topup.tax_calculation, topup.tax_cents = tax.id, tax.cents
+    topup.save(update_fields=["tax_calculation", "tax_cents"])
 
 
 def follow_intent(payment_intent_id: str) -> str:
@@ -275,17 +311,21 @@ def _failed(topup: TopUp, *, failure: str) -> TopUp:
     TopUp.objects.filter(pk=topup.pk).update(is_counted=True)
     plan.declines += 1
     plan.not_before = timezone.now() + BACK_OFF
-    if plan.declines >= MOST_DECLINES:
-        plan.is_on, plan.off_reason = (
-            False,
-            f"It failed {plan.declines} times in a row: {failure}"[:200],
-        )
-        audit.record(
-            topup.organization,
-            action="auto_topup.off",
-            actor=None,
-            details={"reason": plan.off_reason},
-        )
     plan.save()
+    if plan.declines >= MOST_DECLINES:
+        _stop(plan, f"It failed {plan.declines} times in a row: {failure}")
     payment_notices.topup_failed(topup, plan)
     return topup
+
+
+@transaction.atomic
+def _stop(plan: AutoTopUp, reason: str) -> None:
+    """Switch it off by ourselves, and say why where it is switched on again."""
+    plan.is_on, plan.off_reason = False, reason[:200]
+    plan.save(update_fields=["is_on", "off_reason"])
+    audit.record(
+        plan.organization,
+        action="auto_topup.off",
+        actor=None,
+        details={"reason": plan.off_reason},
+    )

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import Organization, User
-from billing import stripe_client, wallet
+from billing import references, stripe_client, wallet
 from billing.models import TopUp
 from billing.payments import stripe_customers, stripe_payments
 
@@ -74,7 +74,12 @@ def begin(
         raise AmountNotAllowed(least=least, most=most)
     if not stripe_client.is_on():
         raise stripe_client.PaymentsOff
-    topup = TopUp.objects.create(organization=organization, net_cents=cents, actor=actor)
+    topup = TopUp.objects.create(
+        organization=organization,
+        net_cents=cents,
+        actor=actor,
+        shown=references.words(organization),
+    )
     page = _open_page(
         topup, success_url=page_url(topup.uuid), cancel_url=back_url, keep_card=keep_card
     )
@@ -97,7 +102,7 @@ def _open_page(
                 reference=str(topup.uuid),
                 customer_id=topup.customer_id,
                 net_cents=topup.net_cents,
-                description="Exerati credit",
+                description=f"Exerati credit{topup.shown}",
                 success_url=success_url,
                 cancel_url=cancel_url,
                 keep_card=keep_card,
@@ -164,8 +169,8 @@ def follow_payment(topup: TopUp) -> TopUp:
             reference=payment.reference,
             customer_id=payment.customer_id,
             currency=payment.currency,
-            net_cents=payment.received_cents,
-            tax_cents=0,
+            net_cents=payment.received_cents - topup.tax_cents,
+            tax_cents=topup.tax_cents,
             payment_intent_id=payment.id,
             receipt_url=payment.receipt_url,
         )

@@ -180,6 +180,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "roll up usage": {"task": "billing.roll_up", "schedule": 15.0},
     "look for due periods": {"task": "billing.look_for_due_periods", "schedule": 60.0},
     "look after invoices": {"task": "billing.look_after_invoices", "schedule": 60.0},
+    "look after endings": {"task": "billing.look_after_endings", "schedule": 600.0},
     "check alerts": {"task": "billing.check_alerts", "schedule": 10.0},
     "prune refusals": {"task": "billing.prune_refusals", "schedule": 3600.0},
     "prune bodies": {"task": "billing.prune_bodies", "schedule": 600.0},

@@ -170,6 +170,14 @@ CASES: Mapping[str, Case] = {
             "billing/test_auto_topups.py::test_customer_deleted_at_stripe_stops_it_without_charging",
         ),
     ),
+    "organization_deletion": Case(
+        "an organization is deleted",
+        "its period ends, its last invoice is waited for, then its name and people go",
+        (
+            "billing/test_closing.py::test_organization_deletion_waits_for_the_final_invoice",
+            "billing/test_closing.py::test_credit_that_was_paid_for_keeps_an_organization_open",
+        ),
+    ),
     "payment_failed": Case(
         "a payment fails",
         "mails, tries, block, given up: each a row; paying unblocks at once",

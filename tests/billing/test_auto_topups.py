@@ -289,12 +289,74 @@ def test_while_stripe_is_away_nothing_is_charged_twice(acme, plan, fake_stripe):
 def test_switching_on_wants_a_card_and_a_key(acme, alice, fake_stripe, settings):
     with pytest.raises(auto_topups.NoSavedCard):
         auto_topups.switch_on(acme, wish=WISH, actor=alice)
-    settings.STRIPE_TAX = True
-    with pytest.raises(auto_topups.TaxNeedsPage):
-        auto_topups.switch_on(acme, wish=WISH, actor=alice)
-    settings.STRIPE_TAX, settings.STRIPE_SECRET_KEY = False, ""
+    settings.STRIPE_SECRET_KEY = ""
     with pytest.raises(stripe_client.PaymentsOff):
         auto_topups.switch_on(acme, wish=WISH, actor=alice)
 
     assert not AutoTopUp.objects.exists()
     assert topups.undecided(timezone.now()) == []
+
+
+# Under Stripe Tax
+
+
+@pytest.fixture
+def taxed(acme, fake_stripe, settings):
+    """Acme in Germany, with a card, and Stripe Tax switched on."""
+    buy(fake_stripe, acme, cents=500, keep_card=True)
+    use(acme, 4 * USD)
+    lots.draw(acme.pk)
+    settings.STRIPE_TAX = True
+    customer = StripeCustomer.objects.get(organization=acme).stripe_id
+    fake_stripe.client().v1.customers.update(customer, {"address": {"country": "DE"}})
+    return acme.memberships.get(role="owner").user
+
+
+def test_tax_comes_on_top_and_never_enters_the_wallet(acme, taxed, fake_stripe):
+    plan = auto_topups.switch_on(acme, wish=WISH, actor=taxed)
+    assert auto_topups.TAX_WORDS in plan.consent_text
+
+    topup = auto_topups.fill(acme.pk, now=timezone.now())
+
+    assert topup
+    assert (topup.state, topup.net_cents, topup.tax_cents) == ("credited", 2_400, 456)
+    assert balance(acme) == 25
+    paid = fake_stripe.objects("payment_intent")[-1]
+    assert paid["amount"] == paid["amount_received"] == 2_856
+    assert paid["hooks"]["inputs"]["tax"]["calculation"] == topup.tax_calculation
+    assert_credit_is_sound()
+
+
+def test_tax_is_worked_out_once_though_the_charge_is_cut(acme, taxed, fake_stripe):
+    auto_topups.switch_on(acme, wish=WISH, actor=taxed)
+    fake_stripe.fault("POST /v1/payment_intents", "status", status=500, times=3)
+    with pytest.raises(stripe_client.StripeAway):
+        auto_topups.fill(acme.pk, now=timezone.now())
+
+    topup = auto_topups.resume(automatic().get())
+
+    assert (topup.state, topup.tax_cents) == ("credited", 456)
+    assert len(fake_stripe.objects("tax.calculation")) == 2  # the trial of switching on, and this
+    assert_credit_is_sound()
+
+
+def test_without_an_address_for_tax_it_is_not_switched_on(acme, taxed, fake_stripe):
+    customer = StripeCustomer.objects.get(organization=acme).stripe_id
+    fake_stripe.client().v1.customers.update(customer, {"address": ""})
+
+    with pytest.raises(auto_topups.TaxNeedsAddress):
+        auto_topups.switch_on(acme, wish=WISH, actor=taxed)
+
+    assert not AutoTopUp.objects.exists()
+
+
+def test_tax_that_nobody_agreed_to_is_never_charged(acme, taxed, settings):
+    settings.STRIPE_TAX = False
+    auto_topups.switch_on(acme, wish=WISH, actor=taxed)
+    settings.STRIPE_TAX = True
+
+    assert auto_topups.fill(acme.pk, now=timezone.now()) is None
+
+    plan = AutoTopUp.objects.get()
+    assert (plan.is_on, plan.off_reason) == (False, auto_topups.AGREE_TO_TAX)
+    assert automatic().count() == 0

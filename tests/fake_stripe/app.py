@@ -20,6 +20,7 @@ from tests.fake_stripe import (  # noqa: F401  each enters its operations
     pages,
     payments,
     reversals,
+    tax,
 )
 from tests.fake_stripe.contract import Invalid
 from tests.fake_stripe.faults import Fault, Faults

@@ -40,6 +40,7 @@ def create_invoice(store: Store, params: dict[str, Any]) -> Object:
         customer_name=customer["name"],
         customer_tax_ids=[],
         description=params.get("description"),
+        custom_fields=params.get("custom_fields"),
         footer=params.get("footer"),
         metadata=dict(params.get("metadata") or {}),
         default_payment_method=params.get("default_payment_method"),

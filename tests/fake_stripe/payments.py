@@ -20,8 +20,10 @@ def create_payment_intent(store: Store, params: dict[str, Any]) -> Object:
         raise invalid("Amount must be at least $0.50 usd", code="amount_too_small", param="amount")
     if params.get("customer"):
         living(store, params["customer"])
+    _check_tax(store, params)
     intent = store.add(
         "payment_intent",
+        **({"hooks": params["hooks"]} if params.get("hooks") else {}),
         amount=params["amount"],
         amount_capturable=0,
         amount_received=0,
@@ -44,6 +46,17 @@ def create_payment_intent(store: Store, params: dict[str, Any]) -> Object:
     if params.get("confirm"):
         confirm(store, intent, off_session=bool(params.get("off_session")))
     return intent
+
+
+def _check_tax(store: Store, params: dict[str, Any]) -> None:
+    """Refuse a payment of another amount than the tax calculation that it names."""
+    inputs = (params.get("hooks") or {}).get("inputs") or {}
+    calculation = (inputs.get("tax") or {}).get("calculation")
+    if (
+        calculation
+        and store.get("tax.calculation", calculation)["amount_total"] != params["amount"]
+    ):
+        raise invalid("The amount is not that of the tax calculation.", param="amount")
 
 
 @operation("GET", "/v1/payment_intents")

@@ -54,6 +54,7 @@ PREFIXES = {
     "event": "evt",
     "webhook_endpoint": "we",
     "tax_id": "txi",
+    "tax.calculation": "taxcalc",
 }
 
 

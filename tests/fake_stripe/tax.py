@@ -1,8 +1,11 @@
 """A little of Stripe Tax: one rate a country, on top of the price."""
 
 from fractions import Fraction
+from typing import Any
 
-from tests.fake_stripe.state import Object, Store
+from tests.fake_stripe.customers import living
+from tests.fake_stripe.operations import operation
+from tests.fake_stripe.state import Object, Store, invalid
 
 RATES = {"DE": Fraction(19, 100), "FR": Fraction(20, 100), "GB": Fraction(20, 100)}
 
@@ -42,3 +45,28 @@ def taxed(amount: int, base: int) -> Object:
         "taxable_amount": base,
         "type": "tax_rate_details",
     }
+
+
+@operation("POST", "/v1/tax/calculations")
+def calculate(store: Store, params: dict[str, Any]) -> Object:
+    """Work out the tax on some amounts by the country of a customer, who must have one."""
+    customer = living(store, params["customer"])
+    country = country_of(customer)
+    if country is None:
+        raise invalid(
+            "The customer's location isn't recognized. Set a valid customer address.",
+            code="customer_tax_location_invalid",
+            param="customer_details[address]",
+        )
+    reverse = bool(store.all("tax_id", customer=customer["id"])) and country != "US"
+    net = sum(item["amount"] for item in params["line_items"])
+    tax = tax_cents(net, country, reverse=reverse)
+    return store.add(
+        "tax.calculation",
+        amount_total=net + tax,
+        currency=params["currency"],
+        customer=customer["id"],
+        tax_amount_exclusive=tax,
+        tax_amount_inclusive=0,
+        tax_date=store.now,
+    )
