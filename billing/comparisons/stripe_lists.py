@@ -92,6 +92,14 @@ def invoice_of(payment_intent_id: str) -> str:
     return str(listed.data[0].invoice) if listed.data else ""
 
 
+def payment_of(invoice_id: str) -> str:
+    """Return the payment that has paid an invoice, "" where none has. Raises StripeAway."""
+    with translated():
+        listed = client().v1.invoice_payments.list({"invoice": invoice_id, "status": "paid"})
+    paid = [found.to_dict().get("payment") or {} for found in listed.data]
+    return next((str(each["payment_intent"]) for each in paid if each.get("payment_intent")), "")
+
+
 def invoices(*, since: datetime, until: datetime) -> Iterator[InvoiceSeen]:
     """Yield the invoices made in a range that are no drafts. Raises StripeAway."""
     with translated():

@@ -1,14 +1,17 @@
-"""What staff do about invoices, each with a reason and an audit event: correct, take back, go on, lift a block."""
+"""What staff do about invoices, each with a reason and an audit event: correct, take back, refund, go on, unblock."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 
 from accounts import audit
 from accounts.models import User
 from billing import ledger, plans, stripe_client
-from billing.invoices import invoice_states, stripe_invoices
+from billing.comparisons import stripe_lists
+from billing.invoices import invoice_returns, invoice_states, stripe_invoices
 from billing.models import DunningStep, Invoice
+from billing.payments import stripe_payments
 from exerati.lib.queue import enqueue
 
 LIFTED_FOR = timedelta(days=7)
@@ -39,6 +42,39 @@ def take_back(invoice: Invoice, *, reason: str, actor: User | None, now: datetim
         raise NotPossible(error.message) from error
     invoice_states.follow(invoice, now=now)
     _record(invoice, "invoice.taken_back", reason=reason, actor=actor)
+
+
+def refund(invoice: Invoice, *, cents: int, reason: str, actor: User | None) -> None:
+    """
+    Send a part of a paid invoice's money back to whoever paid, and book it. Raises NotPossible, StripeAway.
+
+    The key names what went back before, so that the same wish told twice is one refund; a refund that we did not get
+    to book is booked by its webhook.
+    """
+    before = returned_cents(invoice)
+    payment = stripe_lists.payment_of(invoice.stripe_id) if invoice.stripe_id else ""
+    if invoice.state != Invoice.State.PAID or not payment:
+        raise NotPossible("No payment has paid this invoice: a credit note corrects it.")
+    left = invoice.total_cents - invoice.credited_cents - invoice.credited_tax_cents - before
+    if not 0 < cents <= left:
+        raise NotPossible(f"{left} cents of its payment are left.")
+    try:
+        stripe_payments.refund(
+            payment_intent_id=payment,
+            cents=cents,
+            reference=f"invoice:{invoice.public_id}",
+            idempotency_key=f"invoice:{invoice.uuid}:refund:{before}:{cents}",
+        )
+    except stripe_client.Refused as error:
+        raise NotPossible(error.message) from error
+    _record(invoice, "invoice.refund_asked", reason=f"{cents} cents: {reason}", actor=actor)
+    invoice_returns.follow_refunds(payment)
+
+
+def returned_cents(invoice: Invoice) -> int:
+    """Return what refunds and disputes have taken of an invoice's payment so far."""
+    found: Any = invoice_returns.with_returned(Invoice.objects.filter(pk=invoice.pk)).get()
+    return int(found.refunded_cents + found.disputed_cents)
 
 
 @transaction.atomic

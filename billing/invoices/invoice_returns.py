@@ -20,13 +20,13 @@ from billing.comparisons import stripe_lists
 from billing.invoices import invoice_states
 from billing.invoices.invoice_sums import NANOUSD_PER_CENT
 from billing.models import Invoice, InvoiceDispute, InvoiceRefund
+from billing.models.payments import AFTER_PAYMENT
 from billing.payments import payment_notices, stripe_payments
 from billing.payments.stripe_payments import DisputeState, RefundState
 
 Kind = ledger.Kind
 State = InvoiceRefund.State
 NOT_OURS = "not a payment of ours"
-NOT_PAID = "its invoice is not paid here"  # it is stopped with a problem; the nightly comparison shows the rest
 
 
 def follow_refunds(payment_intent_id: str) -> str:
@@ -35,7 +35,7 @@ def follow_refunds(payment_intent_id: str) -> str:
     if invoice is None:
         return NOT_OURS
     if invoice.state != Invoice.State.PAID:
-        return NOT_PAID
+        return AFTER_PAYMENT
     changed = _book_refunds(invoice, payment_intent_id)
     return f"{changed} refunds of an invoice changed" if changed else "booked before"
 
@@ -46,7 +46,7 @@ def follow_dispute(state: DisputeState) -> str:
     if invoice is None:
         return NOT_OURS
     if invoice.state != Invoice.State.PAID:
-        return NOT_PAID
+        return AFTER_PAYMENT
     # What was refunded before has its share of the tax, so it is booked first whichever event comes first.
     _book_refunds(invoice, state.payment_intent_id)
     return _book_dispute(invoice.pk, state)

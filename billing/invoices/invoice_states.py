@@ -15,7 +15,8 @@ from accounts import audit
 from billing import ledger, plans, stripe_client
 from billing.invoices import dunning_plan, stripe_invoices
 from billing.invoices.invoice_sums import NANOUSD_PER_CENT
-from billing.models import Invoice
+from billing.models import Invoice, StripeEvent
+from billing.models.payments import AFTER_PAYMENT
 from exerati.lib.queue import enqueue
 
 State = Invoice.State
@@ -140,6 +141,8 @@ def _end(invoice: Invoice, state: str, *, now: datetime) -> None:
     _record(invoice, f"invoice.{state}")
     if state == State.PAID:
         enqueue("billing.mail_invoice", invoice_id=str(invoice.pk), kind="paid")
+        # What came back of its payment was told before we knew it as paid: it was stopped.
+        StripeEvent.objects.filter(note=AFTER_PAYMENT).update(applied_at=None, note="")
 
 
 def _post(invoice: Invoice, what: str, legs: tuple[ledger.Leg, ...]) -> None:

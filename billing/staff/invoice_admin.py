@@ -42,10 +42,12 @@ class BillingPeriodAdmin(ReadOnly, admin.ModelAdmin):
 
 
 class InvoiceActionForm(ActionForm):
-    """What an action on invoices wants beside them: why, and for a credit note how much."""
+    """What an action on invoices wants beside them: why, and how much for a credit note or a refund."""
 
     reason = forms.CharField(max_length=200, required=False, label="Reason")
-    cents = forms.IntegerField(min_value=1, required=False, label="Cents without tax (credit note)")
+    cents = forms.IntegerField(
+        min_value=1, required=False, label="Cents (credit note: without tax; refund: with it)"
+    )
 
 
 @admin.register(Invoice)
@@ -53,7 +55,7 @@ class InvoiceAdmin(ReadOnly, admin.ModelAdmin):
     """What postpaid organizations are asked to pay."""
 
     action_form = InvoiceActionForm
-    actions = ["credit", "go_on", "take_back", "lift_block"]
+    actions = ["credit", "refund", "go_on", "take_back", "lift_block"]
 
     search_fields = [*ORGANIZATION, "=public_id", "=number", "=stripe_id"]
     list_display = [
@@ -93,6 +95,19 @@ class InvoiceAdmin(ReadOnly, admin.ModelAdmin):
             request,
             chosen,
             lambda invoice, said: credit_notes.issue(invoice, net_cents=int(cents), **said),
+        )
+
+    @admin.action(description="Refund these cents of the payment")
+    def refund(self, request: HttpRequest, chosen: QuerySet[Invoice]) -> None:
+        """Send money of paid invoices back to whoever paid."""
+        cents = request.POST.get("cents", "")
+        if not cents.isdecimal():
+            self.message_user(request, "Say how many cents.", messages.ERROR)
+            return
+        self._do(
+            request,
+            chosen,
+            lambda invoice, said: invoice_actions.refund(invoice, cents=int(cents), **said),
         )
 
     @admin.action(description="Go on after a problem")

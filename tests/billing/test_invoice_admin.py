@@ -6,12 +6,13 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.models import AuditEvent
 from billing import plans
 from billing.invoices import dunning_plan
-from billing.models import BillingAccount, CreditNote, DunningStep, Invoice
+from billing.models import BillingAccount, CreditNote, DunningStep, Invoice, InvoiceRefund
 from tests import factories
 from tests.billing.owing import assert_books_balance
-from tests.billing.stripe_world import push, sealed_invoice
+from tests.billing.stripe_world import give_card, push, sealed_invoice
 from tests.cast import signed_in
 from tests.fake_stripe.server import API_KEY, FakeStripe, running
 
@@ -53,13 +54,38 @@ def test_credit_note_with_a_reason(staff, invoice):
     assert_books_balance()
 
 
-@pytest.mark.parametrize("action", ["credit", "go_on", "take_back", "lift_block"])
+@pytest.mark.parametrize("action", ["credit", "refund", "go_on", "take_back", "lift_block"])
 def test_nothing_is_done_without_a_reason(staff, invoice, action):
     page = act(staff, invoice, action, reason=" ", cents="200").content.decode()
 
     assert "Give a reason" in page
     assert not CreditNote.objects.exists()
     assert Invoice.objects.get().state == "open"
+
+
+def test_staff_refund_a_paid_invoice_once_and_never_more_than_was_paid(staff, server, settings):
+    server.tell("reset")
+    settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE = API_KEY, server.url
+    sealed = sealed_invoice(500)
+    give_card(server, sealed.organization)
+    paid = push(sealed)
+    assert paid.state == "paid"
+
+    act(staff, paid, "refund", cents="200")
+    page = act(staff, paid, "refund", cents="301").content.decode()
+
+    assert "300 cents of its payment are left" in page
+    assert [row["amount"] for row in server.objects("refund")] == [200]
+    assert InvoiceRefund.objects.get().cents == 200
+    event = AuditEvent.objects.get(action="invoice.refund_asked")
+    assert (event.actor, event.details["reason"]) == (staff, "200 cents: Asked by the customer")
+    assert_books_balance()
+
+
+def test_an_invoice_that_nothing_has_paid_is_not_refunded(staff, invoice):
+    page = act(staff, invoice, "refund", cents="100").content.decode()
+
+    assert "No payment has paid this invoice" in page
 
 
 def test_too_large_a_credit_note_says_what_is_left(staff, invoice):

@@ -12,7 +12,7 @@ from django.utils import timezone
 from billing import ledger, stripe_events
 from billing.comparisons import stripe_lists
 from billing.comparisons import stripe_reconciliation as comparison
-from billing.invoices import credit_notes, invoice_returns
+from billing.invoices import credit_notes, invoice_returns, invoice_states
 from billing.models import (
     Invoice,
     InvoiceDispute,
@@ -23,6 +23,7 @@ from billing.models import (
     ReconItem,
     StripeEvent,
 )
+from billing.models.payments import AFTER_PAYMENT
 from billing.payments import stripe_payments
 from billing.wallet import available_nanousd
 from tests import factories
@@ -158,6 +159,27 @@ def test_refund_that_is_told_before_the_payment_is_booked_after_it(sealed, fake_
     assert house() == {}
     assert Invoice.objects.get().state == "paid"
     assert_books_balance()
+
+
+def test_refund_of_a_stopped_invoice_is_put_off_and_booked_once_it_is_paid(sealed, fake_stripe):
+    invoice = push(sealed)
+    refund(fake_stripe, invoice, 500)
+    forget(LedgerTransfer.objects.filter(kind="invoice_paid"))
+    # Stopped: it was made final there with another amount than here.
+    Invoice.objects.update(state="sealed", paid_at=None, net_cents=400)
+    hear(fake_stripe)
+    put_off = StripeEvent.objects.filter(note=AFTER_PAYMENT)
+    assert put_off.count() > 0
+    assert put_off.filter(applied_at=None).count() == 0
+    assert Invoice.objects.get().problem
+
+    Invoice.objects.update(net_cents=500, problem="")
+    invoice_states.follow(Invoice.objects.get(), now=timezone.now())
+    for event_id in stripe_events.waiting():
+        stripe_events.apply(event_id)
+
+    assert InvoiceRefund.objects.get().cents == 500
+    assert not StripeEvent.objects.filter(note=AFTER_PAYMENT).exists()
 
 
 def forget(transfers):
