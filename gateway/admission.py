@@ -56,7 +56,7 @@ class Admission(msgspec.Struct, frozen=True):
     What `admit` needs to know of a request. `fixed_output`: the client itself set a maximum of tokens.
 
     `routes` are those that may serve it (empty: all of the model's), `timeout_seconds` the client's own deadline,
-    `tags` the labels in its body.
+    `tags` the labels in its body, `audio_format` that of an answer to be spoken.
     """
 
     request_id: UUID
@@ -79,6 +79,7 @@ class Admission(msgspec.Struct, frozen=True):
     sticky_key: str = ""
     timeout_seconds: float | None = None
     drain: bool = False
+    audio_format: str = ""
 
 
 class Rehearsed(NamedTuple):
@@ -128,6 +129,7 @@ async def admit(engine: Engine, admission: Admission) -> OpenCall:
         deadline_is_theirs=admission.timeout_seconds is not None,
         drain=admission.drain,
         may_extend=not admission.fixed_output,
+        audio_format=admission.audio_format,
         client_request_id=admission.client_request_id,
         count_input=admission.count_input,
         measure=admission.measure,

@@ -59,6 +59,7 @@ async def answer_whole(
         answer = await first_good(engine, call, build=build, consume=consume)
         if answer.usage is None:
             call.output_tokens = count_text(answer.output_text, model=call.model.name)
+            call.audio_characters = answer.audio_characters
         result = settlement(
             call,
             reported=answer.usage,

@@ -14,7 +14,9 @@ import msgspec
 from apikeys.snapshots import KeySnapshot
 from billing.price_book import Dated
 from billing.types import AttemptRecord, Price, TokenBound, TokenUsage
+from gateway import spoken
 from gateway.providers.base import StreamTranslator
+from gateway.providers.openai_stream import OpenAIStream
 from gateway.rate_limits.limit_types import Allowance, TakeSlot
 from gateway.routes import preferences
 from gateway.routes.preferences import Preferences
@@ -73,8 +75,9 @@ class OpenCall:
     named no maximum of output, so that its bound may be raised while it runs.
 
     Times are `time.monotonic()` seconds. `output_tokens` counts what was delivered up to the last progress
-    report; the translator's text is counted and dropped then, so that long streams do not pile up. `costs` are
-    the versions of what the last route tried costs us.
+    report; the translator's text is counted and dropped then, so that long streams do not pile up. `audio_format` is
+    that of an answer to be spoken, `audio_characters` the size in base64 of a whole one. `costs` are the versions of
+    what the last route tried costs us.
     """
 
     request_id: UUID
@@ -95,6 +98,7 @@ class OpenCall:
     deadline_is_theirs: bool = False
     drain: bool = False
     may_extend: bool = False
+    audio_format: str = ""
     client_request_id: str = ""
     tags: tuple[str, ...] = ()
     started: float = field(default_factory=time.monotonic)
@@ -114,6 +118,7 @@ class OpenCall:
     tries: int = 0
     attempt_started: float = 0.0
     output_tokens: int = 0
+    audio_characters: int = 0
     first_token_ms: int | None = None
     last_read: float = 0.0
     last_sent: float = 0.0
@@ -153,12 +158,12 @@ class OpenCall:
             self.cut("client_left")
 
     def count_output(self) -> int:
-        """Return the tokens delivered so far, counting the text that came since the last time."""
+        """Return the tokens delivered so far, audio included, counting the text that came since the last time."""
         if self.translator is not None and self.translator.output_text:
             text = "".join(self.translator.output_text)
             self.translator.output_text.clear()
             self.output_tokens += count_text(text, model=self.model.name)
-        return self.output_tokens
+        return self.output_tokens + self._count_audio()
 
     def delivered_usage(self) -> TokenUsage:
         """Return what the client got, as usage: the counted input and the counted output."""
@@ -166,8 +171,18 @@ class OpenCall:
             return self.measure(self)
         if self.counted_input is None:
             self.counted_input = min(self.count_input(), self.bound.input_tokens)
+        output_tokens = min(self.count_output(), self.bound.output_tokens)
         return TokenUsage(
             input_tokens=self.counted_input,
-            output_tokens=min(self.count_output(), self.bound.output_tokens),
+            output_tokens=output_tokens,
+            audio_output_tokens=min(self._count_audio(), output_tokens),
             service_tier=next(iter(self.price.service_tiers), ""),  # that which was asked for
         )
+
+    def _count_audio(self) -> int:
+        """Return the tokens of the sound delivered so far, by its length."""
+        if not self.audio_format:
+            return 0
+        said = self.translator
+        streamed = said.audio_characters if isinstance(said, OpenAIStream) else 0
+        return spoken.tokens(self.audio_characters + streamed, audio_format=self.audio_format)

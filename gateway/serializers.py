@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway import chat_messages, wire_checks
+from gateway import chat_messages, spoken, wire_checks
 from gateway.wire_checks import Check, missing, unsupported_value, wrong_type, wrong_value
 
 MAX_N: Final = 128
@@ -79,6 +79,11 @@ def parse_chat(body: dict[str, Any], *, limits: ChatLimits) -> ChatCall:
         wrong_value("stream_options", "it is only allowed when 'stream' is true.")
     max_output_tokens = _take_max_output(known)
     known.pop("store", None)
+    if spoken.is_wanted(known) and "audio" not in known:
+        missing("audio")
+    if "audio" in known and not spoken.is_wanted(known):
+        del known["audio"]  # how to speak, where nothing is spoken
+        ignored += ("audio",)
     return ChatCall(
         model=known.pop("model"),
         body=known,
@@ -153,14 +158,6 @@ def _store(value: Any, param: str) -> None:
     wire_checks.boolean(value, param)
     if value:
         unsupported_value(param, "answers are not stored here. Leave it out or send false.")
-
-
-def _modalities(value: Any, param: str) -> None:
-    if value.__class__ is not list:
-        wrong_type(value, param, expected="an array of strings")
-    for item in value:
-        if item != "text":
-            unsupported_value(param, 'chat answers are text only for now. Send ["text"].')
 
 
 def _stop(value: Any, param: str) -> None:
@@ -336,7 +333,7 @@ _CHAT_CHECKS: Final[Mapping[str, Check]] = {
     "reasoning_effort": wire_checks.name,
     "verbosity": wire_checks.name,
     "prediction": _prediction,
-    "modalities": _modalities,
+    "modalities": spoken.modalities,
     "user": wire_checks.name,
     "safety_identifier": wire_checks.name,
     "prompt_cache_key": wire_checks.name,
@@ -345,7 +342,7 @@ _CHAT_CHECKS: Final[Mapping[str, Check]] = {
     "metadata": _metadata,
     "store": _store,
     "service_tier": _service_tier,
-    "audio": wire_checks.unsupported("Chat answers are text only for now."),
+    "audio": spoken.audio,
     "web_search_options": wire_checks.unsupported("Searches have a fee that is not priced yet."),
     "moderation": wire_checks.unsupported("Moderate with a call of its own."),
 }

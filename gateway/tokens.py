@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from billing.types import TokenBound
-from gateway import media_bounds, vocabulary
+from gateway import media_bounds, spoken, vocabulary
 from gateway.media_bounds import MediaBound
 from gateway.serializers import ChatCall, EmbeddingsCall
 
@@ -81,7 +81,7 @@ def chat_bound(
         cache_write_1h_tokens=None if prompt.is_cached_for_an_hour else 0,
         audio_input_tokens=prompt.media.audio_tokens,
         image_input_tokens=prompt.media.image_tokens,
-        audio_output_tokens=0,
+        audio_output_tokens=None if spoken.is_wanted(call.body) else 0,
         image_output_tokens=0,
     )
 

@@ -238,6 +238,8 @@ def parameters(row: Row, facts: dict[str, Any]) -> list[str]:
         names.add("response_format")
     if facts.get("reasoning"):
         names.add("reasoning_effort")
+    if "audio" in facts.get("output_modalities", ()):
+        names |= {"audio", "modalities"}
     return sorted(names)
 
 

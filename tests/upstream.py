@@ -204,6 +204,7 @@ class Upstream:
         await response.prepare(request)
         if script.raw is not None:
             await response.write(script.raw)
+            await _moment(request, script, 0)
         else:
             async for data in _events(request, call, script):
                 await response.write(data)

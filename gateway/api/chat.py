@@ -9,7 +9,7 @@ from django.conf import settings
 from django.http import HttpResponseBase
 
 from billing.types import TokenBound, TokenUsage
-from gateway import serializers, tokens
+from gateway import serializers, spoken, tokens
 from gateway.admission import Admission, Fallback
 from gateway.api.base import (
     MeteredView,
@@ -33,7 +33,10 @@ from gateway.routes.routing import NoMatchingRoute, NoRoute, find_model, routes_
 from gateway.serializers import ChatCall
 from gateway.snapshot import ModelSnapshot, RouteSnapshot
 from gateway.streaming import EventStream, LateWriter, relay
+from gateway.wire_checks import InvalidRequest, unsupported_value
 
+# The APIs whose chats can answer in audio: OpenAI's own, and the sandbox.
+SPEAKING = frozenset({"openai", "azure", "sandbox"})
 CHAT_LIMITS = serializers.ChatLimits(
     max_messages=settings.MAX_MESSAGES, max_tools=settings.MAX_TOOLS
 )
@@ -80,12 +83,14 @@ class ChatView(MeteredView):
         as long as there is another; one that the key may not use is refused.
         """
         catalog = context.engine.catalog
-        found, problem = [], None
+        found: list[_Served] = []
+        problem: Exception | None = None
         for name in (chat.model, *wishes.models):
             model = find_model(name, kind="chat", key=self.key, catalog=catalog)
             try:
                 routes = routes_for(model, key=self.key, catalog=catalog, wishes=wishes)
-            except (NoRoute, NoMatchingRoute) as error:
+                routes = _speaking(model, routes) if spoken.is_wanted(chat.body) else routes
+            except (NoRoute, NoMatchingRoute, InvalidRequest) as error:
                 problem = problem or error
                 continue
             found.append(_Served(model, routes, self.fitted(chat, model)))
@@ -154,6 +159,7 @@ class ChatView(MeteredView):
             wishes=wishes,
             tags=chat.metadata.get("tags", ""),
             sticky_key=chat.body.get("prompt_cache_key") or chat.body.get("user") or "",
+            audio_format=spoken.format_wanted(chat.body),
         )
 
     def _bound(self, served: _Served) -> TokenBound:
@@ -190,6 +196,18 @@ class Responses(ChatView):
 
     endpoint = "responses"
     dialect = ResponsesDialect
+
+
+def _speaking(model: ModelSnapshot, routes: tuple[RouteSnapshot, ...]) -> tuple[RouteSnapshot, ...]:
+    """Return the routes that can answer a chat in audio. Raises InvalidRequest where none can."""
+    found = tuple(route for route in routes if route.upstream.api in SPEAKING)
+    if "audio" not in model.output_modalities or not found:
+        unsupported_value(
+            "modalities",
+            f"'{model.name}' answers in text only. Models that speak have 'audio' among the output modalities"
+            " that GET /v1/models lists.",
+        )
+    return found
 
 
 def _build(

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from billing.types import Price, TokenBound, TokenUsage
-from gateway import wire_checks
+from gateway import spoken, wire_checks
 from gateway.media import units
 from gateway.open_call import OpenCall
 from gateway.providers import gemini_speech
 from gateway.providers.gemini import SPEAKING as GEMINI
 from gateway.serializers import checked_fields
 from gateway.tokens import count_text
-from gateway.wire_checks import Check, missing, wrong_type, wrong_value
+from gateway.wire_checks import Check, missing, wrong_value
 
 MAX_CHARACTERS: Final = 4_096
 CONTENT_TYPES: Final[Mapping[str, str]] = {
@@ -23,21 +23,9 @@ CONTENT_TYPES: Final[Mapping[str, str]] = {
     "wav": "audio/wav",
     "pcm": "audio/pcm",
 }
-# Audio tokens a second, of gpt-4o-mini-tts: $0.015 a minute at $12 a million tokens
-# (https://platform.openai.com/docs/models/gpt-4o-mini-tts, read 2026-11). Speech has about 15 characters a second; a
-# slow reading of digits, 3.
-_TOKENS_PER_SECOND: Final = 21
+# Speech has about 15 characters a second; a slow reading of digits, 3.
 _TOKENS_PER_CHARACTER: Final = 9  # Gemini has 25 a second
 _MARGIN_TOKENS: Final = 512
-# Bytes a second of what was delivered, for a client that left: samples of 24 kHz in 16 bit, and usual codec rates.
-_BYTES_PER_SECOND: Final = {
-    "mp3": 16_000,
-    "opus": 4_000,
-    "aac": 8_000,
-    "flac": 24_000,
-    "wav": 48_000,
-    "pcm": 48_000,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +63,11 @@ class SpeechCall:
     def delivered(self, call: OpenCall) -> TokenUsage:
         """Return what was used as far as the audio was delivered; characters count whole, as providers bill them."""
         delivered_bytes = sum(map(int, call.translator.output_text)) if call.translator else 0
-        seconds = delivered_bytes / _BYTES_PER_SECOND[self.format_of(call)]
+        seconds = delivered_bytes / spoken.BYTES_PER_SECOND[self.format_of(call)]
         text = f"{self.text}\n{self.body.get('instructions', '')}"
         usage = TokenUsage(
             input_tokens=count_text(text, model=self.model),
-            output_tokens=round(seconds * _TOKENS_PER_SECOND),
+            output_tokens=round(seconds * spoken.TOKENS_PER_SECOND),
             characters=len(self.text),
         )
         return units.priced(usage, rates=call.price.rates)
@@ -107,21 +95,11 @@ def _text(value: Any, param: str) -> None:
         wrong_value(param, f"expected 1 to {MAX_CHARACTERS:,} characters, but got {len(value):,}.")
 
 
-def _voice(value: Any, param: str) -> None:
-    """A name, or an object with the id of a voice of one's own, which belongs to an account with the provider."""
-    if value.__class__ is dict:
-        wire_checks.name(value.get("id"), f"{param}.id")
-        wrong_value(param, "voices of an account are not offered. Send the name of a voice.")
-    if value.__class__ is not str:
-        wrong_type(value, param, expected="a string")
-    wire_checks.name(value, param)
-
-
 # Every parameter of CreateSpeechRequest in OpenAI's specification 2.3.0 (2026-08-21).
 _CHECKS: Final[Mapping[str, Check]] = {
     "model": wire_checks.name,
     "input": _text,
-    "voice": _voice,
+    "voice": spoken.voice,
     "instructions": _text,
     "response_format": wire_checks.choice(*CONTENT_TYPES),
     "speed": wire_checks.number(0.25, 4),

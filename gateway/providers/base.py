@@ -135,7 +135,8 @@ class WholeAnswer:
     """
     A translated answer: the body in OpenAI's form, and what it tells about usage (None: nothing).
 
-    `output_text` is all that was answered (text, reasoning, tool calls), for counting when no usage came.
+    `output_text` is all that was answered (text, reasoning, tool calls), for counting when no usage came, and
+    `audio_characters` the size of what was spoken in base64.
     """
 
     body: dict[str, Any]
@@ -144,6 +145,7 @@ class WholeAnswer:
     finish_reason: str = ""
     has_output: bool = True
     output_text: str = ""
+    audio_characters: int = 0
 
 
 class StreamDecoder(Protocol):

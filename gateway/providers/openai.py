@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from gateway.providers import openai_errors, openai_usage, quirks, wire_json
+from gateway.providers import openai_audio, openai_errors, openai_usage, quirks, wire_json
 from gateway.providers.base import (
     ProviderError,
     ServeAs,
@@ -50,8 +50,12 @@ class OpenAIAdapter:
         if not isinstance(choices, list):
             raise ProviderError("bad_answer", "The provider's answer has no choices.")
         upstream_id = str(body.get("id") or "")
+        spoken = 0
         for position, choice in enumerate(choices):
             _repair_choice(choice, position=position)
+            spoken += openai_audio.relabel_message(
+                choice["message"], serve_as=serve_as, index=position
+            )
         body["id"] = serve_as.id
         body["object"] = "chat.completion"
         body["created"] = body.get("created") or serve_as.created
@@ -69,6 +73,7 @@ class OpenAIAdapter:
             output_text="".join(_output_text(choice["message"]) for choice in choices)
             if usage is None
             else "",
+            audio_characters=spoken,
         )
 
     def chat_stream(self, *, serve_as: ServeAs, quirks: frozenset[str]) -> StreamTranslator:
@@ -187,8 +192,10 @@ def _output_text(message: Mapping[str, Any]) -> str:
         if isinstance(call, dict)
     ]
     functions.append(message.get("function_call"))
+    audio = message.get("audio")
     parts = [
         message.get("content"),
+        audio.get("transcript") if isinstance(audio, dict) else None,
         message.get("refusal"),
         message.get("reasoning_content") or message.get("reasoning"),
     ]

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from billing.types import TokenUsage
-from gateway.providers import openai_errors, openai_usage, quirks, wire_json
+from gateway.providers import openai_audio, openai_errors, openai_usage, quirks, wire_json
 from gateway.providers.base import ProviderError, ServeAs
 
 _USAGE_NULL: Final = b',"usage":null'
@@ -29,6 +29,11 @@ class _ToolCall(msgspec.Struct):
     custom: dict[str, Any] | None = None
 
 
+class _Audio(msgspec.Struct):
+    data: str | None = None
+    transcript: str | None = None
+
+
 class _Delta(msgspec.Struct):
     content: str | None = None
     refusal: str | None = None
@@ -37,6 +42,7 @@ class _Delta(msgspec.Struct):
     tool_calls: list[_ToolCall] | None = None
     function_call: _Function | None = None
     reasoning_details: list[dict[str, Any]] | None = None
+    audio: _Audio | None = None
 
 
 class _Choice(msgspec.Struct):
@@ -77,6 +83,7 @@ class OpenAIStream:
         "_names",
         "_serve_as",
         "_tools_called",
+        "audio_characters",
         "done",
         "finish_reason",
         "output_text",
@@ -92,6 +99,7 @@ class OpenAIStream:
         self.upstream_id = ""
         self.done = False
         self.output_text: list[str] = []
+        self.audio_characters = 0
         self._by_choice = openai_usage.UsageByChoice()
         self._serve_as = serve_as
         self._tools_called = False
@@ -160,6 +168,8 @@ class OpenAIStream:
                 return False
             if calls and any(call.id and call.type is None for call in calls):
                 return False
+            if choice.delta.audio is not None:
+                return False
         return bool(chunk.choices)
 
     def _relabelled(self, chunk: _Chunk, data: bytes) -> bytes | None:
@@ -195,6 +205,8 @@ class OpenAIStream:
             self.output_text.append(delta.content)
         if not delta.content or delta.tool_calls or delta.reasoning or delta.reasoning_content:
             self._note_unseen(delta)
+        if delta.audio is not None:
+            self._note_audio(delta.audio)
         if choice.index > self._last_index:
             self._last_index = choice.index
         if choice.finish_reason:
@@ -215,6 +227,12 @@ class OpenAIStream:
             if call.custom:
                 text.extend(str(call.custom.get(name) or "") for name in ("name", "input"))
         self._note_function(delta.function_call)
+
+    def _note_audio(self, audio: _Audio) -> None:
+        """Remember what was spoken: its words, and how much sound; sound alone is output, too."""
+        if audio.data or audio.transcript:
+            self.output_text.append(audio.transcript or "")
+            self.audio_characters += len(audio.data or "")
 
     def _note_function(self, function: _Function | None) -> None:
         if function is None:
@@ -270,6 +288,7 @@ class OpenAIStream:
         delta = choice.get("delta")
         delta = choice["delta"] = delta if isinstance(delta, dict) else {}
         quirks.repair_message(delta)
+        openai_audio.relabel_delta(delta, serve_as=self._serve_as, index=choice["index"])
         quirks.number_tool_calls(delta)
         reason = choice.setdefault("finish_reason", None)
         if reason in quirks.FAILED_REASONS:

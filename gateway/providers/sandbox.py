@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from gateway import vocabulary
-from gateway.providers import sandbox_chat, sandbox_media
+from gateway.providers import sandbox_chat, sandbox_media, sandbox_sound
 from gateway.providers.base import ProviderError, UpstreamRequest, UpstreamResponse
 
 _MAX_DELAY_MS: Final = 60_000
@@ -160,8 +160,20 @@ def _error(status: str) -> UpstreamResponse:
     return _Answer([_encode({"error": error})], status=int(status), headers=headers)
 
 
+def _refusal(message: str, param: str) -> UpstreamResponse:
+    error = {
+        "message": message,
+        "type": "invalid_request_error",
+        "param": param,
+        "code": "unsupported_value",
+    }
+    return _Answer([_encode({"error": error})], status=400)
+
+
 def _chat(body: Mapping[str, Any], *, now: int) -> UpstreamResponse:
     model = body["model"]
+    if "audio" in body and body["audio"]["format"] not in sandbox_sound.MAKERS:
+        return _refusal("The sandbox speaks mp3, wav and pcm16 only.", "audio.format")
     reply = sandbox_chat.reply_to(body)
     with_usage = model != "sandbox/no-usage"
     parts: Iterable[bytes]

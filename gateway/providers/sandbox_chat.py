@@ -6,7 +6,9 @@ body or as the pieces of a stream.
 """
 
 import hashlib
+import math
 import re
+from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -14,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway import sse, vocabulary
+from gateway.providers import sandbox_sound
 
 _PIECES: Final = re.compile(r"\s*\S+|\s+")
 _FACTS: Final = (
@@ -26,6 +29,8 @@ _LONG_TEXT: Final = "one two three four five six seven eight nine ten "
 _LENGTH_TOKENS: Final = 16
 _SLOW_TOKENS: Final = 20
 _MAX_SLOW_TOKENS: Final = 10_000
+_AUDIO_TOKENS_PER_SECOND: Final = 20
+_SOUND_PIECES: Final = 8
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -39,6 +44,8 @@ class Reply:
     finish_reason: str = "stop"
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    audio: bytes = b""
+    audio_tokens: int = 0
 
 
 def reply_to(body: Mapping[str, Any]) -> Reply:
@@ -48,10 +55,26 @@ def reply_to(body: Mapping[str, Any]) -> Reply:
     reply = _content(body, behaviour)
     reply = _limited(reply, body, behaviour)
     spoken = reply.text + "".join(name + arguments for name, arguments in reply.tool_calls)
-    return replace(
+    reply = replace(
         reply,
         prompt_tokens=_prompt_tokens(body),
         completion_tokens=vocabulary.count_tokens(spoken, model=model),
+    )
+    return _spoken(reply, body) if "audio" in body and reply.text else reply
+
+
+def _spoken(reply: Reply, body: Mapping[str, Any]) -> Reply:
+    """Return the answer with its words as sound, as long as the output limit lets it be."""
+    seconds = len(reply.text) / sandbox_sound.CHARACTERS_PER_SECOND
+    wanted = math.ceil(seconds * _AUDIO_TOKENS_PER_SECOND)
+    limit = body.get("max_completion_tokens") or body.get("max_tokens")
+    made = wanted if limit is None else max(0, min(wanted, limit - reply.completion_tokens))
+    return replace(
+        reply,
+        audio=sandbox_sound.MAKERS[body["audio"]["format"]](made / _AUDIO_TOKENS_PER_SECOND),
+        audio_tokens=made,
+        completion_tokens=reply.completion_tokens + made,
+        finish_reason="length" if made < wanted else reply.finish_reason,
     )
 
 
@@ -61,6 +84,14 @@ def whole(reply: Reply, body: Mapping[str, Any], *, now: int, with_usage: bool) 
     if reply.tool_calls:
         message["content"] = None
         message["tool_calls"] = _tool_calls(reply, body)
+    if reply.audio:
+        message["content"] = None
+        message["audio"] = {
+            "id": f"audio_{_fingerprint(body)}",
+            "expires_at": now,
+            "data": b64encode(reply.audio).decode(),
+            "transcript": reply.text,
+        }
     answer = {
         **_head(body, now=now, kind="chat.completion"),
         "choices": [
@@ -244,7 +275,9 @@ def _deltas(reply: Reply, body: Mapping[str, Any]) -> Iterator[tuple[dict[str, A
             piece = {"arguments": arguments[start : start + 12]}
             yield {"tool_calls": [{"index": index, "function": piece}]}, None
     for piece in _PIECES.findall(reply.text):
-        yield {"content": piece}, None
+        yield {"audio": {"transcript": piece}} if reply.audio else {"content": piece}, None
+    for sound in sandbox_sound.pieces(reply.audio, most=_SOUND_PIECES) if reply.audio else ():
+        yield {"audio": {"data": b64encode(sound).decode()}}, None
     yield {}, reply.finish_reason
 
 
@@ -285,7 +318,10 @@ def _usage(reply: Reply, body: Mapping[str, Any]) -> dict[str, Any]:
         "completion_tokens": completion,
         "total_tokens": reply.prompt_tokens + completion,
         "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
-        "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": 0,
+            "audio_tokens": reply.audio_tokens * _choices(body),
+        },
     }
 
 

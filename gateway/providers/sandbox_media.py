@@ -5,10 +5,8 @@ Answers are OpenAI's; see `sandbox` for where they come from and go to.
 """
 
 import hashlib
-import io
 import math
 import struct
-import wave
 import zlib
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,18 +16,13 @@ import msgspec
 
 from gateway import vocabulary
 from gateway.media import audio_length
-from gateway.providers import form_data
+from gateway.providers import form_data, sandbox_sound
 from gateway.providers.base import UpstreamRequest
 
 _IMAGE_TOKENS: Final = 196  # of one in low quality, 1024x1024
 _INPUT_IMAGE_TOKENS: Final = 1_120
-_CHARACTERS_PER_SECOND: Final = 15
 _TOKENS_PER_SECOND: Final = 21
-_SAMPLE_RATE: Final = 24_000
 _PIECES: Final = 8
-# One silent frame of MPEG-1 layer III, 128 kbit/s, 44.1 kHz, mono: a header, and 413 bytes of nothing.
-_MP3_FRAME: Final = b"\xff\xfb\x90\xc4" + bytes(413)
-_MP3_FRAMES_PER_SECOND: Final = 44_100 / 1_152
 _FLAG: Final = "violence"  # the word that the sandbox finds
 
 _CATEGORIES: Final = (
@@ -170,16 +163,13 @@ def _chunk(name: bytes, data: bytes) -> bytes:
 
 def _speech(body: Mapping[str, Any]) -> Simulated:
     text = body["input"]
-    seconds = len(text) / _CHARACTERS_PER_SECOND
+    seconds = len(text) / sandbox_sound.CHARACTERS_PER_SECOND
     wanted = body.get("response_format", "mp3")
-    makers = {"mp3": _mp3, "wav": _wav, "pcm": _tone}
-    if wanted not in makers:
+    types = {"mp3": "audio/mpeg", "wav": "audio/wav", "pcm": "audio/pcm"}
+    if wanted not in types:
         return _refusal("response_format", "The sandbox speaks mp3, wav and pcm only.")
-    audio = makers[wanted](seconds)
-    step = max(1, -(-len(audio) // _PIECES))
-    pieces = [audio[start : start + step] for start in range(0, len(audio), step)]
+    pieces = sandbox_sound.pieces(sandbox_sound.MAKERS[wanted](seconds), most=_PIECES)
     if body.get("stream_format") != "sse":
-        types = {"mp3": "audio/mpeg", "wav": "audio/wav", "pcm": "audio/pcm"}
         return Simulated(pieces, types[wanted])
     given = vocabulary.count_tokens(text, model=body["model"])
     made = math.ceil(seconds * _TOKENS_PER_SECOND)
@@ -188,30 +178,6 @@ def _speech(body: Mapping[str, Any]) -> Simulated:
         {"type": "speech.audio.delta", "audio": b64encode(piece).decode()} for piece in pieces
     ]
     return _events([*events, {"type": "speech.audio.done", "usage": usage}])
-
-
-def _mp3(seconds: float) -> bytes:
-    return _MP3_FRAME * max(1, math.ceil(seconds * _MP3_FRAMES_PER_SECOND))
-
-
-def _tone(seconds: float) -> bytes:
-    """Return samples of 440 Hz, 16 bit, 24 kHz, mono."""
-    period = [
-        round(8_000 * math.sin(2 * math.pi * 440 * n / _SAMPLE_RATE)) for n in range(_SAMPLE_RATE)
-    ]
-    second = struct.pack(f"<{_SAMPLE_RATE}h", *period)
-    samples = max(1, round(seconds * _SAMPLE_RATE))
-    return (second * (samples // _SAMPLE_RATE + 1))[: 2 * samples]
-
-
-def _wav(seconds: float) -> bytes:
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(_SAMPLE_RATE)
-        file.writeframes(_tone(seconds))
-    return buffer.getvalue()
 
 
 def _transcript(body: Mapping[str, Any]) -> Simulated:

@@ -106,7 +106,7 @@ def usage(rng: random.Random, asked: Asked, sent: dict[str, Any]) -> TokenUsage:
     return TokenUsage(
         input_tokens=asked.input_tokens,
         output_tokens=output,
-        reasoning_tokens=_some(rng, output),
+        **_output_classes(rng, asked, output),
         seconds=_some(rng, asked.seconds),
         service_tier=rng.choice(("", asked.call.service_tier)),
         **_input_classes(rng, asked),
@@ -128,6 +128,14 @@ def _input_classes(rng: random.Random, asked: Asked) -> dict[str, int]:
         classes[name] = _some(rng, min(most[name], left))
         left -= classes[name]
     return classes
+
+
+def _output_classes(rng: random.Random, asked: Asked, output: int) -> dict[str, int]:
+    """Return how the output splits into classes; sound only where it was asked for."""
+    reasoning = _some(rng, output)
+    spoken = "audio" in asked.call.body
+    sound = _some(rng, output - reasoning) if spoken else 0
+    return {"reasoning_tokens": reasoning, "audio_output_tokens": sound}
 
 
 def _most_output(asked: Asked, sent: dict[str, Any]) -> int:
@@ -170,7 +178,11 @@ def _options(rng: random.Random) -> dict[str, Any]:
         "logprobs": True,
         "seed": 1,
     }
-    return {name: value for name, value in options.items() if rng.random() < 0.3}
+    chosen = {name: value for name, value in options.items() if rng.random() < 0.3}
+    if rng.random() < 0.2:
+        chosen["modalities"] = ["text", "audio"]
+        chosen["audio"] = {"voice": "alloy", "format": rng.choice(("wav", "pcm16"))}
+    return chosen
 
 
 def _mark(rng: random.Random, body: dict[str, Any]) -> None:

@@ -57,18 +57,18 @@ DECISIONS: Final[dict[str, tuple[str, object]]] = {
     # Caches have a rate to be written; the bound takes it, whatever these say.
     "prompt_cache_retention": ("passed", "24h"),
     "prompt_cache_options": ("passed", {"mode": "explicit"}),
-    "modalities": ("passed", ["text"]),
+    "modalities": ("passed", ["text"]),  # with audio: priced, see test_chat_audio
     "service_tier": ("priced", "priority"),
+    "audio": ("priced", {"voice": "alloy", "format": "mp3"}),
     "metadata": ("ours", {"a": "b"}),
     "store": ("ours", False),
-    "audio": ("refused", {"voice": "alloy", "format": "mp3"}),
     "web_search_options": ("refused", {}),
     "moderation": ("refused", {}),
 }
 # Values of parameters above that would cost what nobody bounds or keeps.
 REFUSED_VALUES: Final = [
     ("store", True),
-    ("modalities", ["text", "audio"]),
+    ("modalities", ["text", "video"]),
     ("service_tier", "scale"),
     ("n", 129),
     ("tools", [{"type": "web_search"}]),

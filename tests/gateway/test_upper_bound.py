@@ -76,6 +76,10 @@ def without_audio(asked, bound, price):
     return structs.replace(bound, audio_input_tokens=0), price
 
 
+def without_sound(asked, bound, price):
+    return structs.replace(bound, audio_output_tokens=0), price
+
+
 def without_seconds(asked, bound, price):
     return structs.replace(bound, seconds=0), price
 
@@ -107,6 +111,7 @@ MUTANTS = [
     without_the_hour,
     without_reasoning,
     without_audio,
+    without_sound,
     without_seconds,
     without_images,
     without_prediction,
