@@ -5,6 +5,7 @@ import io
 import json
 import wave
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from openai.types.chat import ChatCompletion
@@ -22,8 +23,14 @@ from tests.gateway import books, media_shop
 from tests.gateway.caller import Caller
 
 SINCE = datetime(2021, 1, 1, tzinfo=UTC)
-SPOKEN = {"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "wav"}}
-STREAMED = {"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "pcm16"}}
+SPOKEN: dict[str, Any] = {
+    "modalities": ["text", "audio"],
+    "audio": {"voice": "alloy", "format": "wav"},
+}
+STREAMED: dict[str, Any] = {
+    "modalities": ["text", "audio"],
+    "audio": {"voice": "alloy", "format": "pcm16"},
+}
 SERVE_AS = ServeAs(id="chatcmpl-abc", model="our-model", created=1_700_000_000)
 SECOND = base64.b64encode(bytes(48_000)).decode()  # of pcm16, and nearly of wav
 USAGE = {
@@ -33,7 +40,7 @@ USAGE = {
     "prompt_tokens_details": {"audio_tokens": 0, "text_tokens": 9},
     "completion_tokens_details": {"audio_tokens": 20, "text_tokens": 10, "reasoning_tokens": 0},
 }
-MESSAGE = {
+MESSAGE: dict[str, Any] = {
     "content": None,
     "audio": {
         "id": "audio_theirs",
