@@ -29,6 +29,7 @@ from gateway.providers.base import (
     UpstreamResponse,
     WholeAnswer,
 )
+from gateway.providers.odd_answers import MALFORMED, unreadable
 from gateway.settlement import settlement
 from gateway.snapshot import RouteSnapshot
 from gateway.tokens import count_text
@@ -53,7 +54,10 @@ async def answer_whole(
         data = await response.read()
         if response.status >= 400:
             raise adapter.error(response.status, response.headers, data)
-        return read(adapter, data)
+        try:
+            return read(adapter, data)
+        except MALFORMED as error:
+            raise unreadable(error) from error
 
     async with settled_on_failure(engine, call):
         answer = await first_good(engine, call, build=build, consume=consume)

@@ -19,6 +19,7 @@ from gateway.providers.base import (
     StreamTranslator,
     UpstreamResponse,
 )
+from gateway.providers.odd_answers import MALFORMED, unreadable
 from gateway.sse import EventTooLarge
 
 MAX_HELD = 1_000  # chunks without any output before the first output
@@ -73,18 +74,18 @@ class Pump:
         except (ProviderError, EventTooLarge, asyncio.CancelledError) as error:
             self._check_complete(error)
             rest = []
-        rest += self._translator.finish()
+        rest += self._rest()
         if self._call.first_token_ms is None:
             rest = self._held + rest
             if self._translator.output_text:
                 self._call.first_token_ms = self._call.elapsed_ms
         if rest:
-            await self._stream.write(self._writer.events(rest))
+            await self._stream.write(self._written(rest))
         return ""
 
     async def _move(self, response: UpstreamResponse) -> StopReason:
         call, translator, watch, feed = self._call, self._translator, self._watch, self._feed
-        write, events = self._stream.write, self._writer.events
+        write, written = self._stream.write, self._written
         read_bytes = 0
         async for data in response.chunks():
             call.last_read = time.monotonic()
@@ -92,7 +93,7 @@ class Pump:
             if call.first_token_ms is None:
                 await self._hold(out)
             elif out:
-                await write(events(out))
+                await write(written(out))
             if self._fault is not None:
                 raise self._fault
             if translator.done:
@@ -119,7 +120,23 @@ class Pump:
                 out += feed(event, data)
         except ProviderError as error:
             self._fault = error
+        except MALFORMED as error:
+            self._fault = unreadable(error)
         return out
+
+    def _written(self, chunks: list[bytes]) -> bytes:
+        """Return the chunks as the client reads them."""
+        try:
+            return self._writer.events(chunks)
+        except MALFORMED as error:
+            raise unreadable(error) from error
+
+    def _rest(self) -> list[bytes]:
+        """Return what is left to send when the provider has said its last word. Raises ProviderError."""
+        try:
+            return self._translator.finish()
+        except MALFORMED as error:
+            raise unreadable(error) from error
 
     async def _hold(self, out: list[bytes]) -> None:
         """Keep chunks until there is output, and no fault beside it."""
@@ -128,7 +145,7 @@ class Pump:
             return
         if self._translator.output_text:
             self._call.first_token_ms = self._call.elapsed_ms
-            await self._stream.write(self._writer.events(self._held))
+            await self._stream.write(self._written(self._held))
         elif len(self._held) > MAX_HELD:
             raise ProviderError("bad_answer", "The provider says much and answers nothing.")
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import msgspec
 from django.conf import settings
 from django.http import HttpResponse, HttpResponseBase
 from msgspec.structs import replace
@@ -20,6 +19,7 @@ from gateway.dispatch import BuildRequest, ReadAnswer, answer_whole
 from gateway.errors import unknown_parameters, unsupported_media_type
 from gateway.kept_bodies import kept
 from gateway.open_call import OpenCall
+from gateway.providers import wire_json
 from gateway.providers.base import ProviderError
 from gateway.rate_limits.limits import RateLimited
 from gateway.rate_limits.rate_headers import rate_headers
@@ -33,7 +33,7 @@ WriteAnswer = Callable[
     ..., dict[str, Any]
 ]  # (answer, *, cost_nanousd) -> body in the client's format
 
-encode = msgspec.json.Encoder().encode
+encode = wire_json.encode
 
 
 class Relayed(HttpResponseBase):

@@ -25,7 +25,8 @@ from gateway.dialects.completions import CompletionsDialect
 from gateway.dialects.responses import ResponsesDialect
 from gateway.dispatch import BuildRequest, as_served, serve_as
 from gateway.open_call import OpenCall
-from gateway.providers.base import Adapter, UpstreamRequest
+from gateway.providers import odd_answers
+from gateway.providers.base import Adapter, ServeAs, UpstreamRequest, WholeAnswer
 from gateway.providers.openai_usage import wire_usage
 from gateway.routes import preferences, route_detail
 from gateway.routes.preferences import Preferences
@@ -73,7 +74,7 @@ class ChatView(MeteredView):
             context,
             call,
             build=build,
-            read=lambda adapter, data: adapter.chat_answer(data, serve_as=as_served(shown, call)),
+            read=lambda adapter, data: _read(adapter, data, shown=as_served(shown, call)),
             write=dialect.whole,
         )
 
@@ -196,6 +197,12 @@ class Responses(ChatView):
 
     endpoint = "responses"
     dialect = ResponsesDialect
+
+
+def _read(adapter: Adapter, data: bytes, *, shown: ServeAs) -> WholeAnswer:
+    answer = adapter.chat_answer(data, serve_as=shown)
+    odd_answers.check_answer(answer.body)
+    return answer
 
 
 def _speaking(model: ModelSnapshot, routes: tuple[RouteSnapshot, ...]) -> tuple[RouteSnapshot, ...]:

@@ -8,10 +8,9 @@ honour (`suffix`, `echo`, `best_of`, several prompts, prompts of tokens) is refu
 from collections import defaultdict
 from typing import Any, Final
 
-import msgspec
-
 from gateway import wire_checks
 from gateway.dialects.chat import ChatWriter, with_cost
+from gateway.providers import wire_json
 from gateway.providers.base import ServeAs
 from gateway.sse import frame
 from gateway.wire_checks import missing, unsupported_value, wrong_type
@@ -81,12 +80,12 @@ class CompletionsWriter(ChatWriter):
 
     def events(self, chunks: list[bytes]) -> bytes:
         """Return the chunks as events of text."""
-        return b"".join([self._event(msgspec.json.decode(chunk)) for chunk in chunks])
+        return b"".join([self._event(wire_json.decode(chunk)) for chunk in chunks])
 
     def _event(self, chunk: dict[str, Any]) -> bytes:
         made = [self._choice(choice) for choice in chunk.get("choices", ())]
         choices = [choice for choice in made if choice["text"] or choice["finish_reason"]]
-        return frame(msgspec.json.encode(_as_text(chunk, choices))) if choices else b""
+        return frame(wire_json.encode(_as_text(chunk, choices))) if choices else b""
 
     def _choice(self, choice: dict[str, Any]) -> dict[str, Any]:
         index: int = choice.get("index", 0)

@@ -8,12 +8,11 @@ answer must have, it has both.
 import time
 from typing import Any, Final
 
-import msgspec
-
 from billing.types import TokenUsage
 from gateway.dialects.responses_output import INCOMPLETE, Output, read_logprobs
 from gateway.dialects.responses_request import Asked, read_request
 from gateway.errors import ApiError
+from gateway.providers import wire_json
 from gateway.providers.base import ServeAs
 from gateway.providers.openai_usage import wire_usage
 from gateway.wire_money import usd_number
@@ -21,8 +20,6 @@ from gateway.wire_money import usd_number
 Json = dict[str, Any]
 
 _PREFIX: Final = "resp_"
-_encode: Final = msgspec.json.Encoder().encode
-_decode: Final = msgspec.json.Decoder().decode
 
 
 class ResponsesDialect:
@@ -84,7 +81,7 @@ class ResponsesWriter:
         """Return the events that the chunks make."""
         self._begin()
         for data in chunks:
-            for choice in _decode(data)["choices"][:1]:
+            for choice in wire_json.decode(data)["choices"][:1]:
                 self._output.add(choice.get("delta") or {}, logprobs=read_logprobs(choice))
                 self._finish_reason = choice.get("finish_reason") or self._finish_reason
         return self._taken()
@@ -127,7 +124,7 @@ class ResponsesWriter:
             self._tell("response.in_progress", response=self._begun)
 
     def _tell(self, event: str, **fields: Any) -> None:
-        data = _encode({"type": event, "sequence_number": self._sequence_number, **fields})
+        data = wire_json.encode({"type": event, "sequence_number": self._sequence_number, **fields})
         self._pending.append(b"event: %b\ndata: %b\n\n" % (event.encode(), data))
         self._sequence_number += 1
 

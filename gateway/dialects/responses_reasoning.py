@@ -11,10 +11,9 @@ import binascii
 from collections.abc import Mapping
 from typing import Any, Final
 
-import msgspec
-
 from gateway import json_body
 from gateway.json_body import InvalidBody
+from gateway.providers import wire_json
 from gateway.wire_checks import wrong_value
 
 Json = dict[str, Any]
@@ -64,7 +63,7 @@ class Replay:
         self._clear()
         if not fields:
             return ""
-        data = msgspec.json.encode({"model": self._model, **fields})
+        data = wire_json.encode_whole({"model": self._model, **fields})
         return MARK + base64.urlsafe_b64encode(data).decode()
 
     def _clear(self) -> None:

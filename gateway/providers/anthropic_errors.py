@@ -11,7 +11,7 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
-from gateway.providers import openai_errors
+from gateway.providers import openai_errors, wire_json
 from gateway.providers.base import ErrorKind, ProviderError
 
 _STATUSES: Final[Mapping[str, int]] = {
@@ -67,7 +67,7 @@ def read_error(status: int, headers: Mapping[str, str], data: bytes) -> Provider
     error = openai_errors.read_error(status, headers, data)
     try:
         body = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except wire_json.UNREADABLE:
         return error  # a page of a proxy
     return _refined(error, body)
 

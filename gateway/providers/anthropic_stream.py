@@ -17,6 +17,7 @@ from gateway.providers import (
     anthropic_errors,
     anthropic_reasoning,
     anthropic_usage,
+    odd_answers,
     wire_json,
 )
 from gateway.providers.base import ProviderError, ServeAs
@@ -52,6 +53,8 @@ class Event(msgspec.Struct):
 
 
 _DECODER: Final = msgspec.json.Decoder(Event)
+_AFTER_END: Final = frozenset({"message_delta", "message_stop"})  # usage may follow the last chunk
+_TEXTS: Final = ("text", "thinking", "signature", "data", "id", "name")
 
 
 class _Block:
@@ -112,10 +115,12 @@ class AnthropicStream:
         """Return the chunks to send for one event of the provider. Raises ProviderError."""
         try:
             decoded = _DECODER.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except wire_json.UNREADABLE:
             decoded = _decode_unusual(data)
         if decoded.type == "error" or event == b"error":
             raise anthropic_errors.error_of(wire_json.decode(data))
+        if self.finish_reason and decoded.type not in _AFTER_END:
+            return []  # a repeated event
         handle = self._events.get(decoded.type)
         return handle(decoded) if handle is not None else []  # ping, and what is new
 
@@ -144,6 +149,8 @@ class AnthropicStream:
     def _block_start(self, event: Event) -> list[bytes]:
         raw = event.content_block or {}
         kind = anthropic_answer.known_kind(raw)
+        if any(not isinstance(raw.get(name, ""), str | None) for name in _TEXTS):
+            raise ProviderError("bad_answer", "The provider's block has values of wrong types.")
         number = self._counts.get(kind, 0)
         self._counts[kind] = number + 1
         block = _Block(raw, kind=kind, number=number, begin=self._characters)
@@ -273,6 +280,7 @@ class AnthropicStream:
 
     def _chunk(self, delta: Json, **fields: Any) -> bytes:
         choice = {"index": 0, "delta": delta, "finish_reason": None, **fields}
+        odd_answers.check_choice(choice)
         chunk: Json = {
             "id": self._serve_as.id,
             "object": "chat.completion.chunk",
@@ -311,7 +319,7 @@ def _json(text: str) -> bytes:
 def _decode_unusual(data: bytes) -> Event:
     try:
         return msgspec.convert(wire_json.decode(data), Event)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
         raise ProviderError("bad_answer", f"The provider's event is malformed: {error}.") from None
 
 

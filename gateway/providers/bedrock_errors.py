@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.providers import openai_errors
+from gateway.providers import openai_errors, wire_json
 from gateway.providers.base import ErrorKind, ProviderError
 
 _KINDS: Final[Mapping[str, ErrorKind]] = {
@@ -112,7 +112,7 @@ def scrub(message: str) -> str:
 def _body(data: bytes) -> dict[str, Any]:
     try:
         body = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except wire_json.UNREADABLE:
         return {}
     return body if isinstance(body, dict) else {}
 

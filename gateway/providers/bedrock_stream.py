@@ -77,11 +77,11 @@ class BedrockStream(AnthropicStream):
         if bedrock_frames.is_failure(event):
             raise bedrock_errors.streamed(event.decode("latin-1"), data)
         handle = self._converse.get(event)
-        if handle is None:
+        if handle is None or (self.finish_reason and event != b"metadata"):
             return []
         try:
             decoded = _DECODER.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except wire_json.UNREADABLE:
             decoded = _decode_unusual(data)
         return handle(decoded)
 
@@ -165,5 +165,5 @@ class BedrockStream(AnthropicStream):
 def _decode_unusual(data: bytes) -> _Event:
     try:
         return msgspec.convert(wire_json.decode(data), _Event)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
         raise ProviderError("bad_answer", f"The provider's event is malformed: {error}.") from None

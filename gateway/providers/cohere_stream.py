@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from billing.types import TokenUsage
-from gateway.providers import cohere_answer, cohere_usage, wire_json
+from gateway.providers import cohere_answer, cohere_usage, odd_answers, wire_json
 from gateway.providers.base import ProviderError, ServeAs
 
 Json = dict[str, Any]
@@ -94,6 +94,8 @@ class CohereStream:
         if data.startswith(b"[DONE]"):
             self.done = True
             return []
+        if self.done:
+            return []  # a repeated end
         decoded = _decode(data)
         delta = decoded.delta
         if decoded.type == "message-end":
@@ -195,6 +197,7 @@ class CohereStream:
 
     def _chunk(self, delta: Json, **fields: Any) -> bytes:
         choice = {"index": 0, "delta": delta, "finish_reason": None, **fields}
+        odd_answers.check_choice(choice)
         chunk: Json = {
             "id": self._serve_as.id,
             "object": "chat.completion.chunk",
@@ -210,9 +213,9 @@ class CohereStream:
 def _decode(data: bytes) -> _Event:
     try:
         return _DECODER.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except wire_json.UNREADABLE:
         pass
     try:
         return msgspec.convert(wire_json.decode(data), _Event)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
         raise ProviderError("bad_answer", f"The provider's event is malformed: {error}.") from None

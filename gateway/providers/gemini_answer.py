@@ -199,9 +199,10 @@ def _top(item: Any) -> list[dict[str, Any]]:
 def _logprob(item: Mapping[str, Any]) -> dict[str, Any]:
     """A probability of 1 has the logarithm 0, which Google leaves out."""
     token = str(item.get("token") or "")
+    told = item.get("logProbability")
     return {
         "token": token,
-        "logprob": item.get("logProbability") or 0.0,
+        "logprob": told if isinstance(told, int | float) else 0.0,
         "bytes": list(token.encode("utf-8", "surrogatepass")),
     }
 

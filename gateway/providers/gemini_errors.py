@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.providers import openai_errors
+from gateway.providers import openai_errors, wire_json
 from gateway.providers.base import ErrorKind, ProviderError
 
 _BY_STATUS: Final[Mapping[str, ErrorKind]] = {
@@ -75,7 +75,7 @@ def read_error(status: int, headers: Mapping[str, str], data: bytes) -> Provider
     """Return the error in an answer of status 400 or more; `headers` are looked up in lower case."""
     try:
         body = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except wire_json.UNREADABLE:
         body = {}  # a page of a proxy: nothing in it is for the customer
     if isinstance(body, list) and body:
         body = body[0]

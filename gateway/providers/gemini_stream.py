@@ -8,7 +8,7 @@ finish reason in every event, so that reasons are told at the end of the stream.
 from typing import Any
 
 from billing.types import TokenUsage
-from gateway.providers import gemini_errors, gemini_usage, quirks, wire_json
+from gateway.providers import gemini_errors, gemini_usage, odd_answers, quirks, wire_json
 from gateway.providers.base import ProviderError, ServeAs
 from gateway.providers.gemini_answer import (
     CandidateReader,
@@ -129,6 +129,8 @@ class GeminiStream:
         }
 
     def _chunk(self, choices: list[dict[str, Any]], extra: dict[str, Any]) -> bytes:
+        for choice in choices:
+            odd_answers.check_choice(choice)
         chunk = {
             **extra,
             "id": self._serve_as.id,

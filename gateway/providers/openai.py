@@ -53,17 +53,21 @@ class OpenAIAdapter:
         spoken = 0
         for position, choice in enumerate(choices):
             _repair_choice(choice, position=position)
+            _name_calls(choice["message"], serve_as=serve_as, position=position)
             spoken += openai_audio.relabel_message(
                 choice["message"], serve_as=serve_as, index=position
             )
         body["id"] = serve_as.id
         body["object"] = "chat.completion"
-        body["created"] = body.get("created") or serve_as.created
+        if not isinstance(body.get("created"), int) or not body["created"]:
+            body["created"] = serve_as.created
         body["model"] = serve_as.model
         raw = wire_json.mapping(body.get("usage"))
         usage = openai_usage.read_usage(raw, service_tier=body.get("service_tier"))
         if usage is not None:
             body["usage"] = openai_usage.wire_usage(usage, extra=openai_usage.extra_usage(raw))
+        else:
+            body.pop("usage", None)  # told as we count it
         return WholeAnswer(
             body=body,
             usage=usage,
@@ -159,16 +163,28 @@ def _repair_choice(choice: Any, *, position: int) -> None:
         raise openai_errors.error_of(choice)
     message = choice["message"]
     quirks.repair_message(message)
-    message.setdefault("role", "assistant")
+    message["role"] = "assistant"
     message.setdefault("content", None)  # Groq leaves it out beside tool calls
     message.setdefault("refusal", None)
-    choice.setdefault("index", position)
+    if not isinstance(choice.get("index"), int):
+        choice["index"] = position
     choice.setdefault("logprobs", None)
     reason = choice.get("finish_reason")
     if reason in quirks.FAILED_REASONS:
         raise ProviderError("server", "The provider broke off its answer.", code=str(reason))
-    if isinstance(reason, str):
+    if isinstance(reason, str) and reason:
         choice["finish_reason"] = quirks.finish_reason(reason)
+    else:
+        choice["finish_reason"] = "tool_calls" if message.get("tool_calls") else "stop"
+
+
+def _name_calls(message: dict[str, Any], *, serve_as: ServeAs, position: int) -> None:
+    """Give tool calls without an id one, in place: clients send it back with the tool's result."""
+    calls = message.get("tool_calls")
+    for number, call in enumerate(calls if isinstance(calls, list) else ()):
+        if isinstance(call, dict) and not call.get("id"):
+            call["id"] = f"call_{serve_as.id.rpartition('-')[2]}_{position}_{number}"
+            call["type"] = call.get("type") or "function"
 
 
 def _has_output(message: Mapping[str, Any]) -> bool:

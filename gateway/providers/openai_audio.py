@@ -19,7 +19,8 @@ def relabel_message(message: dict[str, Any], *, serve_as: ServeAs, index: int) -
         raise ProviderError("bad_answer", "The provider's answer has audio without data.")
     audio["id"] = _id(serve_as, index)
     audio["expires_at"] = serve_as.created
-    audio.setdefault("transcript", "")
+    if not isinstance(audio.get("transcript"), str):
+        audio["transcript"] = ""
     return len(audio["data"])
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.providers import wire_json
 from gateway.providers.base import ErrorKind, ProviderError
 
 _MAX_MESSAGE: Final = 1_000
@@ -86,7 +87,7 @@ def read_error(status: int, headers: Mapping[str, str], data: bytes) -> Provider
     """Return the error in a provider's answer; `headers` are looked up in lower case."""
     try:
         body = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except wire_json.UNREADABLE:
         body = {}  # a page of a proxy: nothing in it is for the customer
     error = error_of(body, status=status)
     wait = _header_seconds(headers)

@@ -5,7 +5,7 @@ An ordinary chunk is decoded into the few fields that we act on, and its id and 
 only a chunk that needs repair or carries usage is taken apart and written anew.
 """
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -35,6 +35,7 @@ class _Audio(msgspec.Struct):
 
 
 class _Delta(msgspec.Struct):
+    role: Literal["assistant"] | None = None
     content: str | None = None
     refusal: str | None = None
     reasoning: str | None = None
@@ -125,7 +126,7 @@ class OpenAIStream:
             raise openai_errors.error_of(wire_json.decode(data))
         try:
             chunk = _DECODER.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except wire_json.UNREADABLE:
             return self._feed_unusual(data)
         if self._early or not self._is_ordinary(chunk):
             return self._feed_unusual(data)
@@ -166,7 +167,7 @@ class OpenAIStream:
                 return False
             if choice.usage is not msgspec.UNSET:
                 return False
-            if calls and any(call.id and call.type is None for call in calls):
+            if calls and any(call.id and not call.type for call in calls):
                 return False
             if choice.delta.audio is not None:
                 return False
@@ -288,6 +289,8 @@ class OpenAIStream:
         delta = choice.get("delta")
         delta = choice["delta"] = delta if isinstance(delta, dict) else {}
         quirks.repair_message(delta)
+        if delta.get("role") is not None:
+            delta["role"] = "assistant"
         openai_audio.relabel_delta(delta, serve_as=self._serve_as, index=choice["index"])
         quirks.number_tool_calls(delta)
         reason = choice.setdefault("finish_reason", None)
@@ -297,17 +300,18 @@ class OpenAIStream:
             choice["finish_reason"] = quirks.finish_reason(reason) or None
         try:
             self._note(msgspec.convert(choice, _Choice))
-        except msgspec.ValidationError as error:
+        except (msgspec.ValidationError, UnicodeEncodeError) as error:
             raise ProviderError(
                 "bad_answer", f"The provider's chunk is malformed: {error}."
             ) from None
         return choice
 
     def _labelled(self, chunk: dict[str, Any]) -> dict[str, Any]:
+        created = chunk.get("created")
         return {
             **chunk,
             "id": self._serve_as.id,
             "object": quirks.CHUNK,
-            "created": chunk.get("created") or self._serve_as.created,
+            "created": created if isinstance(created, int) and created else self._serve_as.created,
             "model": self._serve_as.model,
         }

@@ -175,8 +175,8 @@ def _thinking_text(part: Body) -> str:
 
 def repair_tool_call(call: Body) -> None:
     """Mistral leaves out `type`; older Ollama sends `arguments` as an object."""
-    if call.get("id"):
-        call.setdefault("type", "function")
+    if call.get("id") and not call.get("type"):
+        call["type"] = "function"
     function = call.get("function")
     if isinstance(function, dict) and isinstance(function.get("arguments"), dict | list):
         function["arguments"] = msgspec.json.encode(function["arguments"]).decode()

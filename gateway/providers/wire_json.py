@@ -2,18 +2,21 @@
 
 import json
 import math
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from gateway.providers.base import ProviderError
+
+# What JSON of a provider raises that is none, or is nested too deeply to be read.
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def decode(data: bytes) -> dict[str, Any]:
     """Return the object in `data`. Raises ProviderError `bad_answer`."""
     try:
         body = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         body = _decode_lenient(data)
     if not isinstance(body, dict):
         raise ProviderError("bad_answer", "The provider's answer is not a JSON object.")
@@ -30,7 +33,23 @@ def encode(body: dict[str, Any]) -> bytes:
     try:
         return msgspec.json.encode(body)
     except UnicodeEncodeError:
-        return json.dumps(body, separators=(",", ":")).encode()
+        return json.dumps(body, separators=(",", ":"), default=_number).encode()
+
+
+def encode_whole(body: dict[str, Any]) -> bytes:
+    """Return `body` as JSON that every reader takes: U+FFFD stands for half surrogate pairs."""
+    try:
+        return msgspec.json.encode(body)
+    except UnicodeEncodeError:
+        text = json.dumps(body, separators=(",", ":"), ensure_ascii=False, default=_number)
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+
+
+def _number(value: object) -> object:
+    """Return what the standard library can write of a number that was written already (`gateway.wire_money`)."""
+    if isinstance(value, msgspec.Raw):
+        return json.loads(bytes(value))
+    raise TypeError(type(value))
 
 
 def _decode_lenient(data: bytes) -> Any:
