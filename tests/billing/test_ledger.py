@@ -78,3 +78,23 @@ def test_event_is_posted_once_for_each_key_and_leg(kept):
 
     with pytest.raises(DatabaseError), transaction.atomic():
         one.save(force_insert=True)
+
+
+@pytest.mark.parametrize(
+    "deed", ["UPDATE billing_ledgertransfer SET reason = ''", "DELETE FROM billing_ledgertransfer"]
+)
+def test_owner_of_the_ledger_has_no_right_to_change_it_even_without_its_trigger(kept, deed):
+    """The role of the tests may do anything, so that a role without such powers is made the owner."""
+    role = f"ledger_owner_of_{connection.settings_dict['NAME']}"
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE billing_ledgertransfer DISABLE TRIGGER USER")
+        cursor.execute(f"CREATE ROLE {role}")
+        cursor.execute(f"ALTER TABLE billing_ledgertransfer OWNER TO {role}")
+        cursor.execute(f"SET LOCAL ROLE {role}")
+        cursor.execute("SELECT count(*) FROM billing_ledgertransfer")
+
+        with pytest.raises(DatabaseError, match="permission denied"), transaction.atomic():
+            cursor.execute(deed)
+        transaction.set_rollback(True)
+
+    assert LedgerTransfer.objects.count() == 1
