@@ -12,7 +12,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
 from accounts.middleware import OrganizationRequest
-from accounts.models import Membership
+from accounts.models import Membership, Organization
 from accounts.second_factor import has_second_factor
 
 Role = Membership.Role
@@ -46,6 +46,13 @@ ALLOWED: dict[str, frozenset[Action]] = {
     Role.BILLING: frozenset({Action.VIEW, Action.MANAGE_BILLING}),
     Role.VIEWER: frozenset({Action.VIEW}),
 }
+
+
+def last_organization(request: HttpRequest) -> Organization | None:
+    """Return the organization that a member saw last, or the first by name; None for who has none."""
+    organizations = [one.organization for one in cast(OrganizationRequest, request).memberships]
+    last = request.session.get(LAST_ORGANIZATION)
+    return next((one for one in organizations if one.slug == last), next(iter(organizations), None))
 
 
 def allows(role: str, action: Action) -> bool:

@@ -12,19 +12,17 @@ from accounts import services
 from accounts.forms import OrganizationForm, SettingsForm
 from accounts.middleware import OrganizationRequest
 from accounts.models import User
-from accounts.permissions import LAST_ORGANIZATION, Action, organization_page
+from accounts.permissions import Action, last_organization, organization_page
 
 
 @require_safe
 @login_required
 def home(request: HttpRequest) -> HttpResponse:
     """Send a member to the organization visited last, or the first; one who has none may make one."""
-    memberships = cast(OrganizationRequest, request).memberships
-    slugs = [membership.organization.slug for membership in memberships]
-    if not slugs:
+    own = last_organization(request)
+    if own is None:
         return redirect("dashboard:organization_create")
-    last = request.session.get(LAST_ORGANIZATION)
-    return redirect("dashboard:overview", slug=last if last in slugs else slugs[0])
+    return redirect("dashboard:overview", slug=own.slug)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

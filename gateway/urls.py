@@ -29,6 +29,7 @@ dashboard_patterns: list[URLPattern] = [
     path("<slug:slug>/palette/", palette_views.palette, name="palette"),
     path("<slug:slug>/limits/", limits_views.limits, name="limits"),
     path("<slug:slug>/limits/try/", limits_views.limits_try, name="limits_try"),
+    path("-/playground/", playground_views.own_playground, name="own_playground"),
     path("<slug:slug>/playground/", playground_views.page, name="playground"),
     path("<slug:slug>/playground/answer/", playground_views.answer, name="playground_answer"),
     path("<slug:slug>/first-call/run/", playground_views.first_call_run, name="first_call_run"),

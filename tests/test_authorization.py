@@ -72,6 +72,7 @@ SIGNED_IN = {
     "dashboard:home",
     "dashboard:organization_create",
     "dashboard:own_invoices",
+    "dashboard:own_playground",
     "dashboard:own_billing",
 }
 # Addresses that begin so belong to packages, and have tests of their own below; those of the management API, which a

@@ -9,8 +9,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from accounts.middleware import OrganizationRequest
-from accounts.models import Organization, User
-from accounts.permissions import LAST_ORGANIZATION, Action, organization_page
+from accounts.models import Organization
+from accounts.permissions import Action, last_organization, organization_page
 from billing import plans
 from billing.console import billing_tabs, page_query
 from billing.models import BillingAccount
@@ -77,13 +77,10 @@ def own_billing(request: HttpRequest) -> HttpResponse:
 
 def _seen_last(request: HttpRequest) -> Organization:
     """Return the organization that a member saw last, else the first; raises Http404 where there is none."""
-    assert isinstance(request.user, User)  # noqa: S101  login_required lets nobody else in
-    found = request.user.memberships.select_related("organization").order_by("organization")
-    seen_last = request.session.get(LAST_ORGANIZATION, "")
-    chosen = found.filter(organization__slug=seen_last).first() or found.first()
-    if chosen is None:
+    own = last_organization(request)
+    if own is None:
         raise Http404
-    return chosen.organization
+    return own
 
 
 def _page(request: OrganizationRequest, public_id: str) -> invoice_report.Page:

@@ -56,10 +56,12 @@ def change_note(now: int, before: int, *, period_name: str) -> str:
 
 
 def share_text(part: int, whole: int) -> str:
-    """Return part / whole in percent, with one decimal below ten."""
+    """Return part / whole in percent, with one decimal below ten, never as 0 for what is there."""
     if not whole:
         return "\N{EN DASH}"
     percent = 100 * part / whole
+    if 0 < percent < 0.05:
+        return "<0.1 %"
     return f"{percent:.1f} %" if 0 < percent < 10 else f"{percent:.0f} %"
 
 

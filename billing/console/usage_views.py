@@ -167,7 +167,7 @@ def _table_row(
         if row.id
         else "",
         "requests_query": query,
-        "share": 100 * row.total.spend // spend if spend else None,
+        "share": page_words.share_text(row.total.spend, spend) if spend else "",
         "change": page_words.change_of(row),
         "took": took.groups.get(row.id, latency.UNKNOWN),
     }

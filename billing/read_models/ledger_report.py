@@ -111,7 +111,7 @@ SELECT t.id, t.kind, t.idempotency_key, t.created_at,
 FROM (
     SELECT * FROM billing_ledgertransfer
     WHERE organization_id = %(organization)s AND id BETWEEN %(first)s AND %(last)s AND id < %(before)s
-      AND kind IN ('usage', 'trueup')
+      AND kind IN ('usage', 'trueup') AND created_at >= %(since)s AND created_at < %(until)s
     ORDER BY id DESC LIMIT %(limit)s
 ) t
 JOIN billing_ledgeraccount own ON own.organization_id = %(organization)s AND own.kind = 'wallet'

@@ -74,8 +74,8 @@ def _each(sums: Sums) -> int:
 
 
 def signed(nanousd: int) -> str:
-    """Return an amount with its sign."""
-    sign = "+" if nanousd > 0 else "\N{MINUS SIGN}"
+    """Return an amount with its sign, after which no line ends."""
+    sign = "+" if nanousd > 0 else "\N{MINUS SIGN}\N{WORD JOINER}"
     return f"{sign}{formats.sum_text(abs(nanousd))}"
 
 

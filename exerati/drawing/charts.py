@@ -17,6 +17,7 @@ Format = Callable[[int], str]
 
 WIDTH = 1000
 HEIGHT = 200
+THICK = 3  # pixels from which a segment has room for a gap
 MAX_SERIES = 6  # the palette's colours; what is past them is summed as "Other"
 MAX_X_LABELS = 6
 NOTHING = "\N{EN DASH}"
@@ -235,13 +236,13 @@ def _bucket(bucket: Bucket, index: int, length: int, *, text: str, inner: str) -
 
 
 def _stack(index: int, series: Sequence[Series], length: int, top: int) -> str:
-    """Return the segments of one bar, a hairline apart; anything above 0 is at least a pixel."""
+    """Return the segments of one bar, a hairline apart where there is room; above 0 it is at least a pixel."""
     slot = WIDTH / length
     bars, below = "", 0
     for number, row in enumerate(series, start=1):
         value = row.values[index] or 0
         low, high = below * HEIGHT / top, (below + value) * HEIGHT / top
-        height = max(1.0, high - low - 1)
+        height = max(1.0, high - low - (high - low > THICK))
         if value:
             bars += rect(
                 (index + 0.14) * slot, HEIGHT - low - height, slot * 0.72, height, f"fill-{number}"

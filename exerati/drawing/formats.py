@@ -10,7 +10,10 @@ _COMPACT = ((1_000_000_000, "B"), (1_000_000, "M"), (1_000, "k"))
 
 
 def sum_text(nanousd: int) -> str:
-    """Return a sum of money: two decimals, more only below one cent."""
+    """Return a sum of money: two decimals, below one cent the two digits that count."""
+    if abs(nanousd) < money.NANOUSD_PER_CENT and nanousd:
+        exact = Decimal(nanousd).scaleb(-9)
+        return _dollars(exact.quantize(Decimal(1).scaleb(max(exact.adjusted() - 1, -9))))
     return money.display(nanousd)
 
 

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_cookie
 
@@ -109,7 +110,7 @@ def model_page(request: HttpRequest, name: str) -> HttpResponse:
         "has_output_rate": row.rates.output_microusd_per_mtok is not None,
         "estimate": catalog_pages.estimate(row.price, usage=usage),
         "snippets": _snippets(row),
-        "playground_url": _playground_url(request, row),
+        "playground_url": _playground_url(row),
         "compare_url": f"{reverse('compare')}?model={row.name}",
         "nav_active": "catalog",
     }
@@ -126,7 +127,10 @@ def compare(request: HttpRequest) -> HttpResponse:
     chosen = catalog_pages.with_call(chosen, usage=call)
     context = {
         "rows": chosen,
-        "facts": catalog_compare.facts(chosen),
+        "facts": [
+            (fact, [(row.title, *cell) for row, cell in zip(chosen, fact.cells, strict=True)])
+            for fact in catalog_compare.facts(chosen)
+        ],
         "choices": [
             ("", "No model"),
             *((row.name, row.title) for row in listed if not row.is_retired),
@@ -147,16 +151,11 @@ def _snippets(row: CatalogRow) -> str:
     return docs_pages.snippets_with(example, slug=slug, instead=row.name, values=values)
 
 
-def _playground_url(request: HttpRequest, row: CatalogRow) -> str:
-    """Return the address of the playground with this model, "" for those who have none."""
-    memberships = getattr(request, "memberships", [])
-    if row.kind != Model.Kind.CHAT or row.is_retired or not memberships:
+def _playground_url(row: CatalogRow) -> str:
+    """Return the address of one's own playground with this model, "" for what it cannot call."""
+    if row.kind != Model.Kind.CHAT or row.is_retired:
         return ""
-    try:
-        address = reverse("dashboard:playground", args=[memberships[0].organization.slug])
-    except NoReverseMatch:
-        return ""
-    return f"{address}?model={row.name}"
+    return f"{reverse('dashboard:own_playground')}?{urlencode({'model': row.name})}"
 
 
 def _choices(

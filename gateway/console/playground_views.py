@@ -12,7 +12,8 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -20,7 +21,13 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.middleware import OrganizationRequest
 from accounts.models import Project
-from accounts.permissions import Action, allows, organization_page, roles_that
+from accounts.permissions import (
+    Action,
+    allows,
+    last_organization,
+    organization_page,
+    roles_that,
+)
 from apikeys import seats
 from apikeys.models import ApiKey
 from gateway import errors
@@ -61,6 +68,18 @@ def page(request: OrganizationRequest) -> HttpResponse:
     replay = playground_replay.find(request, request.GET.get("replay", ""))
     initial = {"model": replay.model if replay else request.GET.get("model", "")}
     return _render(request, PlaygroundForm(initial=initial), replay=replay)
+
+
+@require_safe
+@login_required
+def own_playground(request: HttpRequest) -> HttpResponse:
+    """Lead to the playground of the organization that the member saw last: for links that know no organization."""
+    own = last_organization(request)
+    if own is None:
+        return redirect("dashboard:organization_create")
+    address = reverse("dashboard:playground", args=[own.slug])
+    query = request.GET.urlencode()
+    return redirect(f"{address}?{query}" if query else address)
 
 
 @require_POST

@@ -242,7 +242,7 @@ def test_new_and_vanished_groups_move_too_and_the_largest_is_first():
     )
 
     assert [(mover.name, mover.change_text) for mover in movers.top(found)] == [
-        ("gone", "\N{MINUS SIGN}$0.0000008"),
+        ("gone", "\N{MINUS SIGN}\N{WORD JOINER}$0.0000008"),
         ("new", "+$0.0000005"),
     ]
     assert movers.heading(found) == "Why did it fall?"

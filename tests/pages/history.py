@@ -31,9 +31,13 @@ TRAFFIC = (
 TIMES = {
     "billing_outboxmessage": "occurred_at",
     "billing_usageevent": "occurred_at",
-    "billing_attempt": "started_at",
 }
 _MOVE = "UPDATE {table} t SET {time} = m.at FROM sample_move m WHERE t.request_id = m.request_id"
+_MOVE_ATTEMPTS = """UPDATE billing_attempt t SET started_at = m.at + (t.number - 1) * interval '150 ms'
+FROM sample_move m WHERE t.request_id = m.request_id"""
+# The credit that the calls used was there before them.
+_MOVE_GRANTS = """UPDATE billing_ledgertransfer SET created_at = (SELECT min(at) FROM sample_move) - interval '1 hour'
+WHERE kind = 'grant'"""
 _MOVE_TRANSFERS = """UPDATE billing_ledgertransfer t SET created_at = m.at FROM sample_move m
 WHERE t.idempotency_key = 'request:' || m.request_id"""
 _MOVE_SETTLED = """UPDATE billing_usageevent e SET settled_at = m.at + e.duration_ms * interval '1 ms'
@@ -178,6 +182,8 @@ def _move(times: dict[UUID, datetime]) -> None:
         for table, time in TIMES.items():
             connection.execute(_MOVE.format(table=table, time=time))
         connection.execute(_MOVE_SETTLED)
+        connection.execute(_MOVE_ATTEMPTS)
         connection.execute(_MOVE_TRANSFERS)
+        connection.execute(_MOVE_GRANTS)
         connection.execute("ALTER TABLE billing_ledgertransfer ENABLE TRIGGER append_only")
         connection.execute(_RECOUNT)

@@ -196,7 +196,8 @@ def _measure(now: datetime) -> None:
     """Store what the status page shows: probes of 80 days, with one bad hour, an incident, and how routes did."""
     minute = now.replace(second=0, microsecond=0)
     times = [minute - timedelta(hours=back) for back in range(1, 80 * 24)]
-    times += [minute - timedelta(minutes=back) for back in range(5)]
+    # Until the pictures are taken, too: that can be an hour later, and what is old is "not known".
+    times += [minute - timedelta(minutes=back) for back in range(-60, 5)]
     bad = minute - timedelta(days=23)
     ProbeMinute.objects.bulk_create(
         ProbeMinute(
