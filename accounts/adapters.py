@@ -9,12 +9,12 @@ from django.conf import settings
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.db import transaction
 from django.forms import BaseForm
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.crypto import get_random_string
 
-from accounts import invitations, services
+from accounts import devices, invitations, services
 from accounts.models import Membership, Organization, User
 from accounts.permissions import Action, allows
 
@@ -51,6 +51,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         Its links begin with the site's own address: allauth takes that of the request, which an attacker names.
         """
         ours = {name: _at_our_site(name, value) for name, value in context.items()}
+        if "user_agent" in ours:
+            ours["user_agent"] = devices.name_of(ours["user_agent"])
         mail: EmailMessage = super().render_mail(template_prefix, email, ours, headers)
         if isinstance(mail, EmailMultiAlternatives) and not mail.alternatives:
             told = {"title": mail.subject, "text": mail.body}
@@ -74,6 +76,16 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
             "account_reset_password_from_key",
             kwargs=dict(zip(("uidb36", "key"), key.split("-", 1), strict=True)),
         )
+
+    def post_login(
+        self, request: HttpRequest, user: User, *, signup: bool, **arguments: Any
+    ) -> HttpResponse:
+        """Tell by mail of a sign-in with a browser that this person has not used before, and remember it."""
+        response: HttpResponse = super().post_login(request, user, signup=signup, **arguments)
+        if not signup and not devices.is_known(request, user):
+            self.send_notification_mail("account/email/new_sign_in", user)
+        devices.remember(request, response, user)
+        return response
 
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
         """Mark the address as verified, and start the trial credit."""

@@ -64,6 +64,16 @@ class SettingsForm(forms.ModelForm):
         labels = {"week_start": "Week starts on"}
 
 
+class ProfileForm(forms.Form):
+    """What people set for themselves."""
+
+    time_zone = forms.ChoiceField(
+        label="Your time zone",
+        choices=time_zones,
+        help_text="Usage pages offer it beside the organization's own and UTC. Budgets follow the organization's.",
+    )
+
+
 class InviteForm(forms.Form):
     """Whom to invite, and as what."""
 

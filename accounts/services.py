@@ -56,6 +56,11 @@ def start_trial(user: User) -> None:
         enqueue("billing.grant_trial", organization_id=owned.organization_id)
 
 
+def change_time_zone(user: User, *, time_zone: str) -> None:
+    """Store the zone in which somebody wants to see times."""
+    User.objects.filter(pk=user.pk).update(time_zone=time_zone)
+
+
 @transaction.atomic
 def add_member(
     organization: Organization, *, user: User, role: str, actor: User | None

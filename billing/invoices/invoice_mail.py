@@ -79,7 +79,9 @@ def message(invoice: Invoice, *, kind: str, addresses: list[str]) -> EmailMultiA
     context = {
         "organization": invoice.organization,
         "words": words(invoice, kind),
-        "url": settings.SITE_URL + reverse("dashboard:invoice", args=[slug, invoice.public_id]),
+        "action_label": words(invoice, kind).button,
+        "action_url": settings.SITE_URL
+        + reverse("dashboard:invoice", args=[slug, invoice.public_id]),
     }
     mail = EmailMultiAlternatives(
         subject=" ".join(render_to_string("emails/invoice.subject.txt", context).split()),

@@ -1,9 +1,14 @@
 """The mails that accounts send: short, with the code where a phone shows it."""
 
 import re
+from datetime import UTC, datetime
+from html import unescape
 
 import pytest
 from django.urls import reverse
+
+from accounts.adapters import AccountAdapter
+from exerati.settings.base import BASE_DIR
 
 pytestmark = pytest.mark.django_db
 
@@ -24,3 +29,65 @@ def test_code_is_in_the_subject_and_in_the_text(client, mailoutbox):
     assert code[1] in mail.body
     assert "&amp;" not in mail.body
     assert "testserver" not in mail.subject + mail.body
+
+
+NOTICES = (
+    "account/email/email_changed",
+    "account/email/email_deleted",
+    "account/email/email_confirm",
+    "account/email/account_already_exists",
+    "account/email/unknown_account",
+    "account/email/password_changed",
+    "account/email/password_set",
+    "account/email/password_reset",
+    "account/email/password_reset_key",
+    "account/email/new_sign_in",
+    "account/email/email_confirmation",
+    "mfa/email/recovery_codes_generated",
+    "mfa/email/totp_activated",
+    "mfa/email/totp_deactivated",
+    "mfa/email/webauthn_added",
+    "mfa/email/webauthn_removed",
+)
+
+
+@pytest.mark.parametrize("name", NOTICES)
+def test_every_mail_about_an_account_has_plain_words_and_an_html_twin(rf, alice, name):
+    context = {
+        "user": alice,
+        "ip": "198.51.100.7",
+        "user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0",
+        "timestamp": datetime(2026, 11, 28, 7, 30, tzinfo=UTC),
+        "code": "123456",
+        "activate_url": "https://evil.example/confirm/x",
+        "password_reset_url": "https://evil.example/account/password/reset/",
+        "signup_url": "https://evil.example/register",
+        "from_email": "old@acme.example",
+        "to_email": alice.email,
+    }
+
+    mail = AccountAdapter(rf.get("/")).render_mail(name, alice.email, context)
+
+    [(html, kind)] = mail.alternatives
+    assert kind == "text/html"
+    assert "Exerati" in mail.subject
+    assert not mail.subject.istitle()
+    assert "<h1" in html
+    assert mail.subject in unescape(html)
+    for text in (mail.body, html):
+        assert "evil.example" not in text
+        assert "example.com" not in text
+        assert "{{" not in text
+        assert "Mozilla" not in text
+
+
+def test_every_mail_of_ours_stands_on_the_same_frame():
+    templates = sorted((BASE_DIR / "templates/emails").glob("*.html"))
+
+    assert len(templates) >= 6
+    for path in templates:
+        if path.name != "base.html":
+            assert path.read_text().startswith('{% extends "emails/base.html" %}'), path.name
+            if path.name != "plain.html":
+                assert path.with_suffix(".txt").exists()
+                assert path.with_name(f"{path.stem}.subject.txt").exists()
