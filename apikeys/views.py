@@ -1,5 +1,6 @@
 """HTML pages of API keys: list, create, show once, change, disable, revoke."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -13,14 +14,15 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.middleware import OrganizationRequest
 from accounts.permissions import Action, allows, organization_page
-from apikeys import services
+from apikeys import services, spend
 from apikeys.forms import KeyForm, NewKeyForm, presets
-from apikeys.models import EXAMPLE_MODELS, SORTS, ApiKey, KeyStatus
+from apikeys.models import EXAMPLE_MODELS, SORTS, ApiKey, ApiKeyQuerySet, KeyStatus
 
 LAST_NONCE = "key_form_nonce"  # session key: the form that made the last secret
 DEFAULT_SORT = "-created"
 COLUMNS = (("name", "Name"), ("owner", "Owner"), ("created", "Created"), ("used", "Last used"))
 LAST_COLUMNS = (("expires", "Expires"),)
+SPENT = "spent"  # this month; no column of the key, so it is sorted here
 # Billing knows what was spent; where it has no partial, the caps are shown alone.
 BUDGET_TEMPLATES = ("billing/_key_spend.html", "apikeys/_key_caps.html")
 # What the gateway knows of a key's limits at this moment, and what it was used for lately: partials of those apps.
@@ -44,6 +46,7 @@ class KeyRow:
     owner: str
     status: KeyStatus
     tone: str
+    spent_nanousd: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +63,33 @@ class Column:
 def key_list(request: OrganizationRequest) -> HttpResponse:
     """List the organization's keys in one order, those that match a text."""
     sort = request.GET.get("sort", DEFAULT_SORT)
-    if sort.removeprefix("-") not in SORTS:
+    if sort.removeprefix("-") not in (*SORTS, SPENT):
         sort = DEFAULT_SORT
     text = request.GET.get("q", "").replace("\x00", "")
     keys = request.organization.api_keys.select_related("created_by", "project")
-    found = keys.matching(text).sorted_by(sort)
+    spent = spend.this_month(request.organization)
+    found = _in_order(keys.matching(text), sort=sort, spent=spent)
     context = {
         "query": text,
         "sort": sort,
         "has_projects": len({key.project_id for key in found}) > 1,
-        "rows": [_row(key) for key in found],
+        "rows": [_row(key, spent_nanousd=spent.get(key.pk, 0)) for key in found],
         "columns": [_column(name, label, sort=sort) for name, label in COLUMNS],
+        "spent_column": _column(SPENT, "Spend and budgets", sort=sort, is_largest_first=True),
         "last_columns": [_column(name, label, sort=sort) for name, label in LAST_COLUMNS],
         "may_manage": allows(request.membership.role, Action.MANAGE_KEYS),
         "budget_templates": BUDGET_TEMPLATES,
         "nav_active": "keys",
     }
     return render(request, "apikeys/keys.html", context)
+
+
+def _in_order(found: ApiKeyQuerySet, *, sort: str, spent: Mapping[int, int]) -> Sequence[ApiKey]:
+    """Return the keys in the order asked for; among equal spends the newest come first."""
+    if sort.removeprefix("-") != SPENT:
+        return list(found.sorted_by(sort))
+    sign = -1 if sort.startswith("-") else 1
+    return sorted(found.sorted_by(DEFAULT_SORT), key=lambda key: sign * spent.get(key.pk, 0))
 
 
 @never_cache
@@ -235,13 +248,14 @@ def _to_key(request: OrganizationRequest, key: ApiKey) -> HttpResponse:
     return redirect("dashboard:key", slug=request.organization.slug, public_id=key.public_id)
 
 
-def _row(key: ApiKey) -> KeyRow:
+def _row(key: ApiKey, *, spent_nanousd: int = 0) -> KeyRow:
     status = key.status_at(timezone.now())
     owner = key.created_by.email if key.created_by else "operator"
-    return KeyRow(key=key, owner=owner, status=status, tone=TONES[status])
+    return KeyRow(key, owner, status, TONES[status], spent_nanousd)
 
 
-def _column(name: str, label: str, *, sort: str) -> Column:
+def _column(name: str, label: str, *, sort: str, is_largest_first: bool = False) -> Column:
     """Return a column head; a click on the present order turns it round."""
     order = {name: "ascending", f"-{name}": "descending"}.get(sort, "none")
-    return Column(label=label, sort=f"-{name}" if order == "ascending" else name, order=order)
+    down = order == "ascending" or (is_largest_first and order == "none")
+    return Column(label=label, sort=f"-{name}" if down else name, order=order)

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.db import connection
 from django.db.models import Count, Q, Sum
+from django.utils import timezone
 
 from accounts.models import Organization
 from apikeys.models import ApiKey
@@ -87,6 +88,11 @@ def recent(key: ApiKey, *, now: datetime) -> Recent:
 def spent_by_member(organization: Organization, *, now: datetime) -> dict[int, int]:
     """Return what the keys of each member were charged this month, by the member's row id; see `_spent_by`."""
     return _spent_by("key__created_by", organization, now=now)
+
+
+def spent_by_key_this_month(organization: Organization) -> dict[int, int]:
+    """Return what each key was charged this month, by the key's row id; see `_spent_by`."""
+    return _spent_by("key", organization, now=timezone.now())
 
 
 def spent_by_project(organization: Organization, *, now: datetime) -> dict[int, int]:

@@ -5,7 +5,7 @@ from billing.verification.invariant import Invariant
 # Periods that ended more than 35 days ago are closed: nothing is posted to them any more.
 SPENT = """
     SELECT b.id, sum(e.charge_nanousd) AS charged
-    FROM billing_budget b JOIN billing_usageevent e
+    FROM COUNTERS b JOIN billing_usageevent e
         ON MATCH AND e.occurred_at >= b.period_start AND e.occurred_at < b.period_end
     WHERE b.scope = 'SCOPE' AND b.period <> 'total' AND b.period_end > now() - interval '35 days'
       AND e.occurred_at > now() - interval '70 days'
@@ -16,13 +16,23 @@ MATCHES = {
     "project": "e.project_id = b.scope_id",
     "key": "e.key_id = b.scope_id",
     "key_model": "e.key_id = b.scope_id AND e.model = b.model",
+    "member": "e.key_id = b.key_id",
 }
+# A member's counter once for each key that the member made.
+OF_MEMBERS = """(
+        SELECT c.*, k.id AS key_id FROM billing_budget c JOIN accounts_membership m ON m.id = c.scope_id
+        JOIN apikeys_apikey k ON k.organization_id = m.organization_id AND k.created_by_id = m.user_id
+        WHERE c.scope = 'member'
+    )"""
 
 
 def _spent() -> str:
     """Return what was charged in the period of each counter; one join for each scope, so that all are by hash."""
     parts = (
-        SPENT.replace("MATCH", match).replace("SCOPE", scope) for scope, match in MATCHES.items()
+        SPENT.replace("COUNTERS", OF_MEMBERS if scope == "member" else "billing_budget")
+        .replace("MATCH", match)
+        .replace("SCOPE", scope)
+        for scope, match in MATCHES.items()
     )
     return " UNION ALL ".join(parts)
 
@@ -38,6 +48,8 @@ INVARIANTS = (
         FROM billing_budget b LEFT JOIN (SPENT) s ON s.id = b.id
         WHERE b.period <> 'total' AND b.period_end > now() - interval '35 days'
           AND b.posted_nanousd <> coalesce(s.charged, 0)
+          -- Who left takes the counter along: nothing binds it any more.
+          AND (b.scope <> 'member' OR EXISTS (SELECT FROM accounts_membership m WHERE m.id = b.scope_id))
         """.replace("SPENT", _spent()),
     ),
     Invariant(

@@ -106,3 +106,20 @@ def test_nothing_binds_a_test_key(key):
     test_key = factories.make_api_key(key.organization, mode="test", budget_day_nanousd=1).key
 
     assert budget_report.binding(test_key, now=NOW) == []
+
+
+def test_keys_are_listed_by_what_they_spent_this_month(alice_client, acme):
+    for name, charge in (("little", 3 * 10**6), ("much", 9 * 10**9), ("nothing", 0)):
+        made = factories.make_api_key(acme, name=name).key
+        call(made, at=TODAY, charge_nanousd=charge)
+        call(made, at=BEFORE_THIS_MONTH, charge_nanousd=10**12 - charge)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT billing_roll_up(1000)")
+
+    def page(sort):
+        return alice_client.get(f"/dashboard/{acme.slug}/keys/?sort={sort}")
+
+    assert [row.key.name for row in page("-spent").context["rows"]] == ["much", "little", "nothing"]
+    assert [row.key.name for row in page("spent").context["rows"]] == ["nothing", "little", "much"]
+    assert "$9.00" in page("-spent").content.decode()
+    assert 'aria-sort="descending"><a href="?sort=spent"' in page("-spent").content.decode()

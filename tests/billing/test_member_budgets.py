@@ -4,12 +4,14 @@ import asyncio
 import random
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from accounts import services
 from accounts.models import Membership
 from apikeys import seats
 from billing import aggregation
+from billing.verification import verify_calls
 from tests import factories
 from tests.billing.calls import (
     Payer,
@@ -250,3 +252,21 @@ async def test_random_calls_of_many_never_pass_the_budget_and_post_every_charge(
     assert 0.8 * 20_000 < bob <= 20_000
     assert 0.7 * 9_000 < dora <= 9_000
     assert_books_balance()
+    await stored(ledger_is_right)
+
+
+def ledger_is_right() -> None:
+    """`manage.py ledger verify` finds nothing, and finds a member's counter that somebody changed."""
+    assert wrong_periods() == []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE billing_budget SET posted_nanousd = posted_nanousd + 1 WHERE scope = 'member'"
+        )
+    assert len(wrong_periods()) == 3
+
+
+def wrong_periods() -> list[str]:
+    [found] = [one for one in verify_calls.INVARIANTS if one.name == "periods of budgets"]
+    with connection.cursor() as cursor:
+        cursor.execute(found.broken)
+        return [row[0] for row in cursor.fetchall()]

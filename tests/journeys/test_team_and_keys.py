@@ -151,9 +151,7 @@ def test_charge_of_a_request_is_explained_line_by_line(acme, site, meet):
     table = page.get_by_role("table", name="The price of this request")
     table.wait_for()
     lines = [cells.inner_text().split("\t") for cells in table.locator("tbody tr").all()]
-    products = sum(
-        int(count.replace(",", "")) * picousd(rate) for _, count, rate, _ in lines
-    )
+    products = sum(int(count.replace(",", "")) * picousd(rate) for _, count, rate, _ in lines)
     charged = table.locator("tfoot tr").last.inner_text()
     assert f"${cost}" in charged.replace(",", "")
     assert products == round(float(cost) * 10**12)
