@@ -190,8 +190,8 @@ def test_the_list_takes_the_same_few_queries_whatever_its_length(
     alice_client.get(reverse("dashboard:keys", args=[acme.slug]))  # remembers the organization
 
     with django_assert_max_num_queries(
-        7
-    ):  # session, user, membership, keys, what is spent of them all, unread notices, organizations of the switcher
+        8
+    ):  # session, user, membership, keys, their spend and caps, unread notices, organizations of the switcher
         answer = alice_client.get(reverse("dashboard:keys", args=[acme.slug]), {"sort": sort})
 
     names = [row.key.name for row in answer.context["rows"]]
