@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 from html import unescape
 
 import pytest
+from django.core.mail import EmailMultiAlternatives
 from django.urls import reverse
 
 from accounts.adapters import AccountAdapter
-from exerati.settings.base import BASE_DIR
+from exerati.settings.env import BASE_DIR
 
 pytestmark = pytest.mark.django_db
 
@@ -69,13 +70,15 @@ def test_every_mail_about_an_account_has_plain_words_and_an_html_twin(rf, alice,
 
     mail = AccountAdapter(rf.get("/")).render_mail(name, alice.email, context)
 
+    assert isinstance(mail, EmailMultiAlternatives)
     [(html, kind)] = mail.alternatives
+    subject, html = str(mail.subject), str(html)
     assert kind == "text/html"
-    assert "Exerati" in mail.subject
-    assert not mail.subject.istitle()
+    assert "Exerati" in subject
+    assert not subject.istitle()
     assert "<h1" in html
-    assert mail.subject in unescape(html)
-    for text in (mail.body, html):
+    assert subject in unescape(html)
+    for text in (str(mail.body), html):
         assert "evil.example" not in text
         assert "example.com" not in text
         assert "{{" not in text
