@@ -64,8 +64,8 @@ def rates_of(usage: TokenUsage, *, price: Price) -> Rates:
     return rates
 
 
-def rates_for(input_tokens: int, *, price: Price, service_tier: str = "") -> Rates:
-    """Return the rates that hold for a request of so many input tokens."""
+def rates_for(input_tokens: int, *, price: Price, service_tier: str) -> Rates:
+    """Return the rates that hold for a request of so many input tokens; service tier "": the base rates."""
     chosen = price.service_tiers.get(service_tier, price)
     rates = chosen.rates
     for tier in chosen.tiers:

@@ -59,7 +59,9 @@ def parts(line: InvoiceLine) -> list[Part]:
     """
     if line.price_version is None:
         return [Part(ADJUSTMENT, 1, None, line.charge_nanousd)]
-    rates = rates_for(line.above_input_tokens + 1, price=price_of(line.price_version))
+    rates = rates_for(
+        line.above_input_tokens + 1, price=price_of(line.price_version), service_tier=""
+    )
     used = [(name, count, rate) for name, count, rate in _used(line, rates) if count]
     weights = [
         count * rate * (1000 if name in UNITS else 1) for name, count, rate in used
