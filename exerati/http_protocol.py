@@ -1,9 +1,11 @@
 """
-uvicorn's HTTP protocol with a deadline for headers, and one for readers.
+uvicorn's HTTP protocol with deadlines: for headers, for the rest of a body that is answered already, and for readers.
 
 uvicorn waits for ever for a client that sends its headers slowly or never, keeps whatever size they have, and keeps an
 answer for a client that does not read it: a few thousand such connections cost an attacker nothing. Bodies have their
-deadline in `gateway.asgi`. What is refused here is refused in the envelope of `/v1`, since there is no path yet.
+deadline in `gateway.asgi`; but an answer that comes before its request's body is whole (to a wrong key, to a body that
+came too slowly) would leave a connection that each further byte keeps open. What is refused here is refused in the
+envelope of `/v1`, since there is no path yet.
 """
 
 import asyncio
@@ -61,6 +63,8 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     _deadline: asyncio.TimerHandle | None = None
     _reading: asyncio.TimerHandle | None = None
+    _rest: asyncio.TimerHandle | None = None
+    _in_body = False
     _in_headers = False
     _header_bytes = 0
 
@@ -87,13 +91,26 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Its headers are here."""
-        self._in_headers = False
+        self._in_headers, self._in_body = False, True
         self._stop_deadline()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Its body is here."""
+        self._in_body = False
+        self._stop_rest_deadline()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """The request is answered; what is still missing of its body has to come in the time of headers."""
+        super().on_response_complete()
+        if self._in_body and self._rest is None and not self.transport.is_closing():
+            self._rest = self.loop.call_later(settings.HEADER_SECONDS, self.transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the deadlines."""
         self._stop_deadline()
+        self._stop_rest_deadline()
         self._stop_reading_deadline()
         super().connection_lost(exc)
 
@@ -111,6 +128,11 @@ class DeadlineProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP; uvicorn's own words are plain text."""
         self._refuse(NO_HTTP)
+
+    def _stop_rest_deadline(self) -> None:
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
 
     def _stop_reading_deadline(self) -> None:
         if self._reading is not None:

@@ -100,7 +100,7 @@ PROOFS: Mapping[str, Proof] = {
     ),
     "B3": Proof(
         "paths in an id that goes into an address",
-        reason="no id of a customer's goes into an upstream address: translators refuse such names",
+        ("gateway/test_attacks.py::test_b3_a_path_in_a_name_reaches_no_provider",),
     ),
     "B5": Proof(
         "a partial update that nulls an owner or a cap",
@@ -379,6 +379,9 @@ PROOFS: Mapping[str, Proof] = {
         (
             "gateway/test_slow_headers.py::test_headers_that_trickle_are_cut_off_in_total",
             "gateway/test_urls.py::test_body_that_comes_too_slowly_is_given_up",
+            "gateway/test_slow_headers.py::test_many_that_send_slowly_are_dropped_and_hold_up_nobody",
+            "gateway/test_slow_headers.py::test_body_that_goes_on_after_its_answer_ends_the_connection",
+            "gateway/test_slow_headers.py::test_readers_that_stop_take_little_and_hold_up_nobody",
             "gateway/test_outcomes.py::test_reader_that_stops_reading_is_cut_and_charged_for_what_it_got",
         ),
     ),

@@ -1,10 +1,11 @@
 """
 Attacks of the list kept beside the repository (../shared/reliability.md) that no other test tries as such:
-A1, A2, D2, D4, D10, E1, F2, F9. The whole list with its tests is docs/attacks.md.
+A1, A2, B3, D2, D4, D10, E1, F2, F9. The whole list with its tests is docs/attacks.md.
 """
 
 import random
 import string
+from urllib.parse import quote
 
 import pytest
 
@@ -132,3 +133,19 @@ def test_d2_d4_d10_what_would_cost_without_a_bound_is_refused_or_bounded(shop, f
     else:
         assert (answer.status, answer.error["type"]) == (400, "invalid_request_error")
         assert not shop.upstream.calls_of(shop.model)
+
+
+@pytest.mark.parametrize(
+    "odd", ["../../admin", "..%2f..%2fadmin", "?key=1", "#x", "%00", "\r\nx: y", "\\..\\x", "//x"]
+)
+def test_b3_a_path_in_a_name_reaches_no_provider(shop, odd):
+    name = shop.model + odd
+    quoted = quote(name, safe="")
+
+    chat = shop.chat(model=name)
+    found = shop.gateway.request("GET", f"/v1/models/{quoted}", key=shop.secret)
+    generation = shop.gateway.request("GET", f"/v1/generation?id={quoted}", key=shop.secret)
+
+    assert (chat.status, chat.error["code"]) == (404, "model_not_found")
+    assert (found.status, generation.status) == (404, 404)
+    assert not shop.upstream.calls

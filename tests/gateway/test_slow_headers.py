@@ -1,15 +1,36 @@
-"""A client that sends its headers slowly, never, or without end is cut off; others are not disturbed."""
+"""
+Clients that send slowly, never, or without end, and clients that do not read: they are cut off, take little, and
+disturb nobody. `EXERATI_SLOW_CLIENTS` is how many of each kind; with it the times of others are held to their bound.
+"""
 
+import logging
+import os
 import socket
+import statistics
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from tests import gateway_server
+from billing.models import UsageEvent
+from tests import factories, gateway_server
+from tests.gateway import books
+from tests.gateway.conftest import Shop
 from tests.gateway_server import Gateway
+from tests.upstream import wait_until
 
 HEADER_SECONDS = 2
+FULL = "EXERATI_SLOW_CLIENTS" in os.environ
+CLIENTS = int(os.environ.get("EXERATI_SLOW_CLIENTS", "20"))
+CALLS = 200 if FULL else 10
+READER_KIB = 256
+NOISE_KIB = 16 * 1024  # what a process takes for its first calls, whoever makes them
+BEGUN = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n"
+
+logger = logging.getLogger(__name__)
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +91,126 @@ def test_second_request_of_a_connection_has_its_own_deadline(strict_gateway):
         client.sendall(request[:-2])
 
         assert b"HTTP/1.1 408 " in read_all(client)
+
+
+@pytest.fixture
+def strict_shop(shop: Shop, strict_gateway: Gateway) -> Shop:
+    strict_gateway.learn(shop.model, key=shop.secret)
+    return replace(shop, gateway=strict_gateway)
+
+
+def seconds_of_calls(shop: Shop, model: str, *, between: list[socket.socket]) -> list[float]:
+    """Return how long calls take; a byte goes to each of the slow clients between two of them."""
+    found = []
+    for _ in range(CALLS):
+        for client in between:
+            with suppress(OSError):
+                client.send(b"x")
+        started = time.monotonic()
+        assert shop.chat(model=model).status == 200
+        found.append(time.monotonic() - started)
+    return found
+
+
+def check_times(alone: list[float], beside: list[float], *, most: float) -> None:
+    """Log what others wait; on a machine of our own it is bounded."""
+    figures = [statistics.quantiles(times, n=100)[98] * 1000 for times in (alone, beside)]
+    logger.info("99 %% of calls within %.1f ms alone, %.1f ms beside %s", *figures, CLIENTS)
+    assert not FULL or figures[1] <= most * figures[0]
+
+
+def memory_kib(gateway: Gateway) -> int:
+    status = Path(f"/proc/{gateway.process.pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0])
+
+
+def sockets(gateway: Gateway) -> int:
+    found = 0
+    for entry in Path(f"/proc/{gateway.process.pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found += os.readlink(entry).startswith("socket:")
+    return found
+
+
+def test_many_that_send_slowly_are_dropped_and_hold_up_nobody(strict_shop):
+    gateway, model = strict_shop.gateway, strict_shop.model
+    alone = seconds_of_calls(strict_shop, model, between=[])
+    before = sockets(gateway)
+
+    with ExitStack() as stack:
+        slow = [stack.enter_context(connect(gateway)) for _ in range(2 * CLIENTS)]
+        for number, client in enumerate(slow):
+            key = f"authorization: Bearer {strict_shop.secret}\r\n\r\n{{".encode()
+            client.sendall(BEGUN + (key if number % 2 else b"x-slow: "))
+        beside = seconds_of_calls(strict_shop, model, between=slow)
+        for client in slow:
+            answer = b""
+            with suppress(ConnectionResetError):  # of bytes that were still on their way
+                while data := client.recv(65536):
+                    answer += data
+            assert answer.startswith(b"HTTP/1.1 408 ") or not answer
+
+    check_times(alone, beside, most=2)
+    wait_until(lambda: sockets(gateway) <= before)
+
+
+@pytest.mark.parametrize("key", ["wrong", ""])
+def test_body_that_goes_on_after_its_answer_ends_the_connection(strict_shop, key):
+    with connect(strict_shop.gateway) as client:
+        head = f"authorization: Bearer {key}\r\n\r\n{{".encode() if key else b"\r\n{"
+        client.sendall(BEGUN + head)
+        assert client.recv(100).startswith((b"HTTP/1.1 401 ", b"HTTP/1.1 408 "))
+
+        with pytest.raises(OSError):  # noqa: PT012  the write that fails is one of many
+            for _ in range(600):
+                client.sendall(b"x")
+                time.sleep(0.1)
+
+
+def test_readers_that_stop_take_little_and_hold_up_nobody(strict_shop):
+    gateway, quick = strict_shop.gateway, f"{strict_shop.model}-quick"
+    factories.make_model(quick, provider=strict_shop.provider)
+    gateway.learn(quick, key=strict_shop.secret)
+    strict_shop.script(pieces=["one "] * 2_000, extra={"padding": "x" * 8_000})  # 16 MB
+    alone = seconds_of_calls(strict_shop, quick, between=[])
+    peak = before = memory_kib(gateway)
+
+    with ExitStack() as stack:
+        for _ in range(CLIENTS):
+            stack.enter_context(stopped_reader(strict_shop))
+        beside = seconds_of_calls(strict_shop, quick, between=[])
+        while len(events := ended(strict_shop)) < CLIENTS:
+            peak = max(peak, memory_kib(gateway))
+            time.sleep(0.05)
+
+    assert {event.error_code for event in events} == {"slow_reader"}
+    assert all(event.charge_nanousd > 0 for event in events)
+    assert all(
+        call.pieces_sent < 2_000 for call in strict_shop.upstream.calls if call.pieces_sent > 4
+    )
+    logger.info("%s stopped readers take %s KiB", CLIENTS, peak - before)
+    assert peak - before <= CLIENTS * READER_KIB + NOISE_KIB
+    check_times(alone, beside, most=1.5)
+    books.settled(strict_shop.organization, calls=CLIENTS + 2 * CALLS)
+
+
+def stopped_reader(shop: Shop) -> socket.socket:
+    """Return the connection of a client that asks for a stream and reads no more than its beginning."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    client.settimeout(60)
+    client.connect(("127.0.0.1", shop.gateway.port))
+    body = (
+        f'{{"model":"{shop.model}","stream":true,"messages":[{{"role":"user","content":"Hi"}}]}}'
+    ).encode()
+    client.sendall(
+        b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        + f"authorization: Bearer {shop.secret}\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+        + body
+    )
+    assert client.recv(100).startswith(b"HTTP/1.1 200 ")
+    return client
+
+
+def ended(shop: Shop) -> list[UsageEvent]:
+    return list(UsageEvent.objects.filter(organization=shop.organization, model=shop.model))
