@@ -13,6 +13,7 @@ from exerati.lib import money
 from exerati.lib.csv_text import spreadsheet_text
 
 PAGE_ROWS = 50
+OFFERED_FROM = 2_000  # the newest events
 HEAD = ("time", "who", "action", "target", "details")
 SYSTEM = "system"
 
@@ -73,16 +74,19 @@ def csv_rows(organization: Organization, *, filters: AuditFilters) -> Iterator[t
 
 
 def actions(organization: Organization) -> list[str]:
-    """Return the actions that occur, by name."""
-    return list(
-        organization.audit_events.order_by("action").values_list("action", flat=True).distinct()
-    )
+    """Return the actions that occur among the newest events, by name."""
+    return sorted(set(_newest(organization).values_list("action", flat=True)))
 
 
 def actors(organization: Organization) -> list[str]:
-    """Return the addresses of those who did something, by name."""
-    found = organization.audit_events.exclude(actor=None).order_by("actor__email")
-    return list(found.values_list("actor__email", flat=True).distinct())
+    """Return the addresses of those who did something lately, by name."""
+    found = set(_newest(organization).values_list("actor__email", flat=True))
+    return sorted(email for email in found if email)
+
+
+def _newest(organization: Organization) -> QuerySet[AuditEvent]:
+    """Return so many events that the filters offer what matters, along the index of the page."""
+    return organization.audit_events.order_by("-occurred_at")[:OFFERED_FROM]
 
 
 def _filtered(organization: Organization, filters: AuditFilters) -> QuerySet[AuditEvent]:

@@ -61,7 +61,7 @@ SELECT request_id, created_at, settled_at, organization_id, project_id, key_id, 
     '', 'stop', 900, 300, 100, 0, 20, '{}', price_version_id, upper_nanousd, charge_nanousd, charge_nanousd,
     charge_nanousd / 2, 1, 100 + charge_nanousd %% 900, 500 + charge_nanousd %% 9000, '',
     CASE charge_nanousd %% 4 WHEN 0 THEN ARRAY['team:a', 'nightly'] WHEN 1 THEN ARRAY['team:b'] END
-FROM billing_reservation
+FROM billing_reservation ORDER BY created_at
 """
 
 TRANSFERS = """
@@ -72,7 +72,7 @@ SELECT 'request:' || r.request_id, 0, 'usage', r.organization_id, own.id, revenu
 FROM billing_reservation r
 JOIN billing_ledgeraccount own ON own.organization_id = r.organization_id AND own.kind = 'wallet'
 JOIN billing_ledgeraccount revenue ON revenue.organization_id IS NULL AND revenue.kind = 'revenue'
-WHERE r.charge_nanousd > 0
+WHERE r.charge_nanousd > 0 ORDER BY r.settled_at
 """
 
 OUTBOX = """

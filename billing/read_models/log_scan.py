@@ -19,7 +19,7 @@ from accounts.models import Organization
 from billing.models import OutboxMessage, TagRollup, UsageRollup
 from exerati.lib import ids
 
-LOOKED_AT = 25_000  # rows read at most for one page
+LOOKED_AT = 10_000  # rows read at most for one page
 HOUR = timedelta(hours=1)
 EPOCH = datetime.fromtimestamp(0, UTC)
 LAST_ID = UUID(int=2**128 - 1)

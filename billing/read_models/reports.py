@@ -73,6 +73,8 @@ WITH part (at, project_id, key_id, model, mode, tag, requests, errors, input_tok
     FROM unnest(%(cut)s::timestamptz[]) AS cut (hour) JOIN billing_usageevent e
       ON e.organization_id = %(organization)s AND e.occurred_at >= cut.hour
      AND e.occurred_at < cut.hour + interval '1 hour'
+     -- The same once more as constants: the planner cannot know that the hours are few, and would read every call.
+     AND e.occurred_at >= %(cut_first)s AND e.occurred_at < %(cut_end)s
     {unnest}
 ), s AS (
     SELECT width_bucket(at, %(edges)s::timestamptz[]) AS bucket, {column} AS grouped,
@@ -239,6 +241,8 @@ def _sums(
         "first": period.previous_start,
         "end": period.end,
         "cut": cut,
+        "cut_first": min(cut, default=period.end),
+        "cut_end": max(cut, default=period.end) + timedelta(hours=1),
         "edges": period.edges,
         "model": filters.model,
         "mode": filters.mode,

@@ -36,7 +36,7 @@ class Entry:
 def entries() -> Iterator[Entry]:
     """Yield every change, newest first."""
     version = ""
-    for block in re.split(r"\n(?=## |- )", PATH.read_text(encoding="utf-8")):
+    for block in re.split(r"\n(?=#{2,3} |- )", PATH.read_text(encoding="utf-8")):
         if block.startswith("## "):
             version = block.splitlines()[0].removeprefix("## ").strip()
             block = block.partition("\n\n")[2]
