@@ -183,6 +183,13 @@ def test_bound_over_unpriced_tokens_is_an_error(bound):
         upper_bound_nanousd(bound, price=Price(1, Rates()))
 
 
+def test_bound_over_tokens_of_which_only_a_class_is_priced_is_an_error():
+    with pytest.raises(PriceMissing) as caught:
+        upper_bound_nanousd(TokenBound(1, 0), price=Price(1, Rates(cache_read_microusd_per_mtok=5)))
+
+    assert caught.value.rate == "input"
+
+
 def test_bound_takes_the_dearest_class_tier_and_service_tier():
     fast = Price(1, Rates(4_000_000, 20_000_000))
     price = Price(

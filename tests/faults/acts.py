@@ -12,10 +12,10 @@ from tests.faults.plan import Fault
 from tests.faults.world import DRAIN_SECONDS, World
 
 Act = Callable[[World, Fault], Awaitable[None]]
-# After its drain a gateway settles what it has; then the process must end.
-END_SECONDS = DRAIN_SECONDS + 20
+# After its drain a gateway settles what it has; then the process must end, on a busy machine within minutes.
+END_SECONDS = DRAIN_SECONDS + 120
 
-STRUCK_SECONDS = 60
+STRUCK_SECONDS = 240
 
 
 async def happen(world: World, fault: Fault) -> None:

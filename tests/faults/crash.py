@@ -22,7 +22,7 @@ from tests.faults.world import World
 GATEWAYS = ("gateway-1", "gateway-2", "gateway-3", "gateway-4")
 CALLERS = 30
 REACHED_SECONDS = 120
-END_SECONDS = 30
+END_SECONDS = 120
 
 Case = tuple[str, str]  # point and outcome, or SQL function and what is lost
 
