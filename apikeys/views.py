@@ -75,7 +75,7 @@ def key_list(request: OrganizationRequest) -> HttpResponse:
         "has_projects": len({key.project_id for key in found}) > 1,
         "rows": [_row(key, spent_nanousd=spent.get(key.pk, 0)) for key in found],
         "columns": [_column(name, label, sort=sort) for name, label in COLUMNS],
-        "spent_column": _column(SPENT, "Spend and budgets", sort=sort, is_largest_first=True),
+        "spent_column": _column(SPENT, "Spend", sort=sort, is_largest_first=True),
         "last_columns": [_column(name, label, sort=sort) for name, label in LAST_COLUMNS],
         "may_manage": allows(request.membership.role, Action.MANAGE_KEYS),
         "budget_templates": BUDGET_TEMPLATES,

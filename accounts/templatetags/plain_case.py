@@ -12,6 +12,6 @@ def sentence_case(text: str) -> str:
         return text
     words = text.split()
     return " ".join(
-        word if index == 0 or not word.replace("-", "").istitle() else word.lower()
+        word if not word.istitle() else word.lower() if index else word.capitalize()
         for index, word in enumerate(words)
     )

@@ -129,6 +129,6 @@ def test_titles_of_library_pages_are_in_sentence_case(alice_client):
     page = alice_client.get(reverse("mfa_index")).content.decode()
 
     assert "<h2>Authenticator app</h2>" in page
-    assert sentence_case("Two-Factor Authentication") == "Two-Factor authentication"
+    assert sentence_case("Two-Factor Authentication") == "Two-factor authentication"
     assert sentence_case("IP Address") == "IP address"
     assert sentence_case("<b>Not Touched</b>") == "<b>Not Touched</b>"
