@@ -63,9 +63,8 @@ def test_owner_deletes_the_account_and_the_organization_that_is_nobody_elses(
     assert acme.suspended_at
     assert acme.memberships.count() == 0
     assert acme.audit_events.filter(action="organization.closed", actor=alice).exists()
-    assert [(one.to, one.subject) for one in mail.outbox] == [
-        (["alice@acme.example"], "Your Exerati account is deleted")
-    ]
+    last = mail.outbox[-1]
+    assert (last.to, last.subject) == (["alice@acme.example"], "Your Exerati account is deleted")
 
 
 def test_nothing_of_the_person_is_left_in_any_table(alice, acme, bob):
