@@ -141,50 +141,52 @@ class Bench:
         module: str,
         source: str,
         items: Sequence[pytest.Item],
+        runs: dict[str, Run],
         *,
-        seconds: float,
         as_it_is: str,
     ) -> Outcome:
         """
-        Return whether these tests notice the source; `seconds` is what they take without it.
+        Return whether these tests notice the source.
 
-        Tests that do not end in a time tell nothing by themselves: the code as it is gets the same time, then the
+        A test that does not end in its time tells nothing by itself: the code as it is gets the same time, then the
         source twice as much.
         """
-        limit = SPARE_SECONDS + TIMES_SLOWER * seconds
-        passed = self._pass(module, source, items, limit=limit)
+        limits = [SPARE_SECONDS + TIMES_SLOWER * runs[item.nodeid].seconds for item in items]
+        passed = self._pass(module, source, items, limits)
         if passed is None:
-            if self._pass(module, as_it_is, items, limit=limit) is None:
+            if self._pass(module, as_it_is, items, limits) is None:
                 return Outcome.UNKNOWN
-            passed = self._pass(module, source, items, limit=2 * limit)
+            passed = self._pass(module, source, items, [2 * limit for limit in limits])
             if passed is None:
                 return Outcome.ENDLESS
         return Outcome.SURVIVED if passed else Outcome.NOTICED
 
     def _pass(
-        self, module: str, source: str, items: Sequence[pytest.Item], *, limit: float
+        self, module: str, source: str, items: Sequence[pytest.Item], limits: Sequence[float]
     ) -> bool | None:
-        """Return whether the tests pass with the source; None when they have not ended in time."""
+        """Return whether the tests pass with the source; None when one has not ended within its limit, in seconds."""
         child = os.fork()
         if not child:
             os.setsid()
             with _last_will():
+                signal.alarm(SPARE_SECONDS)
                 _replace(importlib.import_module(module), source)
-                failed = next((n for n, item in enumerate(items) if not self._run(item)), None)
-                os._exit(0 if failed is None else min(FIRST_TEST + failed, 255))
-        until = time.monotonic() + limit
-        while time.monotonic() < until:
-            ended, status = os.waitpid(child, os.WNOHANG)
-            if ended:
-                failed = os.waitstatus_to_exitcode(status) - FIRST_TEST
-                if 0 <= failed < len(items):
-                    self.noticed_by[items[failed].nodeid] += 1
-                return status == 0
-            time.sleep(0.01)
-        os.killpg(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        _empty_the_database()
-        return None
+                os._exit(self._first_failed(items, limits))
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if code == -signal.SIGALRM:
+            _empty_the_database()
+            return None
+        if 0 <= code - FIRST_TEST < len(items):
+            self.noticed_by[items[code - FIRST_TEST].nodeid] += 1
+        return code == 0
+
+    def _first_failed(self, items: Sequence[pytest.Item], limits: Sequence[float]) -> int:
+        """Return the exit code that tells which test failed first; the alarm of one that does not end ends us."""
+        for number, (item, limit) in enumerate(zip(items, limits, strict=True)):
+            signal.alarm(int(limit))
+            if not self._run(item):
+                return min(FIRST_TEST + number, 255)
+        return 0
 
 
 def function_at(source: str, line: int) -> int | None:

@@ -153,8 +153,7 @@ def try_fault(
     function = function_at(source, fault.line)
     chosen = [item for item in items if function is None or function in runs[item.nodeid].called]
     chosen.sort(key=lambda item: (-bench.noticed_by[item.nodeid], runs[item.nodeid].seconds))
-    seconds = sum(runs[item.nodeid].seconds for item in chosen)
-    return bench.try_out(module, fault.source, chosen, seconds=seconds, as_it_is=source)
+    return bench.try_out(module, fault.source, chosen, runs, as_it_is=source)
 
 
 if __name__ == "__main__":
