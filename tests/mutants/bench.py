@@ -235,5 +235,5 @@ def _empty_the_database() -> None:
             " WHERE schemaname = 'public' AND tablename <> ALL (%s)",
             [list(KEPT_TABLES)],
         ).fetchone()
-        assert tables is not None
-        connection.execute(f"TRUNCATE {tables[0]}")
+        if tables and tables[0]:  # else no test has needed the database so far
+            connection.execute(f"TRUNCATE {tables[0]}")
