@@ -64,11 +64,11 @@ def _money(refusal: RefusedRequest) -> Limit:
     posted, held = refusal.posted_nanousd or 0, refusal.held_nanousd or 0
     cap, needed = refusal.cap_nanousd or 0, refusal.needed_nanousd or 0
     parts = [
-        Part("used", "spent", formats.sum_text(posted)),
-        Part("held", "held by calls in progress", formats.sum_text(held)),
-        Part("needed", "this call could cost up to", formats.sum_text(needed)),
+        Part("used", "spent", formats.cost_text(posted)),
+        Part("held", "held by calls in progress", formats.cost_text(held)),
+        Part("needed", "this call could cost up to", formats.cost_text(needed)),
     ]
-    size = formats.sum_text(cap)
+    size = formats.cost_text(cap)
     return Limit(
         title=_money_title(refusal),
         size=size,
