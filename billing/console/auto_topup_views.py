@@ -12,11 +12,11 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.middleware import OrganizationRequest
 from accounts.models import Organization
 from accounts.permissions import Action, allows, organization_page
-from billing import stripe_client
+from billing import plans, stripe_client
 from billing.console.billing_views import AWAY, page_frame, sends_to_stripe
 from billing.console.forms import ReferencesForm
 from billing.console.topup_forms import AutoTopUpForm
-from billing.models import AutoTopUp, BillingAccount
+from billing.models import AutoTopUp
 from billing.payments import auto_topups
 from billing.wallet import NANOUSD_PER_CENT
 
@@ -55,9 +55,7 @@ def billing_settings(request: OrganizationRequest) -> HttpResponse:
 
 
 def _references(organization: Organization) -> dict[str, str]:
-    row = BillingAccount.objects.filter(organization=organization).first()
-    if row is None:
-        return {}
+    row = plans.account(organization)
     return {"purchase_order": row.purchase_order, "cost_centre": row.cost_centre}
 
 
