@@ -6,6 +6,7 @@ and addresses, methods, queries and headers at random. Knows nothing of a server
 import gzip
 import json
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote
@@ -189,13 +190,15 @@ def break_one(draw: DrawFn, body: dict[str, Any]) -> None:
     spots = places(body)
     how = draw(st.sampled_from(["replace", "replace", "drop", "wrap", "repeat", "add"]))
     if how == "add" or not spots:
-        body[draw(st.sampled_from(ODD_NAMES) | st.text(max_size=8))] = draw(ODD)
+        body[draw(st.sampled_from(ODD_NAMES) | st.text(max_size=8))] = deepcopy(
+            draw(ODD)
+        )  # a later break may reach into it
         return
     container, key = draw(st.sampled_from(spots))
     if how == "drop":
         del container[key]
     elif how == "replace":
-        container[key] = draw(ODD)
+        container[key] = deepcopy(draw(ODD))  # a later break may reach into it
     elif how == "wrap":
         container[key] = draw(st.sampled_from([[container[key]], {"value": container[key]}]))
     else:
