@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from billing.budgets import ReservationLost
+from billing.budgets import BillingUnavailable, ReservationLost
 from tests.billing.calls import (
     Payer,
     assert_books_balance,
@@ -117,3 +117,20 @@ async def test_call_of_a_test_key_extends_for_nothing():
         assert await doors.budgets.extend(request.request_id, step=1, more_nanousd=500)
 
     assert rows("SELECT upper_nanousd FROM billing_reservation") == [(0,)]
+
+
+async def test_database_away_means_unavailable_and_the_next_try_extends(payer):
+    request = payer.call(100)
+    async with open_doors() as doors:
+        await doors.budgets.reserve(request)
+        await doors.budgets.renew([])
+        rows(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'exerati upkeep' AND datname = current_database()"
+        )
+
+        with pytest.raises(BillingUnavailable):
+            await doors.budgets.extend(request.request_id, step=1, more_nanousd=50)
+        assert await doors.budgets.extend(request.request_id, step=1, more_nanousd=50)
+
+    assert budget("wallet", payer.organization.pk) == (0, 150)

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from apikeys.models import KeyModelBudget
-from billing.budgets import BillingUnavailable, BudgetExceeded
+from billing.budgets import BillingUnavailable, BudgetExceeded, outcome_of
 from tests import factories
 from tests.billing import calls
 from tests.billing.calls import (
@@ -322,3 +322,14 @@ async def test_database_away_means_unavailable_and_nothing_admitted(payer):
         await doors.budgets.reserve(payer.call(1))
 
     assert budget("wallet", payer.organization.pk) == (0, 2)
+
+
+def test_answer_to_a_single_request_reads_as_admitted_or_as_its_refusal():
+    assert outcome_of('[{"verdict": "ok"}]') is None
+    assert str(outcome_of('[{"verdict": "key_revoked"}]')) == "key_revoked"
+    refused = outcome_of(
+        '[{"verdict": "over", "scope": "key", "period": "day", "cap": 9, "posted": 4, "held": 3, "needed": 5}]'
+    )
+
+    assert isinstance(refused, BudgetExceeded)
+    assert (refused.refusal.cap_nanousd, refused.refusal.needed_nanousd) == (9, 5)

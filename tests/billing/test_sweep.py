@@ -4,7 +4,9 @@ import asyncio
 
 import pytest
 
+from billing.budgets import Budgets
 from billing.metering import attempt_rows
+from exerati.lib import ids
 from tests.billing.calls import (
     Payer,
     assert_books_balance,
@@ -17,6 +19,7 @@ from tests.billing.calls import (
     stored,
     sweep,
 )
+from tests.upstream import wait_until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.django_db(transaction=True)]
 
@@ -202,3 +205,31 @@ async def test_abandoned_call_of_a_test_key_is_settled_for_nothing():
 
     assert sweep() == 1
     assert [event[2] for event in events()] == [0]
+
+
+async def test_one_sweep_settles_at_most_five_hundred_calls(payer):
+    requests = [payer.call(1) for _ in range(501)]
+    async with open_doors() as doors:
+        await asyncio.gather(*map(doors.budgets.reserve, requests))
+    expire_leases([request.request_id for request in requests])
+    other = Budgets(
+        ids.new_uuid(), lease_seconds=0
+    )  # nothing waits for a server that has just started
+
+    assert [await other.sweep() for _ in range(3)] == [500, 1, 0]
+    await other.close()
+
+
+async def test_closed_doors_leave_no_connection(payer):
+    async with open_doors() as doors:
+        await doors.budgets.reserve(payer.call(1))
+        await doors.budgets.renew([])
+
+    wait_until(
+        lambda: (
+            not rows(
+                "SELECT application_name FROM pg_stat_activity WHERE datname = current_database()"
+                " AND application_name IN ('exerati reserve', 'exerati upkeep')"
+            )
+        )
+    )
