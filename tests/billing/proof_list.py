@@ -277,12 +277,12 @@ INVARIANTS: Mapping[int, Held] = {
             HISTORIES,
             "billing/test_settle.py::test_any_interleaving_of_two_processes_keeps_the_books",
         ),
-        ("one event", "one payer", "ledger of calls"),
+        ("one event", "one payer", "ledger of calls", "reserved first", "attempts"),
     ),
     4: Held(
         "Every posting is balanced by its shape, and counters, lots and sums are what the postings give.",
         (SIMULATOR, CREDIT, REFERENCE),
-        ("wallets", "posted", "roll-ups", "credit lots", "true-ups"),
+        ("wallets", "posted", "periods of budgets", "roll-ups", "credit lots", "true-ups"),
     ),
     5: Held(
         "A lot is what remains, was drawn, went back or ended of it; what comes back returns to its lots.",
@@ -348,7 +348,7 @@ INVARIANTS: Mapping[int, Held] = {
             REFERENCE,
             "billing/test_reserve.py::test_500_parallel_calls_through_two_processes_never_pass_a_cap",
         ),
-        ("within the bound",),
+        ("within the bound", "overdrawn"),
         instead="a cap may be lowered below what is spent, so only the moment of admission can tell",
     ),
     14: Held(

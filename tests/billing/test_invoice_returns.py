@@ -392,7 +392,7 @@ def test_page_and_admin_show_what_went_back(paid, fake_stripe, alice_client):
     page = alice_client.get(url).content.decode()
 
     assert "Money back" in page
-    assert "dispute lost" in page
+    assert "Dispute lost" in page
     assert all(amount in page for amount in ("$1.23", "$3.77"))
     staff = factories.make_user("staff@exerati.example", is_staff=True, is_superuser=True)
     admin = signed_in(staff).get(reverse("admin:billing_invoice_changelist")).content.decode()

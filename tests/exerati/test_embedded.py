@@ -79,7 +79,7 @@ def test_server_left_by_a_killed_run_is_replaced(home):
     code = f"""
 import os, signal
 from pathlib import Path
-from exerati import embedded
+from exerati.servers import embedded
 embedded.start_postgres(Path({str(home)!r}), durable=False)
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -214,7 +214,7 @@ def test_servers_of_a_killed_test_run_are_removed_by_the_next(home):
     code = f"""
 import os, signal
 from pathlib import Path
-from exerati import embedded, throwaway
+from exerati.servers import embedded, throwaway
 place = throwaway.make_home(Path({str(home)!r}))
 embedded.start_valkey(place, durable=False)
 os.kill(os.getpid(), signal.SIGKILL)

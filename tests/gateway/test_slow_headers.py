@@ -8,6 +8,7 @@ import os
 import socket
 import statistics
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -171,6 +172,10 @@ def test_readers_that_stop_take_little_and_hold_up_nobody(strict_shop):
     gateway, quick = strict_shop.gateway, f"{strict_shop.model}-quick"
     factories.make_model(quick, provider=strict_shop.provider)
     gateway.learn(quick, key=strict_shop.secret)
+    strict_shop.script(usage=[])
+    strict_shop.chat(
+        stream=True
+    )  # is counted, as cut streams are: the vocabulary for that is not the readers' memory
     strict_shop.script(pieces=["one "] * 2_000, extra={"padding": "x" * 8_000})  # 16 MB
     alone = seconds_of_calls(strict_shop, quick, between=[])
     peak = before = memory_kib(gateway)
@@ -179,11 +184,11 @@ def test_readers_that_stop_take_little_and_hold_up_nobody(strict_shop):
         for _ in range(CLIENTS):
             stack.enter_context(stopped_reader(strict_shop))
         beside = seconds_of_calls(strict_shop, quick, between=[])
-        while len(events := ended(strict_shop)) < CLIENTS:
+        while len(events := ended(strict_shop)) < CLIENTS + 1:
             peak = max(peak, memory_kib(gateway))
             time.sleep(0.05)
 
-    assert {event.error_code for event in events} == {"slow_reader"}
+    assert Counter(event.error_code for event in events) == {"": 1, "slow_reader": CLIENTS}
     assert all(event.charge_nanousd > 0 for event in events)
     assert all(
         call.pieces_sent < 2_000 for call in strict_shop.upstream.calls if call.pieces_sent > 4
@@ -191,7 +196,7 @@ def test_readers_that_stop_take_little_and_hold_up_nobody(strict_shop):
     logger.info("%s stopped readers take %s KiB", CLIENTS, peak - before)
     assert peak - before <= CLIENTS * READER_KIB + NOISE_KIB
     check_times(alone, beside, most=1.5)
-    books.settled(strict_shop.organization, calls=CLIENTS + 2 * CALLS)
+    books.settled(strict_shop.organization, calls=CLIENTS + 2 * CALLS + 1)
 
 
 def stopped_reader(shop: Shop) -> socket.socket:
