@@ -87,27 +87,19 @@ class InvoiceAdmin(ReadOnly, admin.ModelAdmin):
     @admin.action(description="Credit note over these cents")
     def credit(self, request: HttpRequest, chosen: QuerySet[Invoice]) -> None:
         """Take an amount off final invoices."""
-        cents = request.POST.get("cents", "")
-        if not cents.isdecimal():
-            self.message_user(request, "Say how many cents.", messages.ERROR)
-            return
-        self._do(
+        self._do_with_cents(
             request,
             chosen,
-            lambda invoice, said: credit_notes.issue(invoice, net_cents=int(cents), **said),
+            lambda invoice, cents, said: credit_notes.issue(invoice, net_cents=cents, **said),
         )
 
     @admin.action(description="Refund these cents of the payment")
     def refund(self, request: HttpRequest, chosen: QuerySet[Invoice]) -> None:
         """Send money of paid invoices back to whoever paid."""
-        cents = request.POST.get("cents", "")
-        if not cents.isdecimal():
-            self.message_user(request, "Say how many cents.", messages.ERROR)
-            return
-        self._do(
+        self._do_with_cents(
             request,
             chosen,
-            lambda invoice, said: invoice_actions.refund(invoice, cents=int(cents), **said),
+            lambda invoice, cents, said: invoice_actions.refund(invoice, cents=cents, **said),
         )
 
     @admin.action(description="Go on after a problem")
@@ -134,6 +126,14 @@ class InvoiceAdmin(ReadOnly, admin.ModelAdmin):
             chosen,
             lambda invoice, said: invoice_actions.lift_block(invoice, now=now, **said),
         )
+
+    def _do_with_cents(self, request: HttpRequest, chosen: QuerySet[Invoice], deed: Any) -> None:
+        """Do a deed over the cents that staff have given to each invoice."""
+        cents = request.POST.get("cents", "")
+        if not cents.isdecimal():
+            self.message_user(request, "Say how many cents.", messages.ERROR)
+            return
+        self._do(request, chosen, lambda invoice, said: deed(invoice, int(cents), said))
 
     def _do(self, request: HttpRequest, chosen: QuerySet[Invoice], deed: Any) -> None:
         """Do a deed to each invoice, with the reason that staff have given; say what was not possible."""
