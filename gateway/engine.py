@@ -28,10 +28,10 @@ from exerati.lib.database import Connection
 from gateway import vocabulary
 from gateway.idempotency import IdempotentCalls
 from gateway.open_call import OpenCall
-from gateway.providers import sandbox
 from gateway.providers.authorize import Authorizer
 from gateway.providers.base import ProviderError, Upstream, UpstreamRequest, UpstreamResponse
 from gateway.providers.client import Client
+from gateway.providers.sandbox import sandbox
 from gateway.rate_limits.limits import Limits, processes_sharing
 from gateway.routes import account_notices
 from gateway.routes.route_stats import StatsPublisher

@@ -16,7 +16,7 @@ from billing.price_book import Dated
 from billing.types import AttemptRecord, Price, TokenBound, TokenUsage
 from gateway import spoken
 from gateway.providers.base import StreamTranslator
-from gateway.providers.openai_stream import OpenAIStream
+from gateway.providers.openai.openai_stream import OpenAIStream
 from gateway.rate_limits.limit_types import Allowance, TakeSlot
 from gateway.routes import preferences
 from gateway.routes.preferences import Preferences

@@ -28,7 +28,6 @@ from gateway.media.speech_calls import CONTENT_TYPES, SpeechCall, parse_speech
 from gateway.media.streams import AudioStream, AudioWriter, Headers, MediaEvents, wire_units
 from gateway.media.transcription_calls import SUBTITLES, TranscriptionCall
 from gateway.open_call import OpenCall
-from gateway.providers import gemini_speech, openai_media, openai_media_stream
 from gateway.providers.base import (
     Adapter,
     ServeAs,
@@ -39,10 +38,16 @@ from gateway.providers.base import (
     WholeAnswer,
 )
 from gateway.providers.form_data import FilePart
-from gateway.providers.gemini import SPEAKING as GEMINI
-from gateway.providers.gemini import GeminiAdapter
-from gateway.providers.gemini_speech import GeminiSpeech
-from gateway.providers.openai_media_stream import BytesDecoder, SpeechStream, TranscriptStream
+from gateway.providers.google import gemini_speech
+from gateway.providers.google.gemini import SPEAKING as GEMINI
+from gateway.providers.google.gemini import GeminiAdapter
+from gateway.providers.google.gemini_speech import GeminiSpeech
+from gateway.providers.openai import openai_media, openai_media_stream
+from gateway.providers.openai.openai_media_stream import (
+    BytesDecoder,
+    SpeechStream,
+    TranscriptStream,
+)
 from gateway.routes import preferences, route_detail
 from gateway.snapshot import RouteSnapshot
 from gateway.streaming import EventStream, StreamReader, relay

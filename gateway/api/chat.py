@@ -27,7 +27,7 @@ from gateway.dispatch import BuildRequest, as_served, serve_as
 from gateway.open_call import OpenCall
 from gateway.providers import odd_answers
 from gateway.providers.base import Adapter, ServeAs, UpstreamRequest, WholeAnswer
-from gateway.providers.openai_usage import wire_usage
+from gateway.providers.openai.openai_usage import wire_usage
 from gateway.routes import preferences, route_detail
 from gateway.routes.preferences import Preferences
 from gateway.routes.routing import NoMatchingRoute, NoRoute, find_model, routes_for

@@ -25,7 +25,6 @@ from gateway.media import forms, image_calls, units
 from gateway.media.image_calls import ImageCall
 from gateway.media.streams import MediaEvents
 from gateway.open_call import OpenCall
-from gateway.providers import gemini_images, openai_media, openai_media_stream
 from gateway.providers.base import (
     Adapter,
     ServeAs,
@@ -35,10 +34,12 @@ from gateway.providers.base import (
     WholeAnswer,
 )
 from gateway.providers.form_data import FilePart
-from gateway.providers.gemini import SPEAKING as GEMINI
-from gateway.providers.gemini import GeminiAdapter
-from gateway.providers.gemini_images import Picture
-from gateway.providers.openai_media_stream import ReadImages
+from gateway.providers.google import gemini_images
+from gateway.providers.google.gemini import SPEAKING as GEMINI
+from gateway.providers.google.gemini import GeminiAdapter
+from gateway.providers.google.gemini_images import Picture
+from gateway.providers.openai import openai_media, openai_media_stream
+from gateway.providers.openai.openai_media_stream import ReadImages
 from gateway.routes import preferences
 from gateway.routes.preferences import Preferences
 from gateway.snapshot import RouteSnapshot

@@ -15,7 +15,7 @@ from gateway.errors import unsupported_media_type
 from gateway.media import form_fields, forms, units
 from gateway.media.forms import Form
 from gateway.open_call import OpenCall
-from gateway.providers import openai_media
+from gateway.providers.openai import openai_media
 from gateway.routes import preferences, route_detail
 from gateway.routes.preferences import Preferences
 from gateway.routes.routing import NoMatchingRoute, NoRoute, find_model, routes_for

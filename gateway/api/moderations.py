@@ -10,8 +10,8 @@ from gateway.dialects.chat import with_cost
 from gateway.dispatch import as_served, serve_as
 from gateway.media import units
 from gateway.media.moderation_calls import parse_moderation
-from gateway.providers import openai_media
 from gateway.providers.base import Adapter, UpstreamRequest, WholeAnswer
+from gateway.providers.openai import openai_media
 from gateway.routes import preferences
 from gateway.snapshot import RouteSnapshot
 

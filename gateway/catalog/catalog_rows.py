@@ -17,7 +17,7 @@ from billing import price_versions
 from billing.price_versions import Dated, RateSheet
 from gateway.catalog import catalog_data
 from gateway.models import Model, Provider
-from gateway.providers.sandbox import SANDBOX_MODELS
+from gateway.providers.sandbox.sandbox import SANDBOX_MODELS
 
 SANDBOX = "sandbox"
 SANDBOX_SINCE = datetime(2026, 1, 1, tzinfo=UTC)

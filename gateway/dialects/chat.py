@@ -7,7 +7,7 @@ import msgspec
 from billing.types import TokenUsage
 from gateway.errors import ApiError, stream_error
 from gateway.providers.base import ServeAs
-from gateway.providers.openai_usage import wire_usage
+from gateway.providers.openai.openai_usage import wire_usage
 from gateway.sse import DONE, frame
 from gateway.wire_money import usd_number
 

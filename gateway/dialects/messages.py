@@ -15,9 +15,10 @@ from gateway.dialects.messages_blocks import Blocks, Collected
 from gateway.dialects.messages_request import read_request
 from gateway.dialects.responses_reasoning import PLAIN
 from gateway.errors import ApiError
-from gateway.providers import openai_usage, wire_json
-from gateway.providers.anthropic_reasoning import FORMAT
+from gateway.providers import wire_json
+from gateway.providers.anthropic.anthropic_reasoning import FORMAT
 from gateway.providers.base import ServeAs
+from gateway.providers.openai import openai_usage
 from gateway.wire_money import usd_number
 
 Json = dict[str, Any]

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway.dialects.responses_reasoning import PLAIN, Replay
-from gateway.providers.anthropic_reasoning import FORMAT
+from gateway.providers.anthropic.anthropic_reasoning import FORMAT
 
 Json = dict[str, Any]
 Tell = Callable[..., None]  # (event type, **fields)

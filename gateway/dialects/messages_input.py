@@ -12,7 +12,7 @@ import msgspec
 
 from gateway import wire_checks
 from gateway.dialects import responses_reasoning
-from gateway.providers import anthropic_reasoning
+from gateway.providers.anthropic import anthropic_reasoning
 from gateway.wire_checks import missing, unsupported_value, wrong_type, wrong_value
 
 Json = dict[str, Any]

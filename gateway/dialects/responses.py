@@ -14,7 +14,7 @@ from gateway.dialects.responses_request import Asked, read_request
 from gateway.errors import ApiError
 from gateway.providers import wire_json
 from gateway.providers.base import ServeAs
-from gateway.providers.openai_usage import wire_usage
+from gateway.providers.openai.openai_usage import wire_usage
 from gateway.wire_money import usd_number
 
 Json = dict[str, Any]

@@ -9,7 +9,7 @@ from billing.console.page_words import ERROR_WORDS as LOG_WORDS
 from exerati.lib import money
 from gateway import errors
 from gateway.documentation import docs_changelog, docs_reference
-from gateway.providers.sandbox import SANDBOX_MODELS
+from gateway.providers.sandbox.sandbox import SANDBOX_MODELS
 
 # Code -> what it means, what to do. Codes without a status of their own are faults of the request: 400.
 ERROR_WORDS: Final[Mapping[str, tuple[str, str]]] = {

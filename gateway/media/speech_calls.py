@@ -8,8 +8,8 @@ from billing.types import Price, TokenBound, TokenUsage
 from gateway import spoken, wire_checks
 from gateway.media import units
 from gateway.open_call import OpenCall
-from gateway.providers import gemini_speech
-from gateway.providers.gemini import SPEAKING as GEMINI
+from gateway.providers.google import gemini_speech
+from gateway.providers.google.gemini import SPEAKING as GEMINI
 from gateway.serializers import checked_fields
 from gateway.tokens import count_text
 from gateway.wire_checks import Check, missing, wrong_value

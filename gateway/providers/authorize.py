@@ -10,10 +10,11 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from gateway.providers import bedrock_sigv4, credentials
+from gateway.providers import credentials
 from gateway.providers.access_tokens import AccessTokens, Send
+from gateway.providers.amazon import bedrock_sigv4
+from gateway.providers.amazon.bedrock_sigv4 import SigningKey
 from gateway.providers.base import ProviderError, Upstream, UpstreamRequest
-from gateway.providers.bedrock_sigv4 import SigningKey
 from gateway.providers.credentials import CredentialInvalid, Fields
 
 APIS: Final = frozenset(credentials.KINDS)

@@ -3,8 +3,8 @@
 from typing import Any
 
 from billing.types import TokenUsage
-from gateway.providers import openai_usage
 from gateway.providers.base import ServeAs, WholeAnswer
+from gateway.providers.openai import openai_usage
 
 
 def answer(

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Final
 
-from gateway.providers.anthropic import AnthropicAdapter
-from gateway.providers.azure import AzureAdapter
+from gateway.providers.amazon.bedrock import BedrockAdapter
+from gateway.providers.anthropic.anthropic import AnthropicAdapter
 from gateway.providers.base import Adapter
-from gateway.providers.bedrock import BedrockAdapter
-from gateway.providers.cohere import CohereAdapter
-from gateway.providers.gemini import GeminiAdapter
-from gateway.providers.openai import OpenAIAdapter
-from gateway.providers.vertex import VertexAdapter, VertexClaudeAdapter
+from gateway.providers.cohere.cohere import CohereAdapter
+from gateway.providers.google.gemini import GeminiAdapter
+from gateway.providers.google.vertex import VertexAdapter, VertexClaudeAdapter
+from gateway.providers.openai.azure import AzureAdapter
+from gateway.providers.openai.openai import OpenAIAdapter
 
 _OPENAI: Final = OpenAIAdapter()
 

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from billing.types import TokenUsage
-from gateway.providers import openai_media
 from gateway.providers.base import ProviderError, ServeAs, Upstream, UpstreamRequest, WholeAnswer
-from gateway.providers.openai_usage import count
+from gateway.providers.openai import openai_media
+from gateway.providers.openai.openai_usage import count
 
 SPEAKING: Final = openai_media.SPEAKING | {"cohere"}
 _COHERE_COMPATIBLE: Final = "/compatibility/v1"

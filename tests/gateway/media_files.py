@@ -4,7 +4,7 @@ import io
 import wave
 import zlib
 
-from gateway.providers.sandbox_media import png
+from gateway.providers.sandbox.sandbox_media import png
 
 
 def wav(seconds: float, *, rate: int = 8_000) -> bytes:

@@ -22,8 +22,9 @@ from openai.types import (
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from billing.types import TokenUsage
-from gateway.providers import openai_errors, openai_media, registry, rerank
+from gateway.providers import registry, rerank
 from gateway.providers.base import Adapter, ProviderError, ServeAs, WholeAnswer
+from gateway.providers.openai import openai_errors, openai_media
 from tests.gateway import event_stream
 from tests.gateway.recorded import SHARED
 

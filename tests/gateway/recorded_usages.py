@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 from billing.types import TokenUsage
 from gateway.dialects.messages_request import read_request
 from gateway.dialects.responses import ResponsesDialect
-from gateway.providers import openai_usage
-from gateway.providers.anthropic import AnthropicAdapter
+from gateway.providers.anthropic.anthropic import AnthropicAdapter
 from gateway.providers.base import Adapter, ProviderError, ServeAs
-from gateway.providers.gemini import GeminiAdapter
-from gateway.providers.openai import OpenAIAdapter
+from gateway.providers.google.gemini import GeminiAdapter
+from gateway.providers.openai import openai_usage
+from gateway.providers.openai.openai import OpenAIAdapter
 from gateway.serializers import ChatCall, ChatLimits, parse_chat
 from gateway.sse import SseDecoder
 from gateway.wire_checks import InvalidRequest

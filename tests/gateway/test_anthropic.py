@@ -13,7 +13,8 @@ from pydantic import TypeAdapter
 
 from billing.types import TokenUsage
 from gateway import tokens
-from gateway.providers import anthropic_request, anthropic_usage, registry
+from gateway.providers import registry
+from gateway.providers.anthropic import anthropic_request, anthropic_usage
 from gateway.providers.base import ProviderError, ServeAs, Upstream
 from gateway.serializers import ChatLimits, parse_chat
 from tests.gateway import recorded, recorded_anthropic

@@ -9,7 +9,8 @@ from openai.types.chat import ChatCompletion
 
 from billing.types import TokenUsage
 from gateway import tokens
-from gateway.providers import bedrock_request, registry
+from gateway.providers import registry
+from gateway.providers.amazon import bedrock_request
 from gateway.providers.base import ProviderError, ServeAs, Upstream
 from gateway.serializers import ChatLimits, parse_chat
 from tests.gateway import recorded, recorded_bedrock

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.providers.amazon.bedrock_frames import EventStreamDecoder
 from gateway.providers.base import ProviderError
-from gateway.providers.bedrock_frames import EventStreamDecoder
 from gateway.sse import EventTooLarge
 from tests.gateway import event_stream, recorded, recorded_bedrock
 

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from gateway.providers import bedrock_sigv4
+from gateway.providers.amazon import bedrock_sigv4
+from gateway.providers.amazon.bedrock_sigv4 import SigningKey
 from gateway.providers.base import UpstreamRequest
-from gateway.providers.bedrock_sigv4 import SigningKey
 
 KEY = SigningKey(
     "AKIDEXAMPLE",

@@ -13,7 +13,7 @@ from exerati.lib.encryption import decrypt
 from gateway import snapshot
 from gateway.catalog import catalog_data
 from gateway.models import Model, Provider, Route
-from gateway.providers.sandbox import SANDBOX_MODELS
+from gateway.providers.sandbox.sandbox import SANDBOX_MODELS
 
 pytestmark = pytest.mark.django_db
 

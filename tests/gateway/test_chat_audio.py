@@ -15,7 +15,7 @@ from billing.types import Price, Rates
 from gateway import spoken, tokens
 from gateway.models import Route
 from gateway.providers.base import ProviderError, ServeAs
-from gateway.providers.openai import OpenAIAdapter
+from gateway.providers.openai.openai import OpenAIAdapter
 from gateway.serializers import ChatLimits, parse_chat
 from gateway.wire_checks import InvalidRequest
 from tests import factories

@@ -10,8 +10,9 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from billing.types import TokenUsage
 from gateway import tokens
-from gateway.providers import cohere_request, registry
+from gateway.providers import registry
 from gateway.providers.base import ProviderError, ServeAs, Upstream
+from gateway.providers.cohere import cohere_request
 from gateway.serializers import ChatLimits, parse_chat
 from tests.gateway import recorded, recorded_cohere
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.providers.base import Upstream
-from gateway.providers.openai import OpenAIAdapter
+from gateway.providers.openai.openai import OpenAIAdapter
 
 MARK = {"cache_control": {"type": "ephemeral"}}
 BODY: dict[str, Any] = {

@@ -8,8 +8,8 @@ import openai
 import pytest
 
 from gateway.models import Provider, Route
-from gateway.providers import gemini_images
 from gateway.providers.base import ProviderError, ServeAs
+from gateway.providers.google import gemini_images
 from tests.gateway import books, media_files
 from tests.gateway.media_shop import client_of, sell
 

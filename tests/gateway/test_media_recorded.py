@@ -8,8 +8,9 @@ import pytest
 from billing.types import Rates, TokenUsage
 from gateway.media import audio_length, forms, image_calls, rerank_calls, units
 from gateway.media.moderation_calls import parse_moderation
-from gateway.providers import openai_errors, openai_media, rerank
+from gateway.providers import rerank
 from gateway.providers.base import ServeAs
+from gateway.providers.openai import openai_errors, openai_media
 from tests.gateway.recorded import MISSING, SHARED
 
 SERVE_AS = ServeAs(id="our-id", model="public", created=1)

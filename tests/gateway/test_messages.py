@@ -11,7 +11,7 @@ from gateway.api_error import CODES
 from gateway.dialects.messages import MessagesDialect, error_body
 from gateway.dialects.messages_request import fitted, read_prompt, read_request
 from gateway.errors import ApiError
-from gateway.providers import anthropic_messages
+from gateway.providers.anthropic import anthropic_messages
 from gateway.providers.base import ServeAs
 from gateway.snapshot import ModelSnapshot
 from gateway.sse import SseDecoder

@@ -8,8 +8,8 @@ import pytest
 from gateway import serializers
 from gateway.dialects.messages import MessagesDialect
 from gateway.dialects.messages_request import read_request
-from gateway.providers import anthropic_request
-from gateway.providers.anthropic import AnthropicAdapter
+from gateway.providers.anthropic import anthropic_request
+from gateway.providers.anthropic.anthropic import AnthropicAdapter
 from gateway.providers.base import ProviderError
 from gateway.sse import SseDecoder
 from gateway.wire_checks import InvalidRequest

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from billing.types import TokenUsage
-from gateway.providers.anthropic import AnthropicAdapter
+from gateway.providers.anthropic.anthropic import AnthropicAdapter
 from gateway.providers.base import ProviderError, ServeAs
-from gateway.providers.gemini import GeminiAdapter
-from gateway.providers.openai import OpenAIAdapter
+from gateway.providers.google.gemini import GeminiAdapter
+from gateway.providers.openai.openai import OpenAIAdapter
 from gateway.sse import SseDecoder
 
 SERVE_AS = ServeAs(id="chatcmpl-1", model="m", created=1_700_000_000)

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from billing.types import TokenUsage
-from gateway.providers import openai_usage
+from gateway.providers.openai import openai_usage
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from gateway import serializers, tokens
 from gateway.dialects import completions, responses_request
 from gateway.media import image_calls, moderation_calls, speech_calls, transcription_calls
 from gateway.providers.base import Upstream
-from gateway.providers.openai import OpenAIAdapter
+from gateway.providers.openai.openai import OpenAIAdapter
 from gateway.serializers import CHAT_FIELDS, ChatLimits, parse_chat
 from gateway.wire_checks import InvalidRequest
 

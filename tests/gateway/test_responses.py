@@ -11,7 +11,7 @@ from billing.types import TokenUsage
 from gateway.dialects.responses import ResponsesDialect
 from gateway.errors import ApiError
 from gateway.providers.base import ServeAs
-from gateway.providers.openai_usage import wire_usage
+from gateway.providers.openai.openai_usage import wire_usage
 from tests.gateway.open_responses import (
     assert_told,
     assert_valid_events,

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from gateway.dialects.responses import ResponsesDialect
-from gateway.providers.anthropic import AnthropicAdapter
+from gateway.providers.anthropic.anthropic import AnthropicAdapter
 from gateway.providers.base import Upstream
-from gateway.providers.gemini import GeminiAdapter
+from gateway.providers.google.gemini import GeminiAdapter
 from tests.gateway.test_responses_request import OUTPUT, chat, messages, refused, said
 
 INCLUDE = ["reasoning.encrypted_content"]

@@ -7,10 +7,10 @@ import pytest
 
 from gateway.dialects.responses import ResponsesDialect
 from gateway.errors import from_exception
-from gateway.providers.anthropic import AnthropicAdapter
+from gateway.providers.anthropic.anthropic import AnthropicAdapter
 from gateway.providers.base import ProviderError, ServeAs
-from gateway.providers.gemini import GeminiAdapter
-from gateway.providers.openai import OpenAIAdapter
+from gateway.providers.google.gemini import GeminiAdapter
+from gateway.providers.openai.openai import OpenAIAdapter
 from gateway.sse import SseDecoder
 from tests.gateway import recorded, recorded_anthropic, recorded_gemini
 from tests.gateway.open_responses import (

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from gateway.providers import registry, sandbox
+from gateway.providers import registry
 from gateway.providers.base import ProviderError, ServeAs, Upstream
+from gateway.providers.sandbox import sandbox
 from gateway.sse import SseDecoder
 
 pytestmark = pytest.mark.anyio

@@ -1,0 +1,1 @@
+"""Amazon Bedrock: Converse, its event stream, and the signature of each request."""

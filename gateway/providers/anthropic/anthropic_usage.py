@@ -1,0 +1,71 @@
+"""
+What an answer of Anthropic's says it used, as `TokenUsage` and as extra fields of OpenAI's `usage`. Pure.
+
+Anthropic's `input_tokens` leave out what was read from or written to the cache; ours hold both
+(https://platform.claude.com/docs/en/build-with-claude/prompt-caching, read 2026-11). In streams every count is
+cumulative, and `message_delta` leaves out what has not changed since `message_start`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from billing.types import TokenUsage
+from gateway.providers.openai import openai_usage
+
+# Told in OpenAI's own fields.
+_TRANSLATED: Final = frozenset({"input_tokens", "output_tokens", "output_tokens_details"})
+
+
+def read_usage(raw: Mapping[str, Any]) -> TokenUsage | None:
+    """Return the usage in Anthropic's `usage` object, None where it lacks input or output; see `openai_usage`."""
+    details = raw.get("output_tokens_details")
+    cached = sum(
+        openai_usage.count(raw.get(name))
+        for name in ("cache_read_input_tokens", "cache_creation_input_tokens")
+    )
+    fresh = openai_usage.told(raw.get("input_tokens"))
+    return openai_usage.read_usage(
+        {
+            "prompt_tokens": None if fresh is None else fresh + cached,
+            "completion_tokens": raw.get("output_tokens"),
+            "reasoning_tokens": details.get("thinking_tokens") if isinstance(details, dict) else 0,
+            **{
+                name: raw.get(name)
+                for name in (
+                    "cache_read_input_tokens",
+                    "cache_creation_input_tokens",
+                    "cache_creation",
+                    "server_tool_use",
+                )
+            },
+        }
+    )
+
+
+def extra_usage(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of Anthropic's `usage` that OpenAI's has no place for."""
+    return {name: value for name, value in raw.items() if name not in _TRANSLATED}
+
+
+def merged(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return the usage of a stream so far: the last word wins; silence, and what cannot be a count, change nothing.
+
+    Counts are cumulative, so that a 0 after more is no word either: proxies fill in what they do not know.
+    """
+    return {
+        **before,
+        **{name: value for name, value in now.items() if _says(value, before.get(name))},
+    }
+
+
+def is_final(now: Mapping[str, Any]) -> bool:
+    """Say whether an event's usage tells the output; that of `message_start` only fills the place."""
+    return openai_usage.told(now.get("output_tokens")) is not None
+
+
+def _says(value: object, before: object) -> bool:
+    if value is None or openai_usage.told(before) is None:
+        return value is not None
+    found = openai_usage.told(value)
+    return found is not None and (found > 0 or before == 0)

@@ -1,0 +1,1 @@
+"""The sandbox: a deterministic provider inside the process."""
