@@ -12,7 +12,7 @@ from accounts import services
 from accounts.forms import OrganizationForm, SettingsForm
 from accounts.middleware import OrganizationRequest
 from accounts.models import User
-from accounts.permissions import Action, last_organization, organization_page
+from accounts.permissions import Action, allows, last_organization, organization_page
 
 
 @require_safe
@@ -50,5 +50,6 @@ def settings(request: OrganizationRequest) -> HttpResponse:
         messages.success(request, "Settings saved.")
         return redirect("dashboard:settings", slug=request.organization.slug)
     status = 422 if form.errors else 200
-    context = {"form": form, "nav_active": "settings"}
+    may_close = allows(request.membership.role, Action.MANAGE_OWNERS)
+    context = {"form": form, "may_close": may_close, "nav_active": "settings"}
     return render(request, "accounts/settings.html", context, status=status)

@@ -113,7 +113,7 @@ class KeyForm(forms.ModelForm):
         label="Budget in all, USD", help_text="A hard cap: a call that might pass it is refused."
     )
     max_request_nanousd = UsdField(
-        label="Most one call may cost, USD", help_text="A call that might cost more is refused."
+        label="Cap for one call, USD", help_text="A call that might cost more is refused."
     )
     ip_allow_list = LinesField(
         label="Allowed addresses",

@@ -6,14 +6,16 @@ from django.conf import settings
 from django.http import HttpRequest
 
 THEMES = ("light", "dark")
+COMPACT = "compact"
 
 
 def site(request: HttpRequest) -> dict[str, Any]:
-    """Return the public addresses and the theme the visitor chose ("" follows the system)."""
+    """Return the public addresses, and the theme and height of rows the visitor chose ("" follows the system, is normal)."""
     theme = request.COOKIES.get("theme", "")
     return {
         "site_url": settings.SITE_URL,
         "api_base_url": settings.API_BASE_URL,
         "theme": theme if theme in THEMES else "",
+        "rows": COMPACT if request.COOKIES.get("rows") == COMPACT else "",
         "debug": settings.DEBUG,
     }

@@ -26,6 +26,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", healthz),
     path("readyz", readyz),
     path("theme", views.theme, name="theme"),
+    path("rows", views.rows, name="rows"),
     path("styleguide/", views.styleguide, name="styleguide"),
     path("", include(accounts.urls)),
     path("", include(gateway.urls)),

@@ -15,12 +15,12 @@ from django.views.decorators.http import require_http_methods, require_safe
 from django.views.decorators.vary import vary_on_cookie
 
 from exerati import styleguide as samples
-from exerati.context_processors import THEMES
+from exerati.context_processors import COMPACT, THEMES
 from exerati.drawing.small_charts import Phase, waterfall
 
 EXAMPLE_MODEL = "gpt-4o-mini"
 LEGAL_PAGES = {"terms": "Terms of service", "privacy": "Privacy"}
-THEME_COOKIE_SECONDS = 365 * 24 * 3600
+LOOKS_COOKIE_SECONDS = 365 * 24 * 3600
 
 # One request with a fallback, at $1.00 per million input and $4.00 per million output tokens:
 # 412 x $1.00 + 318 x $4.00 per million = $0.001684 (the page spells this out).
@@ -69,19 +69,32 @@ def styleguide(request: HttpRequest) -> HttpResponse:
 @never_cache
 def theme(request: HttpRequest) -> HttpResponse:
     """Store the theme in a cookie (anything but light and dark forgets it) and go back."""
+    return _keep(request, "theme", THEMES)
+
+
+@csrf_exempt  # as above
+@require_http_methods(["GET", "POST"])
+@never_cache
+def rows(request: HttpRequest) -> HttpResponse:
+    """Store in a cookie that rows of tables are compact (anything else forgets it) and go back."""
+    return _keep(request, "rows", (COMPACT,))
+
+
+def _keep(request: HttpRequest, name: str, choices: Sequence[str]) -> HttpResponse:
+    """Go back with a choice of looks in the cookie of its name; what is not among the choices forgets it."""
     given = request.POST or request.GET
-    chosen = given.get("theme", "")
+    chosen = given.get(name, "")
     response = HttpResponseRedirect(_back_url(request, given.get("next", "")))
-    if chosen in THEMES:
+    if chosen in choices:
         response.set_cookie(
-            "theme",
+            name,
             chosen,
-            max_age=THEME_COOKIE_SECONDS,
+            max_age=LOOKS_COOKIE_SECONDS,
             samesite="Lax",
             secure=request.is_secure(),
         )
     else:
-        response.delete_cookie("theme", samesite="Lax")
+        response.delete_cookie(name, samesite="Lax")
     return response
 
 

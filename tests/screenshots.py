@@ -1,5 +1,6 @@
 """
-`python -m tests.screenshots`: every page of the site in both themes and at two widths, from a sample organization.
+`python -m tests.screenshots`: every page of the site, and what steps on pages lead to (tests/pages/scenes.py), in
+both themes and at two widths, from sample organizations.
 
 With `--audit` it looks at the same pages instead: axe-core in both themes, breaches of the security policy, bytes over
 the wire, the time until the largest part stands, and database queries. The pages come from the URL table; what must be
@@ -12,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,14 +31,19 @@ def main() -> int:
     """Run as told; with `--audit`, return 1 if a page breaks a rule."""
     options = _parser().parse_args()
     with _servers():
-        from tests.pages import audit, pictures, site
+        from tests.pages import audit, pictures, scenes, site
 
         with site.opened(os.environ["DATABASE_URL"], os.environ["REDIS_URL"]) as opened:
             wanted = [one for one in opened.addresses if _is_wanted(one.name, options.only)]
+            staged = [
+                one for one in scenes.all_scenes() if _is_wanted(one.address.name, options.only)
+            ]
             if options.audit:
-                return _tell(audit.run(opened, wanted))
+                found = audit.run(opened, wanted), audit.run_scenes(opened, staged)
+                return _tell(chain(*found))
             folder = options.out or Path(tempfile.mkdtemp(prefix="exerati-pages-"))
             count = pictures.take(opened, wanted, folder=folder, widths=options.width)
+            count += pictures.take_scenes(opened, staged, folder=folder, widths=options.width)
             print(f"{count} pictures in {folder}")
             return 0
 
@@ -71,7 +78,9 @@ def _tell(findings: "Iterable[Finding]") -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.screenshots", description=__doc__)
-    parser.add_argument("--only", action="append", default=[], help="part of a page's URL name")
+    parser.add_argument(
+        "--only", action="append", default=[], help="part of a page's URL name, or scene-NAME"
+    )
     parser.add_argument("--out", type=Path, help="folder for the pictures; a new one if not given")
     parser.add_argument("--width", type=int, action="append", help="1280 and 390 if not given")
     parser.add_argument("--audit", action="store_true", help="measure and check, no pictures")

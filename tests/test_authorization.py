@@ -49,6 +49,7 @@ OPEN = {
     "invitation",  # its link is the right, see tests/accounts/test_invitations.py
     "readyz",
     "theme",
+    "rows",
     "styleguide",
     "catalog",
     "model_page",

@@ -38,7 +38,7 @@ class News:
 @require_safe
 def as_json(request: HttpRequest) -> JsonResponse:
     """Return every listed model with its integer prices; needs no key."""
-    listed = catalog_pages.rows(now=timezone.now())
+    listed = catalog_pages.for_sale(now=timezone.now())
     return JsonResponse({"data": [_wire(row) for row in listed]}, headers=ANYBODY)
 
 
@@ -70,7 +70,7 @@ def as_rss(request: HttpRequest) -> HttpResponse:
 
 def news(*, now: datetime) -> list[News]:
     """Return what changed in the last half year, newest first."""
-    listed = {row.name: row for row in catalog_pages.rows(now=now)}
+    listed = {row.name: row for row in catalog_pages.for_sale(now=now)}
     found = [one for row in listed.values() for one in _life(row)]
     found += _price_changes(listed, since=now - NEWS_FOR)
     recent = [one for one in found if now - NEWS_FOR <= one.at <= now]

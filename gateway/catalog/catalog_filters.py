@@ -107,7 +107,8 @@ def select(listed: Sequence[CatalogRow], filters: CatalogFilters) -> Found:
     for row in passing:
         counts[row.kind] += 1
     chosen = [row for row in passing if filters.kind in ("", row.kind)]
-    chosen.sort(key=_ORDERS[filters.sort])
+    order = _ORDERS[filters.sort]
+    chosen.sort(key=lambda row: (row.is_retired, order(row)))  # nobody can call what is retired
     return Found(tuple(chosen), tuple(sorted(counts.items(), key=lambda item: -item[1])))
 
 

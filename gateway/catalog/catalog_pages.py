@@ -18,7 +18,7 @@ from billing.pricing import PriceMissing, charge_nanousd
 from billing.types import Price, Rates, TokenUsage
 from exerati.drawing import formats
 from gateway.models import Model, Route
-from gateway.snapshot import route_key
+from gateway.snapshot import SANDBOX, route_key
 
 NEW_FOR = timedelta(days=60)
 # Makers whose newest model stands for them where there is room for a few.
@@ -111,6 +111,11 @@ class CatalogRow:
         return formats.compact_text(self.context_tokens) if self.context_tokens else ""
 
     @property
+    def max_output_text(self) -> str:
+        """Return the longest output as it fits a column."""
+        return formats.compact_text(self.max_output_tokens) if self.max_output_tokens else ""
+
+    @property
     def is_new(self) -> bool:
         """Say whether it came out lately."""
         return self.today - self.came_on <= NEW_FOR
@@ -119,6 +124,11 @@ class CatalogRow:
     def is_retired(self) -> bool:
         """Say whether its provider has stopped serving it."""
         return self.shutdown_on is not None and self.shutdown_on <= self.today
+
+    @property
+    def is_sandbox(self) -> bool:
+        """Say whether it imitates a model, for tests of programs."""
+        return self.name.startswith(f"{SANDBOX}/")
 
 
 def rows(*, now: datetime) -> list[CatalogRow]:
@@ -139,6 +149,11 @@ def rows(*, now: datetime) -> list[CatalogRow]:
         for model in models
         if model.name in prices
     ]
+
+
+def for_sale(*, now: datetime) -> list[CatalogRow]:
+    """Return what a visitor may choose from: every listed model but the sandbox's, which imitate models for tests."""
+    return [row for row in rows(now=now) if not row.is_sandbox]
 
 
 def _prices_at(now: datetime) -> Iterable[PriceVersion]:
@@ -201,7 +216,7 @@ def newest_of_each(listed: Sequence[CatalogRow]) -> list[CatalogRow]:
 
 def price_sample(count: int = 6) -> list[CatalogRow]:
     """Return a few models as they are priced today, for the front page."""
-    return newest_of_each(rows(now=timezone.now()))[:count]
+    return newest_of_each(for_sale(now=timezone.now()))[:count]
 
 
 @dataclass(frozen=True, slots=True)

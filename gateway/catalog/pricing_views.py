@@ -52,7 +52,7 @@ class Answer:
 @vary_on_cookie
 def page(request: HttpRequest) -> HttpResponse:
     """Show how credit works, what is charged, and what a month would cost."""
-    rows = [row for row in catalog_pages.rows(now=timezone.now()) if _is_offered(row)]
+    rows = [row for row in catalog_pages.for_sale(now=timezone.now()) if _is_offered(row)]
     workload = Workload(**{name: _number(request.GET, name) for name in DEFAULTS})
     wanted = request.GET.get("model", DEFAULT_MODEL)
     chosen = next((row for row in rows if row.name == wanted), rows[0] if rows else None)
@@ -78,12 +78,7 @@ def page(request: HttpRequest) -> HttpResponse:
 def _is_offered(row: CatalogRow) -> bool:
     """Say whether the calculator knows the model: a chat model with prices by the token that is still served."""
     by_token = row.rates.input_microusd_per_mtok and row.rates.output_microusd_per_mtok
-    return (
-        row.kind == "chat"
-        and bool(by_token)
-        and row.shutdown_on is None
-        and row.owned_by != "exerati"
-    )
+    return row.kind == "chat" and bool(by_token) and row.shutdown_on is None
 
 
 def _answer(row: CatalogRow, workload: Workload) -> Answer | None:

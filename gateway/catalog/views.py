@@ -63,7 +63,7 @@ SAMPLE_TOKENS = TokenUsage(input_tokens=1_000, output_tokens=500)
 @vary_on_cookie
 def catalog(request: HttpRequest) -> HttpResponse:
     """List the models with their prices; every filter is in the address."""
-    listed = catalog_pages.rows(now=timezone.now())
+    listed = catalog_pages.for_sale(now=timezone.now())
     call = _call_tokens(request.GET)
     if call is not None:
         listed = catalog_pages.with_call(listed, usage=call)
@@ -121,7 +121,7 @@ def model_page(request: HttpRequest, name: str) -> HttpResponse:
 @vary_on_cookie
 def compare(request: HttpRequest) -> HttpResponse:
     """Show two to four models side by side; without any, which could be."""
-    listed = catalog_pages.rows(now=timezone.now())
+    listed = catalog_pages.for_sale(now=timezone.now())
     call = _call_tokens(request.GET) or SAMPLE_TOKENS
     chosen = catalog_compare.choose(listed, request.GET.getlist("model"))
     chosen = catalog_pages.with_call(chosen, usage=call)

@@ -41,6 +41,7 @@ SECTIONS: Final[Mapping[str, Sequence[str]]] = {
         "usage-api",
     ),
     "Money": ("budgets", "billing", "exactness"),
+    "Organization": ("team",),
     "Reference": ("api-reference", "errors", "limits", "privacy", "changelog"),
 }
 SLUGS: Final = tuple(slug for slugs in SECTIONS.values() for slug in slugs)

@@ -5,6 +5,9 @@ from typing import Final
 
 from django.conf import settings
 
+from accounts import invitations
+from accounts.models import Membership
+from accounts.permissions import deeds_of
 from billing.console.page_words import ERROR_WORDS as LOG_WORDS
 from exerati.lib import money
 from gateway import errors
@@ -153,10 +156,13 @@ def values() -> dict[str, str]:
     """Return every placeholder's value."""
     return {
         "base_url": settings.API_BASE_URL,
+        "root_url": settings.API_BASE_URL.removesuffix("/v1"),  # for clients that add /v1 themselves
         "site_url": settings.SITE_URL,
         "errors_table": errors_table(),
         "sandbox_table": sandbox_table(),
         "log_table": log_table(),
+        "roles_table": roles_table(),
+        "invitation_days": str(invitations.LIFE.days),
         "api_reference": docs_reference.markdown(),
         "changelog": docs_changelog.markdown(),
         "markup": settings.MARKUP_PERCENT,
@@ -200,6 +206,12 @@ def sandbox_table() -> str:
     head = "| Model | What it does |\n| --- | --- |"
     lines = (f"| `{model.name}` | {model.description} |" for model in SANDBOX_MODELS)
     return "\n".join((head, *lines))
+
+
+def roles_table() -> str:
+    """Return the Markdown table of the roles of members and what each may do."""
+    lines = (f"| {role.label} | {'; '.join(deeds_of(role))} |" for role in Membership.Role)
+    return "\n".join(("| Role | May |\n| --- | --- |", *lines))
 
 
 def log_table() -> str:

@@ -203,7 +203,8 @@ def test_templates_have_nothing_inline(path):
     source = path.read_text()
 
     assert not re.search(r"\sstyle=|<style|\son[a-z]+=|javascript:", source)
-    assert all("src=" in tag for tag in re.findall(r"<script[^>]*>", source))
+    scripts = re.findall(r"<script[^>]*>", source)
+    assert all("src=" in tag or 'type="application/json"' in tag for tag in scripts)  # or data
 
 
 def test_every_icon_that_is_used_is_in_the_sprite():
@@ -249,3 +250,22 @@ def test_words_can_be_read_on_every_surface(name, surface, theme):
 @pytest.mark.parametrize("name", ["control", *(f"series-{i}" for i in range(1, 7))])
 def test_controls_and_series_stand_out(name, theme):
     assert contrast(COLOURS[name][theme], COLOURS["surface"][theme]) >= 3
+
+
+def test_every_hotkey_is_listed_once():
+    script = (ROOT / "static/js/hotkeys.js").read_text()
+    pages = re.search(r"const PAGES = \{(.*?)\}", script).group(1)
+    actions = re.search(r"const ACTIONS = \{(.*?)\n\};", script, re.DOTALL).group(1)
+    known = [f"g {key}" for key in re.findall(r"(\w): \"", pages)]
+    known += re.findall(r"^  \"?(.)\"?:", actions, re.MULTILINE)
+
+    dialog = (ROOT / "templates/components/hotkeys.html").read_text()
+    terms = re.findall(r"<dt>(.*?)</dt>", dialog)
+    listed = [" ".join(re.findall(r"<kbd>(.*?)</kbd>", term)) for term in terms]
+
+    assert len(known) > 10
+    assert len(set(listed)) == len(listed)
+    assert set(" ".join(listed).split()) >= set(" ".join(known).split())
+    assert {one for one in listed if one.startswith("g ")} == {
+        one for one in known if one.startswith("g ")
+    }

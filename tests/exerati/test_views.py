@@ -7,6 +7,8 @@ from django.http import Http404
 from django.test import RequestFactory
 
 from exerati import views
+from exerati.settings.base import BASE_DIR
+from exerati.templatetags import ui
 
 
 @pytest.fixture
@@ -67,6 +69,20 @@ def test_theme_never_sends_people_elsewhere(pages, wanted):
     assert response["Location"] == "/"
 
 
+def test_compact_rows_are_stored_rendered_at_once_and_forgotten(pages):
+    stored = views.rows(pages.post("/rows", {"rows": "compact", "next": "/docs/"}))
+    request = pages.get("/")
+    request.COOKIES["rows"] = "compact"
+    made_up = pages.get("/")
+    made_up.COOKIES["rows"] = '"><script>'
+
+    assert stored.cookies["rows"].value == "compact"
+    assert stored["Location"] == "/docs/"
+    assert '<html lang="en" data-rows="compact">' in views.landing(request).content.decode()
+    assert '<html lang="en">' in views.landing(made_up).content.decode()
+    assert views.rows(pages.post("/rows", {"rows": "normal"})).cookies["rows"]["max-age"] == 0
+
+
 def test_style_guide_is_for_developers_only(pages, settings):
     settings.DEBUG = False
     with pytest.raises(Http404):
@@ -77,6 +93,29 @@ def test_style_guide_is_for_developers_only(pages, settings):
 
     assert html.count("<h1") == 1
     assert not re.search(r"\sstyle=", html)
+
+
+# Parts of the one frame of their pages, or of one page: they are seen there.
+FRAMES = {
+    "account_menu",
+    "account_tabs",
+    "hotkeys",
+    "legal_links",
+    "messages",
+    "palette",
+    "rail",
+    "switcher",
+}
+
+
+def test_style_guide_shows_every_component():
+    source = (BASE_DIR / "templates/styleguide.html").read_text()
+    used = set(re.findall(r"{% (\w+)", source))
+    included = set(re.findall(r"components/(\w+)\.html", source))
+    parts = {path.stem for path in (BASE_DIR / "templates/components").iterdir()}
+
+    assert set(ui.register.tags) - used - {"rail_link"} == set()
+    assert parts - FRAMES - included - set(ui.register.tags) == set()
 
 
 def test_legal_pages_say_that_they_are_placeholders(pages):

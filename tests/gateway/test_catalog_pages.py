@@ -150,7 +150,20 @@ def test_an_embedding_model_shows_how_to_embed(client, settings, vectors):
 def test_a_name_with_a_slash_has_its_page(client):
     factories.make_model("sandbox/echo")
 
-    assert client.get("/models/sandbox/echo/").status_code == 200
+    answer = client.get("/models/sandbox/echo/")
+
+    assert answer.status_code == 200
+    assert "no provider’s model" in text_of(answer)
+
+
+def test_what_imitates_a_model_is_not_shown_for_sale(client, small):
+    factories.make_model("sandbox/echo", title="Echo")
+
+    assert names(client) == ["small"]
+    assert "1 of 1 models" in text_of(client.get("/models/"))
+    assert [one["id"] for one in client.get("/models.json").json()["data"]] == ["small"]
+    for page in ("/models/compare/", "/pricing", "/models.rss", "/"):
+        assert "sandbox/echo" not in client.get(page).content.decode(), page
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,14 @@ def test_stream_is_seen_before_its_end_stopped_charged_and_explained(meet):
     words = page.locator("main").inner_text()
     for told in (cost, "Playground, alice@acme.example", "Price list of", "30", "Reported"):
         assert told in words, told
+
+    # It can be played again from there: the model is filled in, and what is not known is said.
+    page.get_by_role("link", name="Replay in the playground").click()
+    expect(page.get_by_label("Model", exact=True)).to_have_value("sandbox/slow")
+    expect(page.locator(".callout")).to_contain_text("Its prompt is not stored")
+    ask(page, QUICK)
+    expect(page.locator("[data-pg-cost]")).to_be_visible(timeout=DEADLINE)
+
     alice.go("/dashboard/acme/requests/?outcome=client_left")
     row = page.get_by_role("row").filter(has_text="sandbox/slow")
     deadline = time.monotonic() + DEADLINE / 1000

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from django.db import connection, connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from playwright.sync_api import Page
 
 from tests.cast import signed_in
 from tests.pages.looking import PageBroken, Seen, lcp_ms, violations
+from tests.pages.scenes import Scene
 from tests.pages.site import Site
 from tests.pages.url_table import Address
 
@@ -39,15 +41,36 @@ def run(site: Site, addresses: Sequence[Address]) -> Iterator[Finding]:
             yield found
 
 
+def run_scenes(site: Site, scenes: Sequence[Scene]) -> Iterator[Finding]:
+    """Yield what each scene shows, as `run` does; its queries are those of its pages, and not counted here."""
+    for scene in scenes:
+        with site.looker.look_as(scene.who, scene.address) as (page, seen):
+            painted = lcp_ms(page)
+            weight = seen.weight_bytes
+            scene.arrive(page)
+            problems = _accessible(page)
+        refused = f"status of {scene.status}"
+        seen.complaints[:] = [one for one in seen.complaints if refused not in one]
+        problems += _broken(seen, 0)
+        yield Finding(
+            f"{scene.name}: {scene.path}", round(weight / 1_000), painted, 0, tuple(problems)
+        )
+
+
+def _accessible(page: Page) -> list[str]:
+    """Return what axe-core finds in the light, and against contrast in the dark."""
+    problems = [f"light: {one}" for one in violations(page)]
+    page.emulate_media(color_scheme="dark")
+    return problems + [f"dark: {one}" for one in violations(page, rules=["color-contrast"])]
+
+
 def _examine(site: Site, address: Address) -> Finding | None:
     with site.looker.look(address) as found:
         if found is None:
             return None
         page, seen = found
         painted = lcp_ms(page)
-        problems = [f"light: {one}" for one in violations(page)]
-        page.emulate_media(color_scheme="dark")
-        problems += [f"dark: {one}" for one in violations(page, rules=["color-contrast"])]
+        problems = _accessible(page)
     with ThreadPoolExecutor(
         1
     ) as thread:  # Playwright's own has an event loop, which Django refuses

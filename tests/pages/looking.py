@@ -5,12 +5,13 @@ A page is asked for as the owner of the sample organization, and as a stranger w
 (sign-up, sign-in). What answers with a part of a page or something else than HTML, or to forms alone, is no page.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from django.conf import settings
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 
 from tests import factories
@@ -58,10 +59,14 @@ class Seen:
 
 
 class Looker:
-    """Two sessions in one browser: the owner's and a stranger's."""
+    """Sessions in one browser: the owner's, a stranger's, and one of each cookie given by name."""
 
-    def __init__(self, browser: Browser, site_url: str, email: str) -> None:
+    def __init__(
+        self, browser: Browser, site_url: str, email: str, cookies: Mapping[str, str]
+    ) -> None:
         self.site_url = site_url
+        self._browser = browser
+        self._cookies = cookies
         self._stranger = self._session(browser)
         self._owner = self._session(browser)
         self._sign_in(email)
@@ -87,6 +92,32 @@ class Looker:
         if session is None:
             yield None
             return
+        with self._loaded(session, address, theme=theme, width=width) as found:
+            yield found
+
+    @contextmanager
+    def look_as(
+        self, who: str, address: Address, *, theme: Theme = "light", width: int = 1280
+    ) -> Iterator[tuple[Page, Seen]]:
+        """Yield a page as `look` does, in a new session of `who`: "owner", "" for a stranger, or a name of a cookie."""
+        if who == "owner":
+            with self._loaded(self._owner, address, theme=theme, width=width) as found:
+                yield found
+            return
+        session = self._session(self._browser)
+        if who:
+            name, value = settings.SESSION_COOKIE_NAME, self._cookies[who]
+            session.add_cookies([{"name": name, "value": value, "url": self.site_url}])
+        try:
+            with self._loaded(session, address, theme=theme, width=width) as found:
+                yield found
+        finally:
+            session.close()
+
+    @contextmanager
+    def _loaded(
+        self, session: BrowserContext, address: Address, *, theme: Theme, width: int
+    ) -> Iterator[tuple[Page, Seen]]:
         page = session.new_page()
         seen = Seen(address)
         page.set_viewport_size({"width": width, "height": HEIGHT})

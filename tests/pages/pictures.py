@@ -1,10 +1,13 @@
-"""Pictures of pages: one file for each page, theme and width."""
+"""Pictures of pages and scenes: one file for each, by theme and width."""
 
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from playwright.sync_api import Page
+
 from tests.pages.looking import FINISH_MOTION, THEMES, WIDTHS, Theme
+from tests.pages.scenes import Scene
 from tests.pages.site import Site
 from tests.pages.url_table import Address
 
@@ -24,16 +27,39 @@ def take(
     return count
 
 
+def take_scenes(
+    site: Site, scenes: Sequence[Scene], *, folder: Path, widths: Sequence[int] | None = None
+) -> int:
+    """Write the pictures of scenes into a folder and return how many there are."""
+    folder.mkdir(parents=True, exist_ok=True)
+    forms = [(theme, width) for theme in THEMES for width in widths or WIDTHS]
+    for scene in scenes:
+        for theme, width in forms:
+            with site.looker.look_as(scene.who, scene.address, theme=theme, width=width) as (
+                page,
+                _,
+            ):
+                scene.arrive(page)
+                _photograph(page, folder / f"{scene.address.name}-{theme}-{width}.png")
+    return len(scenes) * len(forms)
+
+
 def _take(site: Site, address: Address, *, theme: Theme, width: int, folder: Path) -> int:
     with site.looker.look(address, theme=theme, width=width) as found:
         if found is None:
             return 0
         page, _ = found
-        height = int(page.evaluate("document.documentElement.scrollHeight"))
-        page.set_viewport_size({"width": width, "height": min(max(height, 800), LONGEST_PX)})
-        page.evaluate(FINISH_MOTION)
-        page.screenshot(path=folder / f"{_name(site, address)}-{theme}-{width}.png")
+        _photograph(page, folder / f"{_name(site, address)}-{theme}-{width}.png")
     return 1
+
+
+def _photograph(page: Page, path: Path) -> None:
+    """Take a picture of the whole page, as far as LONGEST_PX."""
+    height = int(page.evaluate("document.documentElement.scrollHeight"))
+    width = int(page.evaluate("innerWidth"))
+    page.set_viewport_size({"width": width, "height": min(max(height, 800), LONGEST_PX)})
+    page.evaluate(FINISH_MOTION)
+    page.screenshot(path=path)
 
 
 def _name(site: Site, address: Address) -> str:

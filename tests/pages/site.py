@@ -11,6 +11,13 @@ from tests.pages.looking import Looker
 from tests.pages.url_table import Address
 from tests.pages.world import Samples
 
+# As in production: staff need a second factor, and credit can be bought. No page asks Stripe for anything by itself.
+SETTINGS = {
+    "STAFF_NEED_SECOND_FACTOR": True,
+    "STRIPE_SECRET_KEY": "sk_test_pages",
+    "STRIPE_API_BASE": "http://127.0.0.1:9",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
@@ -26,9 +33,12 @@ def opened(database_url: str, redis_url: str) -> Iterator[Site]:
     """Fill the database, which must be empty, and yield the site that runs on it."""
     samples = world.make()
     with (
-        gateway_server.running(database_url=database_url, redis_url=redis_url) as process,
+        gateway_server.running(
+            database_url=database_url, redis_url=redis_url, **SETTINGS
+        ) as process,
         browser.chromium() as chromium,
     ):
-        looker = Looker(chromium, process.base_url.removesuffix("/v1"), samples.owner.email)
+        site_url = process.base_url.removesuffix("/v1")
+        looker = Looker(chromium, site_url, samples.owner.email, samples.sessions)
         yield Site(looker, samples, tuple(url_table.addresses(samples)))
         looker.close()

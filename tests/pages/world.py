@@ -11,7 +11,7 @@ import asyncio
 import io
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -35,7 +35,7 @@ from gateway.routes.route_stats import StatsPublisher
 from gateway.routes.traffic import Counts
 from gateway.snapshot import route_key
 from tests import factories
-from tests.pages import history
+from tests.pages import history, people
 from tests.pages import money as money_samples
 
 OWNER = "ada@northwind.example"
@@ -50,6 +50,7 @@ class Samples:
     owner: User
     organization: Organization
     of: Mapping[str, Sequence[Arguments]]
+    sessions: Mapping[str, str] = field(default_factory=dict)  # of tests/pages/people.py
 
 
 def make() -> Samples:
@@ -112,6 +113,7 @@ def make() -> Samples:
             "docs_markdown": [{"slug": "quickstart"}],
             "legal": [{"page": "terms"}, {"page": "privacy"}],
         },
+        people.make(organization),
     )
 
 

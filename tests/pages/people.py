@@ -1,0 +1,67 @@
+"""People beside the owner whom pages are looked at as: with a second factor, of the staff, of an empty organization."""
+
+import time
+from collections.abc import Mapping
+
+from allauth.account.internal.flows import login
+from allauth.mfa.adapter import get_adapter
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from django.conf import settings
+
+from accounts import services
+from accounts.models import Membership, Organization, User
+from tests import factories
+from tests.cast import signed_in
+
+SECURED = "secured"  # an admin of Northwind with an app, passkeys and recovery codes
+APP_EMAIL = "hedy@northwind.example"  # a developer with an app alone, who signs in by the form
+STAFF = "staff"  # supports customers, and has no second factor
+NEW = "new"  # owner of an organization where nothing has happened yet
+VIEWER = "viewer"  # may look at Northwind, and change nothing
+NEW_SLUG = "contoso"
+
+
+def make(organization: Organization) -> Mapping[str, str]:
+    """Store them and return a session's cookie for each."""
+    secured = factories.make_user("radia@northwind.example")
+    viewer = factories.make_user("vint@northwind.example")
+    for user, role in ((secured, Membership.Role.ADMIN), (viewer, Membership.Role.VIEWER)):
+        services.add_member(organization, user=user, role=role, actor=None)
+    _secure(secured)
+    _give_app(factories.make_user(APP_EMAIL))
+    staff = factories.make_user("support@exerati.example", is_staff=True, is_superuser=True)
+    new = factories.make_user("nora@contoso.example")
+    factories.make_organization("Contoso", owner=new)
+    people = {SECURED: secured, VIEWER: viewer, STAFF: staff, NEW: new}
+    return {name: _session(user) for name, user in people.items()}
+
+
+def _secure(user: User) -> None:
+    """Give a user an authenticator app, two passkeys and recovery codes, as they are stored."""
+    _give_app(user)
+    for name, alone in (("Work laptop", True), ("Key in the safe", False)):
+        rights = {"clientExtensionResults": {"credProps": {"rk": alone}}}
+        Authenticator.objects.create(
+            user=user,
+            type=Authenticator.Type.WEBAUTHN,
+            data={"name": name, "credential": rights},
+        )
+    RecoveryCodes.activate(user)
+
+
+def _give_app(user: User) -> None:
+    secret = get_adapter().encrypt("JBSWY3DPEHPK3PXP")
+    Authenticator.objects.create(user=user, type=Authenticator.Type.TOTP, data={"secret": secret})
+
+
+def _session(user: User) -> str:
+    """Return the cookie of a session that has just shown its password, and will have for as long as anybody looks."""
+    client = signed_in(user)
+    session = client.session
+    session[login.AUTHENTICATION_METHODS_SESSION_KEY] = [
+        {"method": "password", "at": time.time() + 86_400, "reauthenticated": True}
+    ]
+    session[login._AUTHENTICATION_METHODS_USER_SESSION_KEY] = str(user.pk)
+    session.save()
+    return client.cookies[settings.SESSION_COOKIE_NAME].value
