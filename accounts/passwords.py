@@ -1,6 +1,5 @@
 """What a password must be: Django's four rules as one, so that forms tell them in one sentence."""
 
-from django.contrib.auth.models import AbstractBaseUser
 from django.contrib.auth.password_validation import (
     CommonPasswordValidator,
     MinimumLengthValidator,
@@ -8,6 +7,8 @@ from django.contrib.auth.password_validation import (
     UserAttributeSimilarityValidator,
 )
 from django.core.exceptions import ValidationError
+
+from accounts.models import User
 
 LEAST_CHARACTERS = 8
 
@@ -23,7 +24,7 @@ class PasswordRules:
             NumericPasswordValidator(),
         )
 
-    def validate(self, password: str, user: AbstractBaseUser | None = None) -> None:
+    def validate(self, password: str, user: User | None = None) -> None:
         """Raise ValidationError with every rule that the password breaks."""
         broken: list[ValidationError] = []
         for rule in self._rules:

@@ -10,7 +10,7 @@ COMPACT = "compact"
 
 
 def site(request: HttpRequest) -> dict[str, Any]:
-    """Return the public addresses, and the theme and height of rows the visitor chose ("" follows the system, is normal)."""
+    """Return the public addresses, and the theme ("" follows the system) and rows ("" is normal) the visitor chose."""
     theme = request.COOKIES.get("theme", "")
     return {
         "site_url": settings.SITE_URL,

@@ -156,7 +156,9 @@ def values() -> dict[str, str]:
     """Return every placeholder's value."""
     return {
         "base_url": settings.API_BASE_URL,
-        "root_url": settings.API_BASE_URL.removesuffix("/v1"),  # for clients that add /v1 themselves
+        "root_url": settings.API_BASE_URL.removesuffix(
+            "/v1"
+        ),  # for clients that add /v1 themselves
         "site_url": settings.SITE_URL,
         "errors_table": errors_table(),
         "sandbox_table": sandbox_table(),

@@ -11,6 +11,6 @@ const place = document.querySelector("[data-passkey-error]");
 document.addEventListener("allauth.error", (event) => {
   const { exception } = event.detail;
   event.preventDefault();
-  place.querySelector("p").textContent = WORDS[exception.name] ?? `The browser refused: ${exception.message}`;
+  place.querySelector("[data-passkey-words]").textContent = WORDS[exception.name] ?? `The browser refused: ${exception.message}`;
   place.hidden = false;
 });

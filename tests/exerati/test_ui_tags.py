@@ -254,8 +254,8 @@ def test_controls_and_series_stand_out(name, theme):
 
 def test_every_hotkey_is_listed_once():
     script = (ROOT / "static/js/hotkeys.js").read_text()
-    pages = re.search(r"const PAGES = \{(.*?)\}", script).group(1)
-    actions = re.search(r"const ACTIONS = \{(.*?)\n\};", script, re.DOTALL).group(1)
+    [pages] = re.findall(r"const PAGES = \{(.*?)\}", script)
+    [actions] = re.findall(r"const ACTIONS = \{(.*?)\n\};", script, re.DOTALL)
     known = [f"g {key}" for key in re.findall(r"(\w): \"", pages)]
     known += re.findall(r"^  \"?(.)\"?:", actions, re.MULTILINE)
 

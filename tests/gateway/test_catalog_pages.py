@@ -153,7 +153,7 @@ def test_a_name_with_a_slash_has_its_page(client):
     answer = client.get("/models/sandbox/echo/")
 
     assert answer.status_code == 200
-    assert "no provider’s model" in text_of(answer)
+    assert "For tests of your program" in text_of(answer)
 
 
 def test_what_imitates_a_model_is_not_shown_for_sale(client, small):
