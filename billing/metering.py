@@ -129,6 +129,7 @@ def _row(settlement: Settlement) -> dict[str, Any]:
         "usage_details": _details(usage),
         "attempts": attempt_rows(settlement.attempts),
         "tags": settlement.tags or None,
+        "service_tier": settlement.service_tier,
         **_upstream(settlement),
     }
 

@@ -81,10 +81,11 @@ def explain(usage: TokenUsage, *, price: Price, price_nanousd: int) -> Formula |
     """
     Return the lines that add up to a stored price, or None where the rates do not give it.
 
-    The service tier is found by trying them; None is right for prices that were estimated on other counts.
+    The tier that the usage names comes first; calls of before tiers were stored find theirs by trying. None is right
+    for prices that were estimated on other counts.
     """
     try:
-        for tier in ("", *price.service_tiers):
+        for tier in (usage.service_tier, "", *price.service_tiers):
             served = structs.replace(usage, service_tier=tier)
             if charge_nanousd(served, price=price) == price_nanousd:
                 rates = rates_of(served, price=price)
@@ -121,9 +122,12 @@ def _token_lines(
     yield from lines
 
 
-def usage_of(counts: Mapping[str, int], details: Mapping[str, int]) -> TokenUsage:
+def usage_of(
+    counts: Mapping[str, int], details: Mapping[str, int], *, service_tier: str
+) -> TokenUsage:
     """Return the usage of a stored event: its columns, and the rare classes of `usage_details`."""
     known: dict[str, Any] = {name: counts[name] for name in _COLUMNS}
+    known["service_tier"] = service_tier
     known |= {name: int(count) for name, count in details.items() if name in _FIELDS}
     return TokenUsage(**known)
 

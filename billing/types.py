@@ -129,6 +129,7 @@ class ReserveRequest(msgspec.Struct, frozen=True):
     streamed: bool
     fallback_models: tuple[str, ...] = ()
     input_cost_nanousd: int | None = None
+    service_tier: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +172,8 @@ class Settlement(msgspec.Struct, frozen=True):
     reservation), `price_nanousd` what the usage costs by the rates.
 
     `model` and `price_version_id` are what served; left out, they are those of the reservation. A model that
-    the reservation does not name fails the settlement. `tags` are labels for reports, never a payer.
+    the reservation does not name fails the settlement. `tags` are labels for reports, never a payer. `service_tier`
+    is that of the price version whose rates made the price, empty for its base rates.
     """
 
     request_id: UUID
@@ -195,3 +197,4 @@ class Settlement(msgspec.Struct, frozen=True):
     price_version_id: int | None = None
     usage_flag: UsageFlag = ""
     tags: tuple[str, ...] = ()
+    service_tier: str = ""

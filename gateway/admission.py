@@ -265,6 +265,7 @@ def _request(
         streamed=admission.streamed,
         fallback_models=tuple([one.model.name for one in candidates[1:]]),
         input_cost_nanousd=_input_cost(candidates[0]),
+        service_tier=admission.service_tier,
     )
 
 

@@ -163,13 +163,14 @@ def _money(event: UsageEvent) -> dict[str, Any]:
         "basis": event.basis,
         "basis_reason": BASIS_WORDS[event.basis],
         "usage_flag": event.usage_flag or None,
+        "service_tier": event.service_tier or None,
         "price_formula": _formula(event),
     }
 
 
 def _formula(event: UsageEvent) -> list[str] | None:
     """Return one line for each class of tokens and each fee; None where the rates do not give the price."""
-    usage = price_formula.usage_of(request_log.token_counts(event), event.usage_details)
+    usage = request_log.usage(event)
     price = price_book.price_of(event.price_version)
     formula = price_formula.explain(usage, price=price, price_nanousd=event.price_nanousd)
     if formula is None:

@@ -65,6 +65,7 @@ def settlement(
         price_version_id=call.price.version_id,
         usage_flag=_flag(reported, usage, call.bound, is_over=price > call.upper_nanousd),
         tags=call.tags,
+        service_tier=usage.service_tier if usage.service_tier in call.price.service_tiers else "",
     )
 
 

@@ -43,7 +43,7 @@ def request_detail(request: OrganizationRequest, *, public_id: str) -> HttpRespo
     if event is None:
         return _refused(request, request_id=request_id)
     tries = request_log.attempts(event)
-    usage = price_formula.usage_of(request_log.token_counts(event), event.usage_details)
+    usage = request_log.usage(event)
     price = price_book.price_of(event.price_version)
     formula = price_formula.explain(usage, price=price, price_nanousd=event.price_nanousd)
     context = {

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from billing.invoices.invoice_sums import split
 from billing.models import InvoiceLine
 from billing.price_book import price_of
-from billing.pricing import rates_for
-from billing.types import Rates
+from billing.pricing import rates_of
+from billing.types import Rates, TokenUsage
 from exerati.drawing import formats
 
 ADJUSTMENT = "adjustment"
@@ -59,9 +59,7 @@ def parts(line: InvoiceLine) -> list[Part]:
     """
     if line.price_version is None:
         return [Part(ADJUSTMENT, 1, None, line.charge_nanousd)]
-    rates = rates_for(
-        line.above_input_tokens + 1, price=price_of(line.price_version), service_tier=""
-    )
+    rates = rates_of(_like_each_call(line), price=price_of(line.price_version))
     used = [(name, count, rate) for name, count, rate in _used(line, rates) if count]
     weights = [
         count * rate * (1000 if name in UNITS else 1) for name, count, rate in used
@@ -74,6 +72,15 @@ def parts(line: InvoiceLine) -> list[Part]:
         for (name, count, rate), amount in zip(used, amounts, strict=True)
         if amount or rate
     ]
+
+
+def _like_each_call(line: InvoiceLine) -> TokenUsage:
+    """Return what decides on the rates of a call, as all calls of a line have it in common."""
+    return TokenUsage(
+        input_tokens=line.above_input_tokens + 1,
+        seconds=line.details.get("seconds", 0),
+        service_tier=line.service_tier,
+    )
 
 
 def _used(line: InvoiceLine, rates: Rates) -> list[tuple[str, int, int]]:
@@ -113,14 +120,22 @@ def description(line: InvoiceLine, part: Part) -> str:
     """Return a part in words, as the invoice at Stripe has it too."""
     if part.token_class == ADJUSTMENT:
         return line.model
-    words = [f"{line.model}, {LABELS[part.token_class]}"]
-    if line.above_input_tokens:
-        words.append(f"prompts above {line.above_input_tokens:,} tokens")
+    words = [f"{line.model}, {LABELS[part.token_class]}", *rate_words(line)]
     unit = "" if part.token_class in UNITS else " tokens"
     words.append(f"{part.quantity:,}{unit}{_rate_text(part)}")
     if line.is_late and line.first_at and line.last_at:
         words.append(f"used {_dates(line)}")
     return " · ".join(words)[:250]
+
+
+def rate_words(line: InvoiceLine) -> list[str]:
+    """Return in words what sets a line's rates apart from the ordinary ones of its model."""
+    words = []
+    if line.service_tier:
+        words.append(f"service tier {line.service_tier}")
+    if line.above_input_tokens:
+        words.append(f"prompts above {line.above_input_tokens:,} tokens")
+    return words
 
 
 def _rate_text(part: Part) -> str:

@@ -159,7 +159,7 @@ def _seal(invoice: Invoice, *, now: datetime) -> Invoice:
 
 def _parts(invoice: Invoice) -> list[InvoicePart]:
     lines = invoice.lines.select_related("price_version").order_by(
-        "is_late", "model", "price_version_id", "above_input_tokens", "pk"
+        "is_late", "model", "price_version_id", "service_tier", "above_input_tokens", "pk"
     )
     return [
         InvoicePart(

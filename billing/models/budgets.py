@@ -224,6 +224,7 @@ class Reservation(models.Model):
         db_index=False,
         related_name="+",
     )
+    service_tier = models.CharField(max_length=40, default="", db_default="", blank=True)
     upper_nanousd = models.BigIntegerField()
     input_cost_nanousd = models.BigIntegerField(
         null=True, help_text="What a provider may charge us as soon as it has the request."

@@ -189,7 +189,8 @@ class Invoice(models.Model):
 
 class InvoiceLine(TokenCounts):
     """
-    The calls of one model at one price version and prompt tier, or an adjustment; events point here by their claim.
+    The calls of one model at one price version, service tier and prompt tier, or an adjustment; events point here by
+    their claim.
 
     `first_at` and `last_at` are the true dates of its calls; `is_late` marks those of before the period.
     """
@@ -200,6 +201,7 @@ class InvoiceLine(TokenCounts):
     price_version = models.ForeignKey(
         PriceVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
+    service_tier = models.CharField(max_length=40, blank=True, default="", db_default="")
     above_input_tokens = models.BigIntegerField(default=0)
     is_late = models.BooleanField(default=False)
     first_at = models.DateTimeField(null=True)
@@ -211,7 +213,14 @@ class InvoiceLine(TokenCounts):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["invoice", "model", "price_version", "above_input_tokens", "is_late"],
+                fields=[
+                    "invoice",
+                    "model",
+                    "price_version",
+                    "service_tier",
+                    "above_input_tokens",
+                    "is_late",
+                ],
                 condition=models.Q(price_version__isnull=False),
                 name="one_line_each_price",
             )

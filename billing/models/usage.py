@@ -95,6 +95,11 @@ class UsageEvent(TokenCounts):
     tags = ArrayField(
         models.TextField(), null=True, help_text="Labels of the client's, for reports alone."
     )
+    service_tier = models.CharField(
+        max_length=40,
+        default="",
+        help_text="The tier whose rates hold; empty for the ordinary one.",
+    )
     postpaid = models.BooleanField(default=False, help_text="Whether its charge is invoiced.")
 
     class Meta:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.models import Organization
 from billing import plans
 from billing.invoices import billing_periods
-from billing.invoices.invoice_parts import LABELS, UNITS
+from billing.invoices.invoice_parts import LABELS, UNITS, rate_words
 from billing.invoices.invoice_sums import NANOUSD_PER_CENT
 from billing.models import (
     BillingPeriod,
@@ -45,6 +45,13 @@ DISPUTE_WORDS = {
     "warning_closed": ("closed", "neutral"),
     "prevented": ("closed", "neutral"),
 }
+
+
+# New columns come last, so that a reader by position stays right.
+CSV_COLUMNS = (
+    *("part", "description", "model", "class", "quantity", "rate", "amount_cents", "nanousd"),
+    *("service_tier", "above_input_tokens"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +90,9 @@ class PartRow:
     exact_nanousd: int
     requests_query: str
     is_late: bool
+    service_tier: str
+    above_input_tokens: int
+    rate_words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +218,7 @@ def line_id(organization: Organization, text: str) -> int | None:
 
 def csv_rows(page: Page) -> Iterator[Sequence[object]]:
     """Yield the lines of an invoice, then what each key spent, as rows of a file; exact amounts in nano-USD."""
-    yield ("part", "description", "model", "class", "quantity", "rate", "amount_cents", "nanousd")
+    yield CSV_COLUMNS
     for part in page.parts:
         yield (
             "line",
@@ -219,10 +229,21 @@ def csv_rows(page: Page) -> Iterator[Sequence[object]]:
             part.rate,
             part.amount_nanousd // NANOUSD_PER_CENT,
             part.exact_nanousd,
+            part.service_tier,
+            part.above_input_tokens or "",
         )
     for share in page.shares:
         words = f"{share.project} / {share.key}"
-        yield ("key", words, share.model, "requests", share.requests, "", "", share.charge_nanousd)
+        yield (
+            "key",
+            words,
+            share.model,
+            "requests",
+            share.requests,
+            *("", ""),
+            share.charge_nanousd,
+            *("", ""),
+        )
 
 
 def latest_owed(organization: Organization) -> Row | None:
@@ -273,6 +294,9 @@ def _part(part: InvoicePart) -> PartRow:
         exact_nanousd=part.amount_nanousd,
         requests_query=f"line={line.public_id}" if line.price_version_id else "",
         is_late=line.is_late,
+        service_tier=line.service_tier,
+        above_input_tokens=line.above_input_tokens,
+        rate_words=", ".join(rate_words(line)),
     )
 
 

@@ -15,10 +15,12 @@ from django.db.models import Q, QuerySet, Subquery
 
 from accounts.models import Organization
 from apikeys.models import ApiKey
+from billing import price_formula
 from billing.basis import BASIS_WORDS
 from billing.models import Attempt, Reservation, UsageEvent
 from billing.read_models import log_scan
 from billing.read_models.log_scan import Cursor, Found
+from billing.types import TokenUsage
 from exerati.lib import ids
 
 PAGE_ROWS = 50
@@ -372,6 +374,13 @@ def token_counts(event: UsageEvent) -> dict[str, int]:
         "cache_read_tokens": event.cache_read_tokens,
         "reasoning_tokens": event.reasoning_tokens,
     }
+
+
+def usage(event: UsageEvent) -> TokenUsage:
+    """Return what a request used, as its price was made of it."""
+    return price_formula.usage_of(
+        token_counts(event), event.usage_details, service_tier=event.service_tier
+    )
 
 
 def attempts(event: UsageEvent) -> Sequence[Attempt]:

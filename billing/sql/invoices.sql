@@ -28,8 +28,9 @@ CREATE OR REPLACE FUNCTION billing_add_counts(one jsonb, other jsonb) RETURNS js
 $$;
 
 -- Claim the next events of an organization for an invoice that is being made: those admitted before `until`, from
--- where the invoice's last claim ended. Each event gets its line once (model, price version and prompt tier, late ones
--- apart), and is counted in the line and in its key's share by the same statement. Returns how many there were.
+-- where the invoice's last claim ended. Each event gets its line once (model, price version, service tier and prompt
+-- tier, late ones apart), and is counted in the line and in its key's share by the same statement. Returns how many
+-- there were.
 --
 -- The caller holds the organization's advisory lock. Events are locked in their order; a true-up that is under way
 -- replaces its event, and the new one is found by the pass after this. Joins are by index, so that the plan does not
@@ -47,46 +48,49 @@ BEGIN
     WITH chunk AS MATERIALIZED (
         SELECT e.request_id, e.occurred_at, e.project_id, e.key_id, e.model, e.price_version_id, e.charge_nanousd,
                e.input_tokens, e.output_tokens, e.cache_read_tokens, e.cache_write_tokens, e.reasoning_tokens,
-               e.usage_details
+               e.usage_details, e.service_tier
         FROM billing_usageevent e
         WHERE e.organization_id = invoice.organization_id AND e.postpaid AND e.invoice_line_id IS NULL
           AND e.occurred_at < until AND e.occurred_at >= invoice.claimed_to_at
           AND (e.occurred_at, e.request_id) > (invoice.claimed_to_at, invoice.claimed_to_id)
         ORDER BY e.occurred_at, e.request_id LIMIT at_most FOR UPDATE
     ), priced AS MATERIALIZED (
-        SELECT p.id, p.tiers FROM billing_priceversion p
+        SELECT p.id, p.tiers, p.service_tiers FROM billing_priceversion p
         WHERE p.id = ANY (ARRAY(SELECT DISTINCT c.price_version_id FROM chunk c))
     ), rated AS MATERIALIZED (
         SELECT c.*, c.occurred_at < since AS is_late, coalesce((
             SELECT max((tier ->> 'above_input_tokens')::bigint)
-            FROM priced p CROSS JOIN LATERAL jsonb_array_elements(p.tiers) tier
+            FROM priced p CROSS JOIN LATERAL jsonb_array_elements(CASE c.service_tier WHEN '' THEN p.tiers
+                ELSE coalesce(p.service_tiers -> c.service_tier -> 'tiers', '[]') END) tier
             WHERE p.id = c.price_version_id AND (tier ->> 'above_input_tokens')::bigint < c.input_tokens
         ), 0) AS above
         FROM chunk c
     ), counted AS (
-        SELECT d.model, d.price_version_id, d.above, d.is_late, jsonb_object_agg(d.name, d.total) AS details
+        SELECT d.model, d.price_version_id, d.service_tier, d.above, d.is_late,
+               jsonb_object_agg(d.name, d.total) AS details
         FROM (
-            SELECT r.model, r.price_version_id, r.above, r.is_late, n.name, sum(n.count::bigint) AS total
+            SELECT r.model, r.price_version_id, r.service_tier, r.above, r.is_late, n.name,
+                   sum(n.count::bigint) AS total
             FROM rated r CROSS JOIN LATERAL jsonb_each_text(r.usage_details) n (name, count)
-            WHERE r.usage_details <> '{}' GROUP BY 1, 2, 3, 4, 5
-        ) d GROUP BY 1, 2, 3, 4
+            WHERE r.usage_details <> '{}' GROUP BY 1, 2, 3, 4, 5, 6
+        ) d GROUP BY 1, 2, 3, 4, 5
     ), grouped AS MATERIALIZED (
-        SELECT r.model, r.price_version_id, r.above, r.is_late, min(r.occurred_at) AS first_at,
+        SELECT r.model, r.price_version_id, r.service_tier, r.above, r.is_late, min(r.occurred_at) AS first_at,
                max(r.occurred_at) AS last_at, count(*) AS requests, sum(r.charge_nanousd) AS charge,
                sum(r.input_tokens) AS input, sum(r.output_tokens) AS output, sum(r.cache_read_tokens) AS cache_read,
                sum(r.cache_write_tokens) AS cache_write, sum(r.reasoning_tokens) AS reasoning,
                array_agg(r.request_id) AS ids, array_agg(r.occurred_at) AS moments
-        FROM rated r GROUP BY 1, 2, 3, 4
+        FROM rated r GROUP BY 1, 2, 3, 4, 5
     ), line AS (
         INSERT INTO billing_invoiceline AS l (
-            public_id, invoice_id, model, price_version_id, above_input_tokens, is_late, first_at, last_at, requests,
-            charge_nanousd, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
+            public_id, invoice_id, model, price_version_id, service_tier, above_input_tokens, is_late, first_at,
+            last_at, requests, charge_nanousd, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
             details)
-        SELECT gen_random_uuid(), wanted, g.model, g.price_version_id, g.above, g.is_late, g.first_at, g.last_at,
-               g.requests, g.charge, g.input, g.output, g.cache_read, g.cache_write, g.reasoning,
+        SELECT gen_random_uuid(), wanted, g.model, g.price_version_id, g.service_tier, g.above, g.is_late, g.first_at,
+               g.last_at, g.requests, g.charge, g.input, g.output, g.cache_read, g.cache_write, g.reasoning,
                coalesce(c.details, '{}')
-        FROM grouped g LEFT JOIN counted c USING (model, price_version_id, above, is_late)
-        ON CONFLICT (invoice_id, model, price_version_id, above_input_tokens, is_late)
+        FROM grouped g LEFT JOIN counted c USING (model, price_version_id, service_tier, above, is_late)
+        ON CONFLICT (invoice_id, model, price_version_id, service_tier, above_input_tokens, is_late)
             WHERE price_version_id IS NOT NULL DO UPDATE SET
             first_at = least(l.first_at, excluded.first_at), last_at = greatest(l.last_at, excluded.last_at),
             requests = l.requests + excluded.requests, charge_nanousd = l.charge_nanousd + excluded.charge_nanousd,
@@ -96,7 +100,7 @@ BEGIN
             cache_write_tokens = l.cache_write_tokens + excluded.cache_write_tokens,
             reasoning_tokens = l.reasoning_tokens + excluded.reasoning_tokens,
             details = billing_add_counts(l.details, excluded.details)
-        RETURNING l.id, l.model, l.price_version_id, l.above_input_tokens AS above, l.is_late
+        RETURNING l.id, l.model, l.price_version_id, l.service_tier, l.above_input_tokens AS above, l.is_late
     ), share AS (
         INSERT INTO billing_invoiceshare AS s (invoice_id, project_id, key_id, model, requests, charge_nanousd)
         SELECT wanted, r.project_id, r.key_id, r.model, count(*), sum(r.charge_nanousd)
@@ -104,7 +108,8 @@ BEGIN
         ON CONFLICT (invoice_id, project_id, key_id, model) DO UPDATE SET
             requests = s.requests + excluded.requests, charge_nanousd = s.charge_nanousd + excluded.charge_nanousd
     ), placed AS MATERIALIZED (
-        SELECT l.id AS line, g.ids, g.moments FROM line l JOIN grouped g USING (model, price_version_id, above, is_late)
+        SELECT l.id AS line, g.ids, g.moments
+        FROM line l JOIN grouped g USING (model, price_version_id, service_tier, above, is_late)
     ), found AS MATERIALIZED (
         SELECT p.line, u.request_id, u.occurred_at
         FROM placed p CROSS JOIN LATERAL unnest(p.ids, p.moments) u (request_id, occurred_at)

@@ -134,18 +134,18 @@ BEGIN
 
     INSERT INTO billing_reservation (
         request_id, organization_id, project_id, key_id, mode, endpoint, model, fallback_models, price_version_id,
-        upper_nanousd, input_cost_nanousd, budget_ids, state, owner, lease_until, progress_input_tokens,
+        service_tier, upper_nanousd, input_cost_nanousd, budget_ids, state, owner, lease_until, progress_input_tokens,
         progress_output_tokens, progress_nanousd, streamed, created_at)
     SELECT c.request_id, c.organization_id, c.project_id, c.key_id, c.mode, c.endpoint, c.model,
-        coalesce(c.fallback_models, '{}'), c.price_version_id,
+        coalesce(c.fallback_models, '{}'), c.price_version_id, coalesce(c.service_tier, ''),
         CASE c.mode WHEN 'live' THEN c.upper_nanousd ELSE 0 END, c.input_cost_nanousd, budget_ids[c.n]::bigint[],
         'open', owner, moment + make_interval(secs => lease_seconds), 0, 0, 0, c.streamed, moment
     FROM ROWS FROM (jsonb_to_recordset(calls) AS (
         request_id uuid, organization_id bigint, project_id bigint, key_id bigint, mode text, endpoint text, model text,
         fallback_models text[], price_version_id bigint, upper_nanousd bigint, input_cost_nanousd bigint,
-        streamed boolean
+        streamed boolean, service_tier text
     )) WITH ORDINALITY AS c (request_id, organization_id, project_id, key_id, mode, endpoint, model, fallback_models,
-                             price_version_id, upper_nanousd, input_cost_nanousd, streamed, n)
+                             price_version_id, upper_nanousd, input_cost_nanousd, streamed, service_tier, n)
     WHERE budget_ids[c.n] IS NOT NULL;
     UPDATE billing_budget b SET held_nanousd = b.held_nanousd + u.after - u.before
     FROM unnest(counters.ids, used, counters.used) u (id, after, before)

@@ -34,12 +34,12 @@ BEGIN
             error_code text, finish_reason text, first_token_ms int, duration_ms int, client_request_id text,
             input_tokens bigint, output_tokens bigint, cache_read_tokens bigint, cache_write_tokens bigint,
             reasoning_tokens bigint, usage_details jsonb, attempts jsonb, model text, price_version_id bigint,
-            usage_flag text, tags text[]
+            usage_flag text, tags text[], service_tier text
         )) WITH ORDINALITY AS c (
             request_id, outcome, basis, price_nanousd, charge_nanousd, provider_cost_nanousd, provider, upstream_model,
             upstream_id, status, error_code, finish_reason, first_token_ms, duration_ms, client_request_id, input_tokens,
             output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, usage_details, attempts, model, price_version_id,
-            usage_flag, tags, n)
+            usage_flag, tags, service_tier, n)
         ORDER BY c.request_id, c.n
     ), counter AS MATERIALIZED (
         SELECT b.id, b.model FROM billing_budget b WHERE b.id = ANY (counters)
@@ -69,14 +69,14 @@ BEGIN
             upstream_model, upstream_id, streamed, outcome, basis, status, error_code, finish_reason, input_tokens,
             output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, usage_details, price_version_id,
             upper_nanousd, price_nanousd, charge_nanousd, provider_cost_nanousd, attempts, first_token_ms, duration_ms,
-            client_request_id, usage_flag, tags, postpaid)
+            client_request_id, usage_flag, tags, service_tier, postpaid)
         SELECT r.request_id, r.created_at, moment, r.organization_id, r.project_id, r.key_id, r.mode, r.endpoint, r.served,
             c.provider, c.upstream_model, c.upstream_id, r.streamed, c.outcome, c.basis, c.status, c.error_code,
             c.finish_reason, c.input_tokens, c.output_tokens, c.cache_read_tokens, c.cache_write_tokens,
             c.reasoning_tokens, c.usage_details, coalesce(c.price_version_id, r.price_version_id), r.upper_nanousd, c.price_nanousd,
             r.charge_nanousd, c.provider_cost_nanousd, greatest(jsonb_array_length(c.attempts), 1), c.first_token_ms,
             coalesce(c.duration_ms, least(extract(epoch FROM moment - r.created_at) * 1000, 2147483647)::int), c.client_request_id,
-            coalesce(c.usage_flag, ''), c.tags,
+            coalesce(c.usage_flag, ''), c.tags, coalesce(c.service_tier, ''),
             r.charge_nanousd > 0 AND a.plan IS NOT DISTINCT FROM 'postpaid'
         FROM closed r JOIN call c USING (request_id)
         LEFT JOIN account a ON a.organization_id = r.organization_id
@@ -180,7 +180,8 @@ BEGIN
         'upstream_id', '', 'status', 500, 'error_code', 'lost',
         'finish_reason', '', 'client_request_id', '', 'input_tokens', r.progress_input_tokens,
         'output_tokens', r.progress_output_tokens, 'cache_read_tokens', 0, 'cache_write_tokens', 0,
-        'reasoning_tokens', 0, 'usage_details', '{}'::jsonb, 'attempts', coalesce(r.progress_attempts, '[]')))
+        'reasoning_tokens', 0, 'usage_details', '{}'::jsonb, 'attempts', coalesce(r.progress_attempts, '[]'),
+        'service_tier', r.service_tier))
     INTO expired
     FROM (
         SELECT * FROM billing_reservation

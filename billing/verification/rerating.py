@@ -35,6 +35,6 @@ def rerate(newest: int) -> Rerating:
 
 
 def _is_right(event: UsageEvent) -> bool:
-    usage = price_formula.usage_of(request_log.token_counts(event), event.usage_details)
+    usage = request_log.usage(event)
     price = price_book.price_of(event.price_version)
     return price_formula.explain(usage, price=price, price_nanousd=event.price_nanousd) is not None

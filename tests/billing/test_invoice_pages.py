@@ -30,10 +30,8 @@ def invoice(payer):
     """September's invoice over $12.34, open since its card was declined."""
     use(payer, 12 * DOLLAR, at=MID)
     use(payer, 34 * CENT + 5, at=MID, model="other/model")
-    period = BillingPeriod.objects.get(state="open")
-    now = period.period_end + timedelta(hours=2)
-    billing_periods.roll_over(period, now=now)
-    made = close_due(payer.organization, now=now)
+    made = close_september(payer)
+    now = made.period.period_end + timedelta(hours=2)
     Invoice.objects.filter(pk=made.pk).update(
         state="open",
         number="EXR-0007",
@@ -44,6 +42,13 @@ def invoice(payer):
     )
     made.refresh_from_db()
     return made
+
+
+def close_september(payer):
+    period = BillingPeriod.objects.get(state="open")
+    now = period.period_end + timedelta(hours=2)
+    billing_periods.roll_over(period, now=now)
+    return close_due(payer.organization, now=now)
 
 
 def page_url(name, invoice):
@@ -138,6 +143,19 @@ def test_csv_has_every_line_and_key_and_adds_up(alice_client, invoice):
     assert sum(int(row["amount_cents"] or 0) for row in rows) == invoice.net_cents == 1_234
     for part in ("line", "key"):
         assert sum(int(row["nanousd"]) for row in rows if row["part"] == part) == 1_234 * CENT + 5
+
+
+def test_page_and_csv_name_the_service_tier_of_a_line(alice_client, payer):
+    use(payer, DOLLAR, at=MID)
+    use(payer, DOLLAR, at=MID, service_tier="flex")
+    made = close_september(payer)
+
+    page = alice_client.get(page_url("invoice", made)).content.decode()
+    answer = alice_client.get(page_url("invoice_csv", made))
+
+    assert "service tier flex" in page
+    rows = list(csv.DictReader(answer.content.decode().splitlines()))
+    assert [row["service_tier"] for row in rows if row["class"] == "input"] == ["", "flex"]
 
 
 @pytest.mark.parametrize("name", ["invoice", "invoice_csv"])

@@ -233,6 +233,87 @@ def test_prompts_above_a_tier_have_their_own_line_at_its_rate():
     assert "prompts above 5,000 tokens" in part.description
 
 
+def test_each_service_tier_has_its_own_lines_at_its_rates():
+    payer = make_debtor()
+    price = factories.make_price(
+        "tiers/model",
+        input_microusd_per_mtok=2_000_000,
+        output_microusd_per_mtok=8_000_000,
+        service_tiers={
+            "flex": {"input_microusd_per_mtok": 1_000_000, "output_microusd_per_mtok": 4_000_000},
+            "priority": {
+                "input_microusd_per_mtok": 3_500_000,
+                "output_microusd_per_mtok": 14_000_000,
+                "tiers": [{"above_input_tokens": 1_500_000, "input_microusd_per_mtok": 5_000_000}],
+            },
+        },
+    )
+    call = {
+        "model": "tiers/model",
+        "price_version": price,
+        "input_tokens": 1_000_000,
+        "output_tokens": 100_000,
+    }
+    use(payer, 2_800_000_000, at=MID, **call)  # 1 M x $2 + 0.1 M x $8
+    use(payer, 1_400_000_000, 1_400_000_000, at=MID, service_tier="flex", **call)
+    use(payer, 4_900_000_000, at=MID, service_tier="priority", **call)
+    call["input_tokens"] = 2_000_000
+    use(payer, 11_400_000_000, at=MID, service_tier="priority", **call)
+
+    invoice = close_month(payer.organization)
+
+    parts = InvoicePart.objects.filter(line__invoice=invoice)
+    parts = parts.order_by("rate", "line__above_input_tokens")
+    assert [(part.description, part.amount_cents) for part in parts] == [
+        ("tiers/model, input · service tier flex · 2,000,000 tokens at $1.00 per million", 200),
+        ("tiers/model, input · 1,000,000 tokens at $2.00 per million", 200),
+        ("tiers/model, input · service tier priority · 1,000,000 tokens at $3.50 per million", 350),
+        ("tiers/model, output · service tier flex · 200,000 tokens at $4.00 per million", 80),
+        (
+            "tiers/model, input · service tier priority · prompts above 1,500,000 tokens"
+            " · 2,000,000 tokens at $5.00 per million",
+            1_000,
+        ),
+        ("tiers/model, output · 100,000 tokens at $8.00 per million", 80),
+        ("tiers/model, output · service tier priority · 100,000 tokens at $14.00 per million", 140),
+        (
+            "tiers/model, output · service tier priority · prompts above 1,500,000 tokens"
+            " · 100,000 tokens at $14.00 per million",
+            140,
+        ),
+    ]
+    assert invoice.net_cents == 280 + 2 * 140 + 490 + 1_140
+    assert_books_balance()
+
+
+def test_audio_that_is_paid_by_the_second_is_not_on_the_line_by_the_token_too():
+    payer = make_debtor()
+    price = factories.make_price(
+        "second/model",
+        input_microusd_per_mtok=2_000_000,
+        output_microusd_per_mtok=0,
+        second_nanousd=CENT,
+    )
+    use(
+        payer,
+        2_000_000_000 + 60 * CENT,
+        at=MID,
+        model="second/model",
+        price_version=price,
+        input_tokens=1_500_000,
+        output_tokens=0,
+        usage_details={"seconds": 60, "audio_input_tokens": 500_000},
+    )
+
+    invoice = close_month(payer.organization)
+
+    parts = InvoicePart.objects.filter(line__invoice=invoice).order_by("pk")
+    assert [(part.token_class, part.quantity, part.amount_cents) for part in parts] == [
+        ("input", 1_000_000, 200),
+        ("second", 60, 60),
+    ]
+
+
 def test_parts_of_a_line_are_its_token_classes_and_add_up():
     payer = make_debtor()
     price = factories.make_price(

@@ -88,6 +88,19 @@ def test_tokens_without_any_rate_are_not_explained():
 def test_the_rare_classes_come_from_the_details_of_an_event():
     counts = {"input_tokens": 9, "output_tokens": 2, "cache_read_tokens": 0, "reasoning_tokens": 1}
 
-    usage = price_formula.usage_of(counts, {"searches": 3, "unheard_of": 1})
+    usage = price_formula.usage_of(counts, {"searches": 3, "unheard_of": 1}, service_tier="flex")
 
-    assert usage == TokenUsage(input_tokens=9, output_tokens=2, reasoning_tokens=1, searches=3)
+    assert usage == TokenUsage(
+        input_tokens=9, output_tokens=2, reasoning_tokens=1, searches=3, service_tier="flex"
+    )
+
+
+def test_the_tier_that_is_known_explains_a_price_that_another_tier_gives_too():
+    same = Price(1, Rates(input_microusd_per_mtok=1_000))
+    price = Price(1, same.rates, service_tiers={"flex": same, "priority": same})
+    usage = TokenUsage(input_tokens=2, service_tier="priority")
+
+    found = price_formula.explain(usage, price=price, price_nanousd=2)
+
+    assert found is not None
+    assert found.service_tier == "priority"

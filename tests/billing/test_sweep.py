@@ -55,6 +55,18 @@ async def test_abandoned_call_settles_at_its_last_progress_as_an_estimate(payer)
     assert_books_balance()
 
 
+async def test_abandoned_call_keeps_the_service_tier_that_it_was_priced_at(payer):
+    request = payer.call(1_000, service_tier="flex")
+    async with open_doors() as doors:
+        await doors.budgets.reserve(request)
+        await doors.budgets.renew([progress(request)])
+    expire_leases([request.request_id])
+
+    sweep()
+
+    assert rows("SELECT service_tier FROM billing_usageevent") == [("flex",)]
+
+
 def events() -> list[tuple[object, ...]]:
     return rows(
         "SELECT outcome, basis, charge_nanousd, input_tokens, output_tokens FROM billing_usageevent"

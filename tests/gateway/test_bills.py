@@ -153,6 +153,7 @@ def test_the_tier_that_served_is_charged_and_the_dearer_one_reserved(
     sent = tiered.upstream.calls_of(tiered.model)[0].body
     assert answer.status == 200
     assert event.charge_nanousd == charge
+    assert event.service_tier == ("" if charge == 9 * 100 + 4 * 400 else served)
     assert sent.get("service_tier") == {"auto": None, "fast": "priority"}.get(asked, asked)
     reserved = Reservation.objects.get(request_id=event.request_id).upper_nanousd
     dearest = 900 if asked in ("priority", "fast") else 400
