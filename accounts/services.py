@@ -110,17 +110,9 @@ def change_budgets(
     """
     stored = Membership.objects.select_for_update().get(pk=membership.pk)
     after = {f"budget_{period}_nanousd": cap for period, cap in budgets.items()}
-    before = {field: getattr(stored, field) for field in after}
-    changed = {field: cap for field, cap in after.items() if cap != before[field]}
-    if not changed:
-        return
-    for field, cap in changed.items():
-        setattr(stored, field, cap)
-    stored.save(update_fields=list(changed))
-    details: dict[str, object] = {
-        field: {"from": before[field], "to": cap} for field, cap in changed.items()
-    }
-    _record(stored, action="member.budget_changed", actor=actor, details=details)
+    if changes := audit.set_fields(stored, after):
+        stored.save(update_fields=list(changes))
+        _record(stored, action="member.budget_changed", actor=actor, details=changes)
 
 
 @transaction.atomic
@@ -154,20 +146,15 @@ def change_settings(
 ) -> None:
     """Store the organization's name and the zone and week its budget periods follow."""
     after = {"name": name, "time_zone": time_zone, "week_start": week_start}
-    before = {field: getattr(organization, field) for field in after}
-    changed = {field: value for field, value in after.items() if value != before[field]}
-    if not changed:
-        return
-    for field, value in changed.items():
-        setattr(organization, field, value)
-    organization.save(update_fields=list(changed))
-    audit.record(
-        organization,
-        action="organization.changed",
-        actor=actor,
-        target=organization.public_id,
-        details={field: {"from": before[field], "to": value} for field, value in changed.items()},
-    )
+    if changes := audit.set_fields(organization, after):
+        organization.save(update_fields=list(changes))
+        audit.record(
+            organization,
+            action="organization.changed",
+            actor=actor,
+            target=organization.public_id,
+            details=changes,
+        )
 
 
 def _lock(membership: Membership) -> Membership:

@@ -47,16 +47,9 @@ def create_project(organization: Organization, *, rules: ProjectRules, actor: Us
 def update_project(project: Project, *, rules: ProjectRules, actor: User) -> None:
     """Replace a project's name, colour and caps; a call meets the new caps at once. Raises NameTaken."""
     stored = Project.objects.select_for_update().select_related("organization").get(pk=project.pk)
-    after = asdict(rules)
-    before = {name: getattr(stored, name) for name in after}
-    changed = {name: value for name, value in after.items() if value != before[name]}
-    if not changed:
-        return
-    for name, value in changed.items():
-        setattr(stored, name, value)
-    _save(stored)
-    details = {name: {"from": before[name], "to": value} for name, value in changed.items()}
-    _record(stored, "project.changed", actor=actor, details=details)
+    if changes := audit.set_fields(stored, asdict(rules)):
+        _save(stored)
+        _record(stored, "project.changed", actor=actor, details=changes)
 
 
 @transaction.atomic

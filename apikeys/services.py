@@ -100,21 +100,11 @@ def update_key(key: ApiKey, *, name: str, rules: KeyRules, actor: User | None) -
     stored = ApiKey.every.select_for_update().get(pk=key.pk)
     if stored.revoked_at is not None:
         raise KeyRevoked
-    after = {"name": name, **asdict(rules)}
-    before = {attribute: getattr(stored, attribute) for attribute in after}
-    changed = [attribute for attribute, value in after.items() if value != before[attribute]]
-    if not changed:
-        return
-    for attribute in changed:
-        setattr(stored, attribute, after[attribute])
-    stored.full_clean()
-    stored.save(update_fields=changed)
-    details = {
-        attribute: {"from": _plain(before[attribute]), "to": _plain(after[attribute])}
-        for attribute in changed
-    }
-    _record(stored, "key.changed", actor=actor, details=details)
-    _broadcast(stored)
+    if changes := audit.set_fields(stored, {"name": name, **asdict(rules)}):
+        stored.full_clean()
+        stored.save(update_fields=list(changes))
+        _record(stored, "key.changed", actor=actor, details=changes)
+        _broadcast(stored)
 
 
 @transaction.atomic
@@ -136,7 +126,7 @@ def rotate_key(key: ApiKey, *, overlap: timedelta, actor: User | None) -> Create
     stored.key_prefix, stored.key_last4 = new.prefix, new.last4
     stored.key_hash = keys.digest(new.secret, pepper=settings.KEY_PEPPER)
     stored.save(update_fields=SECRET_FIELDS)
-    details = {"old_last4": last4, "old_works_until": _plain(retires_at)}
+    details = {"old_last4": last4, "old_works_until": audit.plain(retires_at)}
     _record(stored, "key.rotated", actor=actor, details=details)
     _broadcast_digests(replaced, stored.key_hash)
     return CreatedKey(stored, new.secret)
@@ -228,8 +218,3 @@ def _broadcast_digests(*digests: bytes | memoryview) -> None:
     for digest in digests:
         told = bytes(digest).hex()
         transaction.on_commit(partial(broadcast.publish, broadcast.KEY_CHANGED, told))
-
-
-def _plain(value: object) -> object:
-    """Return the value as JSON can hold it."""
-    return value.isoformat() if isinstance(value, datetime) else value

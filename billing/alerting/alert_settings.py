@@ -20,17 +20,12 @@ def change(organization: Organization, *, actor: User, **values: Any) -> None:
     """Store new values of the settings' fields."""
     AlertSettings.objects.get_or_create(organization=organization)
     stored = AlertSettings.objects.select_for_update().get(organization=organization)
-    before = {name: getattr(stored, name) for name in values}
-    changed = {name: value for name, value in values.items() if value != before[name]}
-    if not changed:
-        return
-    for name, value in changed.items():
-        setattr(stored, name, value)
-    stored.save(update_fields=list(changed))
-    audit.record(
-        organization,
-        action="alerts.changed",
-        actor=actor,
-        target=organization.public_id,
-        details={name: {"from": before[name], "to": value} for name, value in changed.items()},
-    )
+    if changes := audit.set_fields(stored, values):
+        stored.save(update_fields=list(changes))
+        audit.record(
+            organization,
+            action="alerts.changed",
+            actor=actor,
+            target=organization.public_id,
+            details=changes,
+        )
