@@ -7,7 +7,6 @@ belongs to one event loop.
 
 import asyncio
 from collections.abc import Sequence
-from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -163,13 +162,10 @@ def _upstream(call: Settlement | AttemptRecord) -> dict[str, str]:
 def _storable(text: str, column: str) -> str:
     """Return the text as PostgreSQL can keep it: no NUL, no lone surrogate, no longer than its column."""
     length = LENGTHS[column]
-    if len(text) <= length and text.isascii() and "\0" not in text:
-        return text
+    if text.isascii() and "\0" not in text:
+        return text[:length]
     return text.encode(errors="replace").decode().replace("\0", "")[:length]
 
 
-_counts = attrgetter(*DETAILS)
-
-
 def _details(usage: TokenUsage) -> dict[str, int]:
-    return {name: count for name, count in zip(DETAILS, _counts(usage), strict=True) if count}
+    return {name: count for name in DETAILS if (count := getattr(usage, name))}

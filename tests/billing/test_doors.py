@@ -2,6 +2,7 @@
 
 import asyncio
 
+import psycopg
 import pytest
 
 from billing import metering
@@ -134,6 +135,73 @@ async def test_doors_close_behind_what_was_asked_for(payer):
     assert ended.done()
     assert held(request, late) == [(500, "open"), (1_050, "settled")]
     await asyncio.to_thread(wait_until, lambda: rows(CONNECTED) == [])
+
+
+@pytest.mark.anyio
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("asked", ["reserve", "extend", "settle"])
+async def test_a_door_that_closes_sends_the_one_thing_that_waits(payer, asked):
+    owner = ids.new_uuid()
+    budgets, door = Budgets(owner, lease_seconds=20), Metering(owner)
+    open_one, new = payer.call(500), payer.call(700)
+    await budgets.reserve(open_one)
+    waiting = {
+        "reserve": lambda: budgets.reserve(new),
+        "extend": lambda: budgets.extend(open_one.request_id, step=1, more_nanousd=50),
+        "settle": lambda: door.settle(settlement(open_one, 300)),
+    }
+    under_way = asyncio.ensure_future(waiting[asked]())
+    await asyncio.sleep(0)
+
+    await (door if asked == "settle" else budgets).close()
+
+    assert (
+        held(open_one, new)
+        == {
+            "reserve": [(500, "open"), (700, "open")],
+            "extend": [(550, "open")],
+            "settle": [(500, "settled")],
+        }[asked]
+    )
+    await under_way
+    await budgets.close()
+    await door.close()
+
+
+@pytest.mark.anyio
+@pytest.mark.django_db(transaction=True)
+async def test_a_settlement_that_cannot_be_stored_fails_alone(payer):
+    owner = ids.new_uuid()
+    budgets, door = Budgets(owner, lease_seconds=20), Metering(owner)
+    calls = [payer.call(500) for _ in range(3)]
+    await asyncio.gather(*map(budgets.reserve, calls))
+    settlements = [settlement(call, 300) for call in calls]
+    settlements[1] = settlement(calls[1], 300, model="not/reserved")
+
+    ended = await asyncio.gather(*map(door.settle, settlements), return_exceptions=True)
+
+    await budgets.close()
+    await door.close()
+    assert [getattr(one, "charge", None) for one in ended] == [300, None, 300]
+    assert isinstance(ended[1], psycopg.IntegrityError)
+
+
+@pytest.mark.anyio
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("tags", "kept"), [((), None), (("team-a", "nightly"), ["team-a", "nightly"])]
+)
+async def test_labels_are_stored_with_the_call_and_none_is_null(payer, tags, kept):
+    owner = ids.new_uuid()
+    budgets, door = Budgets(owner, lease_seconds=20), Metering(owner)
+    call = payer.call(500)
+    await budgets.reserve(call)
+
+    await door.settle(settlement(call, 300, tags=tags, service_tier="flex"))
+
+    await budgets.close()
+    await door.close()
+    assert rows("SELECT tags, service_tier FROM billing_usageevent") == [(kept, "flex")]
 
 
 CONNECTED = """
