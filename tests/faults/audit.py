@@ -143,17 +143,23 @@ def _wrong_finished(records: Records, event: Row, call: ProviderCall) -> Iterato
 
 
 def _wrong_estimate(records: Records, event: Row, call: ProviderCall) -> Iterator[str]:
-    """A call whose process was lost is charged for its progress at the last renewal of its lease."""
+    """
+    A call whose process was lost is charged for its progress at the last renewal of its lease.
+
+    What had reached the client one progress interval before that is in it: the gateway had read, counted and sent it,
+    however late it was starved into reading. What the provider had sent by then may have waited unread.
+    """
     row = records.reservations[event["request_id"]]
     renewed_at = row["lease_until"].timestamp() - LEASE_SECONDS
     since = renewed_at - STORED_WITHIN_SECONDS - held_up(records, call.received_at, renewed_at)
-    least, most = billable(records, event, call.pieces_until(since)), call.pieces
-    if records.seen[call.label].action in ("whole", "embedding"):
+    seen = records.seen[call.label]
+    least, most = billable(records, event, seen.pieces_until(since)), call.pieces
+    if seen.action in ("whole", "embedding"):
         least = 0  # nothing is delivered before all is
     if not least <= event["output_tokens"] <= most:
         yield (
-            f"estimated {event['output_tokens']} tokens; the provider had sent {least} one progress"
-            f" interval before the last renewal, and {most} in all"
+            f"estimated {event['output_tokens']} tokens; the client had {least} one progress interval before the"
+            f" last renewal, and the provider sent {most} in all"
         )
 
 

@@ -13,7 +13,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -57,10 +57,19 @@ class Seen:
     started_at: float
     status: int = 0
     request_id: str = ""
-    pieces: int = 0
+    pieces_at: list[float] = field(default_factory=list)
     whole: bool = False
     error: str = ""
     ended_at: float = 0.0
+
+    @property
+    def pieces(self) -> int:
+        """How many tokens arrived."""
+        return len(self.pieces_at)
+
+    def pieces_until(self, moment: float) -> int:
+        """Return how many tokens had arrived by then."""
+        return sum(at <= moment for at in self.pieces_at)
 
 
 class Load:
@@ -215,7 +224,7 @@ async def _read_stream(seen: Seen, response: aiohttp.ClientResponse, *, leave_af
         elif b'"error"' in line:
             seen.error = _error_code(line[6:].decode())
         elif b'"content":' in line and b'"content":""' not in line:
-            seen.pieces += 1
+            seen.pieces_at.append(time.time())
             if leave_after and seen.pieces >= leave_after:
                 response.close()
                 return

@@ -37,10 +37,6 @@ class ProviderCall:
         """How many tokens were sent."""
         return len(self.pieces_at)
 
-    def pieces_until(self, moment: float) -> int:
-        """Return how many tokens had been sent by then."""
-        return sum(at <= moment for at in self.pieces_at)
-
 
 class Provider:
     """The server; its `ledger` has the calls by label."""
