@@ -1,6 +1,6 @@
 """
-The small form of the proof that runs with the suite: faults of a fixed seed, faults of a new one, every crash
-point, and a protection taken away. The full form is a command, see docs/faults.md.
+The small form of the proof that runs with the suite: faults of a new seed, every crash point, and a protection taken
+away. The full form is a command, see docs/faults.md.
 """
 
 import random
@@ -13,7 +13,7 @@ import pytest
 from tests.faults.mutants import MUTANTS
 
 ROOT = Path(__file__).resolve().parents[2]
-FIXED_SEED = 20
+FAULTS = 64
 # Far beyond what a run takes; one that hangs is ended, and says where it was.
 AT_MOST_SECONDS = 1200
 
@@ -33,11 +33,10 @@ def run(*arguments):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [FIXED_SEED, None], ids=["fixed", "new"])
-def test_no_fault_loses_doubles_or_overspends_a_call(seed):
-    chosen = random.SystemRandom().randrange(10**6) if seed is None else seed
+def test_no_fault_loses_doubles_or_overspends_a_call():
+    seed = random.SystemRandom().randrange(10**6)
 
-    code, said = run("--seed", str(chosen), "--faults", "32")
+    code, said = run("--seed", str(seed), "--faults", str(FAULTS))
 
     assert code == 0, said
     print(said.splitlines()[-1])  # noqa: T201  the seed, for who reads the log
