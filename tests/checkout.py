@@ -17,7 +17,6 @@ _LEFT_OUT = shutil.ignore_patterns(
     ".exerati",
     ".*_cache",
     ".hypothesis",
-    "__pycache__",
     "benchmarks",
     "staticfiles",
 )
