@@ -274,9 +274,7 @@ def surprises_of(
 ) -> Iterator[str]:
     """Yield a line for every answer that is not as expected, and one if no method does anything."""
     data = BODIES.get(address.name.removeprefix("dashboard:"))
-    told_owner = {
-        method: outcome(ask(world, Role.OWNER, method, path, data)) for method in METHODS
-    }
+    told_owner = {method: outcome(ask(world, Role.OWNER, method, path, data)) for method in METHODS}
     served = [method for method, told in told_owner.items() if told != "no such method"]
     for method in served:
         for actor in ACTORS:
