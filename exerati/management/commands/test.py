@@ -21,7 +21,7 @@ from exerati.servers.engines import EngineError
 ROOT = Path(__file__).resolve().parents[3]
 # One more than the two cores of the smallest machine: many tests wait for other processes.
 WORKERS = "3"
-# Without bytecode each of the hundred processes that a run starts would compile this project again, a second of CPU each.
+# Without bytecode each of the hundred processes that a run starts would spend a second on compiling this project.
 LEFT_OUT = ("DJANGO_ALLOW_ASYNC_UNSAFE", "PYTHONDONTWRITEBYTECODE")
 
 
