@@ -2,8 +2,12 @@
 
 import base64
 
+from allauth.core import context
 from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.models import Authenticator
 
+from accounts import devices
+from accounts.models import User
 from exerati.lib import encryption
 
 CONTEXT = "second factor"
@@ -19,3 +23,7 @@ class MfaAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth ships no t
     def decrypt(self, encrypted_text: str) -> str:
         """Return the seed of codes; raises CannotDecrypt."""
         return encryption.decrypt(base64.b64decode(encrypted_text), context=CONTEXT)
+
+    def generate_authenticator_name(self, user: User, type: Authenticator.Type) -> str:
+        """Return what a new passkey is called if nobody says more: the browser that it is made with."""
+        return devices.name_of(context.request.headers.get("User-Agent", ""))

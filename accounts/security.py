@@ -26,8 +26,10 @@ class Check:
 
 
 def checks(user: User) -> list[Check]:
-    """Return what protects the account, the weightiest first; runs four queries."""
-    return [_second_factor(user), _recovery_codes(user), _address(user), _sessions(user)]
+    """Return what protects the account, the weightiest first; recovery codes come with a second factor."""
+    factor = _second_factor(user)
+    codes = [_recovery_codes(user)] if factor.is_done else []
+    return [factor, *codes, _address(user), _sessions(user)]
 
 
 def _second_factor(user: User) -> Check:
@@ -51,7 +53,7 @@ def _recovery_codes(user: User) -> Check:
         state = "None yet. They let you in when the second factor is lost."
     else:
         state = f"{left} {'code is' if left == 1 else 'codes are'} left."
-    return Check("Recovery codes", left >= FEW_CODES, state, reverse("mfa_index"), "See them")
+    return Check("Recovery codes", left >= FEW_CODES, state, reverse("mfa_index"), "Manage")
 
 
 def _address(user: User) -> Check:

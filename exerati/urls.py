@@ -10,7 +10,7 @@ import billing.urls
 import gateway.urls
 from exerati import views
 from exerati.health import healthz, readyz
-from gateway.catalog.catalog_pages import price_sample
+from gateway.catalog import catalog_pages
 
 # The pages of one organization, from the apps that own them: `dashboard:<name>`, `/dashboard/<slug>/…`.
 dashboard_patterns: list[URLPattern] = [
@@ -21,7 +21,7 @@ dashboard_patterns: list[URLPattern] = [
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("", views.landing, {"prices": price_sample}, name="landing"),
+    path("", views.landing, {"offer": catalog_pages.offer}, name="landing"),
     path("legal/<slug:page>/", views.legal, name="legal"),
     path("healthz", healthz),
     path("readyz", readyz),

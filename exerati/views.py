@@ -36,12 +36,12 @@ EXAMPLE_PHASES = (
 
 @require_safe
 @vary_on_cookie
-def landing(request: HttpRequest, *, prices: Callable[[], Sequence[Any]] = tuple) -> HttpResponse:
-    """Show what the product is, with the rows of the catalog that `prices` returns; it is given by the URL table."""
+def landing(request: HttpRequest, *, offer: Callable[[], Any] = lambda: None) -> HttpResponse:
+    """Show what the product is, with what `offer` tells of the catalog; it is given by the URL table."""
     context = {
         "waterfall": waterfall("Example request", phases=EXAMPLE_PHASES),
         "example_model": EXAMPLE_MODEL,
-        "prices": prices(),
+        "offer": offer(),
         "nav_active": "landing",
     }
     return render(request, "landing.html", context)

@@ -34,12 +34,13 @@ OWNER_TITLES = {
     "minimax": "MiniMax",
     "stepfun": "StepFun",
 }
-UNIT_TITLES = {
-    "image": "image",
-    "second": "second",
-    "character": "character",
-    "search": "search",
-    "call": "call",
+# What is not paid by the token: how many of a unit people compare, and what that is called.
+UNITS = {
+    "image": (1, "image"),
+    "second": (60, "minute"),
+    "character": (1_000_000, "million characters"),
+    "search": (1, "search"),
+    "call": (1, "call"),
 }
 FEATURE_TITLES = {
     "tools": "Tools",
@@ -96,9 +97,9 @@ class CatalogRow:
 
     @property
     def unit_prices(self) -> list[tuple[str, str]]:
-        """Return (price, unit) of everything that is not paid by the token."""
-        found = ((unit, getattr(self.rates, f"{unit}_nanousd")) for unit in UNIT_TITLES)
-        return [(formats.exact_text(rate), UNIT_TITLES[unit]) for unit, rate in found if rate]
+        """Return (price, unit) of everything that is not paid by the token; each call is priced by the single unit."""
+        found = ((getattr(self.rates, f"{unit}_nanousd"), *told) for unit, told in UNITS.items())
+        return [(formats.exact_text(rate * many), title) for rate, many, title in found if rate]
 
     @property
     def shown_features(self) -> list[str]:
@@ -214,9 +215,22 @@ def newest_of_each(listed: Sequence[CatalogRow]) -> list[CatalogRow]:
     return [newest[owner] for owner in KNOWN_OWNERS if owner in newest]
 
 
-def price_sample(count: int = 6) -> list[CatalogRow]:
-    """Return a few models as they are priced today, for the front page."""
-    return newest_of_each(for_sale(now=timezone.now()))[:count]
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What the front page tells of the catalog: a few prices of today, the known makers, and how much there is."""
+
+    sample: Sequence[CatalogRow]
+    makers: Sequence[str]
+    models: int
+    other_makers: int
+
+
+def offer(count: int = 6) -> Offer:
+    """Return it as of now; what is retired does not count."""
+    listed = [row for row in for_sale(now=timezone.now()) if not row.is_retired]
+    owners = {row.owned_by: row.owner for row in listed}
+    known = [owners[name] for name in KNOWN_OWNERS if name in owners]
+    return Offer(newest_of_each(listed)[:count], known, len(listed), len(owners) - len(known))
 
 
 @dataclass(frozen=True, slots=True)

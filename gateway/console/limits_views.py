@@ -115,7 +115,8 @@ def _page(
     context = {
         **live,
         "form": form,
-        "keys": [use.key for use in live["uses"]],
+        # The keys of programs first: what is asked is whether a program's request would pass.
+        "keys": sorted((use.key for use in live["uses"]), key=lambda one: one.is_seat),
         "models": playground.choices(),
         "budgets": budget_report.budgets(organization, now=now),
         "wallet": budget_report.wallet(organization),

@@ -223,6 +223,7 @@ def _success_url(session: Object) -> str:
 def _page(title: str, body: str, *, status: int = 200) -> "Reply":
     html = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
+        '<link rel="icon" href="data:,">'
         f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style>'
         f'<main><p class="note">Stand-in for Stripe: no real money moves.</p><h1>{escape(title)}</h1>{body}</main>'
     )

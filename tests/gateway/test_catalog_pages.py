@@ -162,6 +162,9 @@ def test_what_imitates_a_model_is_not_shown_for_sale(client, small):
     assert names(client) == ["small"]
     assert "1 of 1 models" in text_of(client.get("/models/"))
     assert [one["id"] for one in client.get("/models.json").json()["data"]] == ["small"]
+    front = text_of(client.get("/"))
+    assert "Models of OpenAI" in front
+    assert "more" not in front.split("Models of OpenAI")[1][:20]
     for page in ("/models/compare/", "/pricing", "/models.rss", "/"):
         assert "sandbox/echo" not in client.get(page).content.decode(), page
 
