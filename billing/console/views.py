@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.middleware import OrganizationRequest
 from accounts.permissions import Action, allows, organization_page
-from billing.console import page_query, page_words, usage_charts
+from billing.console import page_query, page_words, sample_overview, usage_charts
 from billing.read_models import budget_report, recent_calls, refusal_log, reports, request_log
 from billing.read_models.periods import DAY
 
@@ -28,7 +28,7 @@ def overview(request: OrganizationRequest) -> HttpResponse:
     recent = page_query.named_period(request, "30d", now=now)
     by_model = reports.usage(organization, period=recent, group="model")
     if not by_model.total.requests and not request_log.has_any(organization):
-        return _first_steps(request)
+        return _sample(request, now=now) if "sample" in request.GET else _first_steps(request)
     by_key = reports.usage(organization, period=recent, group="key")
     week = page_query.named_period(request, "7d", now=now).start
     context = {
@@ -38,13 +38,26 @@ def overview(request: OrganizationRequest) -> HttpResponse:
         "chart": usage_charts.bars(request, by_model, usage_charts.METRICS["spend"]),
         "top_models": by_model.rows[:TOP_SHOWN],
         "top_keys": by_key.rows[:TOP_SHOWN],
-        "usage_url": reverse("dashboard:usage", args=[organization.slug]),
-        "requests_url": reverse("dashboard:requests", args=[organization.slug]),
-        "zone_name": str(recent.zone),
+    }
+    return _rendered(request, context)
+
+
+def _sample(request: OrganizationRequest, *, now: datetime) -> HttpResponse:
+    """Show the overview with invented numbers, and say so."""
+    return _rendered(request, sample_overview.context(request, now=now))
+
+
+def _rendered(request: OrganizationRequest, context: dict[str, object]) -> HttpResponse:
+    slug, zone = request.organization.slug, page_query.zone(request)
+    framed = {
+        **context,
+        "usage_url": reverse("dashboard:usage", args=[slug]),
+        "requests_url": reverse("dashboard:requests", args=[slug]),
+        "zone_name": str(zone),
         "nav_active": "overview",
     }
-    with timezone.override(recent.zone):
-        return render(request, "billing/overview.html", context)
+    with timezone.override(zone):
+        return render(request, "billing/overview.html", framed)
 
 
 def _readings(request: OrganizationRequest, *, now: datetime) -> dict[str, object]:

@@ -77,6 +77,21 @@ def test_before_the_first_call_the_overview_says_how_to_make_it(alice_client, se
     assert page(alice_client, "first_call").status_code == 204
 
 
+def test_sample_data_is_marked_links_to_nothing_made_up_and_ends_with_the_first_call(
+    alice_client, call
+):
+    sample = page(alice_client, "overview", query="sample=1")
+    call()
+    real = page(alice_client, "overview", query="sample=1")
+
+    assert "Sample data These numbers are invented" in text_of(sample)
+    assert "claude-sonnet-4-6" in text_of(sample)
+    assert "Balance $25.00" in text_of(sample)
+    assert "/keys/key_" not in sample.content.decode()
+    assert "Sample data" not in text_of(real)
+    assert "Requests today 1" in text_of(real)
+
+
 def test_the_waiting_overview_hears_of_the_first_call(alice_client, call):
     event = call()
 

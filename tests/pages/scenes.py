@@ -70,6 +70,7 @@ def _scenes() -> Iterator[Scene]:
         yield Scene(f"empty-{page.strip('/') or 'overview'}", people.NEW, EMPTY + page)
     for page in ("notifications/", "team/", "invoices/", "billing/ledger/"):
         yield Scene(f"empty-{page.strip('/').replace('/', '-')}", people.NEW, EMPTY + page)
+    yield Scene("sample-data", people.NEW, f"{EMPTY}?sample=1")
     yield Scene("key-made", OWNER, f"{HOME}keys/new/", _make_key)
     yield Scene("key-wrong", OWNER, f"{HOME}keys/new/", _make_wrong_key)
     yield Scene("key-test", OWNER, f"{HOME}keys/", _test_key)
