@@ -22,7 +22,7 @@ from gateway.snapshot import SANDBOX, route_key
 
 NEW_FOR = timedelta(days=60)
 # Makers whose newest model stands for them where there is room for a few.
-KNOWN_OWNERS = ("openai", "anthropic", "google", "mistral", "deepseek", "meta", "xai", "qwen")
+KNOWN_OWNERS = ("openai", "anthropic", "google", "mistral", "deepseek", "meta", "xai", "alibaba")
 OWNER_TITLES = {
     "openai": "OpenAI",
     "xai": "xAI",
