@@ -127,11 +127,13 @@ def test_model_and_counts_are_enough(shop, browser):
 
     small = rehearse(browser, key, model=shop.model, input_tokens="1000", output_tokens="100")
     large = rehearse(browser, key, model=shop.model, input_tokens="9000", output_tokens="100")
+    absurd = rehearse(browser, key, model=shop.model, input_tokens="9" * 12)
 
     assert "It would pass" in small
     assert "at most <span" in small
     assert "Decided by: Tokens a minute" in large
     assert "9,100" in large
+    assert "less than or equal to 100000000" in absurd
 
 
 def test_suspended_and_unknown_are_told(shop, browser):

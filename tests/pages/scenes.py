@@ -74,7 +74,7 @@ def _scenes() -> Iterator[Scene]:
     yield Scene("key-made", OWNER, f"{HOME}keys/new/", _make_key)
     yield Scene("key-wrong", OWNER, f"{HOME}keys/new/", _make_wrong_key)
     yield Scene("key-test", OWNER, f"{HOME}keys/", _test_key)
-    yield Scene("limits-refused", OWNER, f"{HOME}limits/", _try_limits("999999999"))
+    yield Scene("limits-refused", OWNER, f"{HOME}limits/", _try_limits("50000000"))
     yield Scene("limits-passed", OWNER, f"{HOME}limits/", _try_limits("1000"))
     yield Scene("playground-answer", OWNER, f"{HOME}playground/?model=sandbox/echo", _ask)
     yield Scene("playground-code", OWNER, f"{HOME}playground/?model=sandbox/echo", _view_code)
