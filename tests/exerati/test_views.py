@@ -100,6 +100,7 @@ TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 FRAMES = {
     "account_menu",
     "account_tabs",
+    "form_errors",  # by form_fields
     "hotkeys",
     "legal_links",
     "messages",
