@@ -15,6 +15,7 @@ from tests import factories
 from tests.pages import people
 from tests.pages.url_table import Address
 
+expect.set_options(timeout=60_000)
 OWNER = "owner"
 STRANGER = ""
 HOME = "/dashboard/northwind/"
@@ -141,7 +142,7 @@ def _ask(page: Page) -> None:
     page.get_by_label("Charge").select_option("test")
     page.get_by_label("Message", exact=True).fill("Is a **budget** a hard cap?")
     page.get_by_role("button", name="Send").click()
-    expect(page.locator("[data-pg-cost]").first).to_be_visible()
+    expect(page.locator(".pg-turn[data-role=assistant] .pg-foot a").first).to_be_visible()
 
 
 def _view_code(page: Page) -> None:
