@@ -198,7 +198,9 @@ class AccountNoticeAdmin(admin.ModelAdmin):
     """Accounts of ours that providers refuse; written by the gateway, resolved by staff."""
 
     search_fields = ["provider__name", "account", "message"]
-    list_display = ["provider", "account", "reason", "count", "first_at", "last_at", "resolved_at"]
+    list_display = [
+        *("provider", "account", "reason", "count", "first_at", "last_at", "told_at", "resolved_at")
+    ]
     list_filter = [("resolved_at", admin.EmptyFieldListFilter), "reason", "provider"]
     list_select_related = ["provider"]
     ordering = ["-last_at"]

@@ -94,6 +94,7 @@ class AccountNotice(models.Model):
     count = models.PositiveIntegerField(default=1)
     first_at = models.DateTimeField()
     last_at = models.DateTimeField()
+    told_at = models.DateTimeField(null=True, blank=True, help_text="When it was mailed to staff.")
     resolved_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

@@ -38,7 +38,8 @@ class ChatCall(msgspec.Struct, frozen=True):
     `body` holds only known fields, as the customer sent them, without what we answer for ourselves (model,
     stream, store, metadata, service_tier); the output limit stands in it as `max_completion_tokens`, whichever
     of its two names was used. `service_tier` is the one asked for by its own name, empty for the ordinary one.
-    `ignored` are the names of unknown fields, fit for a header.
+    `ignored` are the names of unknown fields, fit for a header. `native` is what another wire format said beyond
+    chats, checked, for providers that speak that format.
     """
 
     model: str
@@ -50,6 +51,7 @@ class ChatCall(msgspec.Struct, frozen=True):
     service_tier: str = ""
     metadata: Mapping[str, str] = msgspec.field(default_factory=dict)
     ignored: tuple[str, ...] = ()
+    native: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

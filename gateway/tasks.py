@@ -4,6 +4,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from gateway import idempotency, markups
+from gateway.routes import account_notices
 from gateway.service_status import probes
 
 
@@ -30,3 +31,9 @@ def refresh_markups() -> None:
     """Bring the prices of organizations with a markup rule to the costs of now."""
     if markups.has_rules():
         markups.refresh(timezone.now())
+
+
+@shared_task(name="gateway.tell_account_notices")
+def tell_account_notices() -> None:
+    """Mail staff which of our accounts providers have begun to refuse."""
+    account_notices.tell_staff(timezone.now())

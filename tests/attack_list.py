@@ -119,7 +119,12 @@ PROOFS: Mapping[str, Proof] = {
     ),
     "B9": Proof(
         "a cache serves one user's page to another",
-        reason="not yet tested as such; answers of /v1 are `no-store`",
+        (
+            "exerati/test_private_pages.py::test_b9_what_a_visitor_with_a_session_sees_is_kept_by_no_cache",
+            "exerati/test_private_pages.py::test_b9_pages_of_an_organization_are_kept_by_no_cache",
+            "exerati/test_private_pages.py::test_b9_a_page_that_sets_a_cookie_is_kept_by_no_cache",
+            "exerati/test_private_pages.py::test_b9_nothing_of_ours_keeps_pages_itself",
+        ),
     ),
     "B10": Proof(
         "stored prompts read by others or after their time",
@@ -130,7 +135,12 @@ PROOFS: Mapping[str, Proof] = {
     ),
     "B12": Proof(
         "the last owner, a demoted admin",
-        reason="membership pages are under way; not yet tested as such",
+        (
+            "accounts/test_services.py::test_the_last_owner_can_neither_leave_nor_step_down",
+            "accounts/test_services.py::test_two_owners_who_leave_at_once_leave_one_owner",
+            "accounts/test_team_pages.py::test_the_last_owner_cannot_leave",
+            "accounts/test_team_pages.py::test_b12_an_admin_who_is_demoted_or_removed_has_lost_the_right_at_the_next_request",
+        ),
     ),
     "B13": Proof(
         "labels that choose a payer",
@@ -297,7 +307,13 @@ PROOFS: Mapping[str, Proof] = {
     ),
     "D14": Proof(
         "farming of sign-ups, card testing",
-        reason="limits by address are allauth's; not yet tested as such",
+        (
+            "accounts/test_signup.py::test_d14_sign_ups_from_one_address_are_bounded_by_default",
+            "accounts/test_signup.py::test_d14_one_sign_up_too_many_from_an_address_makes_no_account",
+            "accounts/test_signup.py::test_d14_one_person_gets_one_trial_whatever_more_is_made_or_verified",
+            "accounts/test_signup.py::test_the_code_signs_in_gives_trial_credit_and_leads_to_the_dashboard",
+            "billing/test_topups.py::test_amounts_outside_the_limits_are_refused",
+        ),
     ),
     "E1": Proof(
         "addresses of providers in body or headers",
@@ -385,7 +401,16 @@ PROOFS: Mapping[str, Proof] = {
             "gateway/test_outcomes.py::test_reader_that_stops_reading_is_cut_and_charged_for_what_it_got",
         ),
     ),
-    "F7": Proof("regular expressions and wildcards in searches", reason="not yet tested as such"),
+    "F7": Proof(
+        "regular expressions and wildcards in searches",
+        (
+            "apikeys/test_search_attacks.py::test_f7_wildcards_of_a_search_are_letters_like_others",
+            "apikeys/test_search_attacks.py::test_f7_no_search_of_a_page_fails",
+            "apikeys/test_search_attacks.py::test_f7_the_palette_takes_wildcards_for_letters",
+            "apikeys/test_search_attacks.py::test_f7_a_pattern_of_many_stars_is_matched_at_once",
+            "apikeys/test_search_attacks.py::test_f7_a_pattern_is_letters_and_stars_alone",
+        ),
+    ),
     "F8": Proof(
         "huge pages, deep offsets, wide exports",
         ("billing/test_ledger_pages.py::test_csv_is_read_in_chunks",),

@@ -106,6 +106,7 @@ def _default(path: str, body: dict[str, Any]) -> dict[str, Any]:
     if path == "/v1/moderations":
         return {"id": "modr-1", "model": "m", "results": [{"flagged": False, "categories": {}}]}
     results = [{"index": 1, "relevance_score": 0.9}, {"index": 0, "relevance_score": 0.2}]
+    results = [result for result in results if result["index"] < len(body["documents"])]
     return {
         "id": "rr-1",
         "results": results,

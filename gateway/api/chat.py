@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import msgspec
 from django.conf import settings
 from django.http import HttpResponseBase
+from msgspec.structs import replace
 
 from billing.types import TokenBound, TokenUsage
 from gateway import serializers, spoken, tokens
@@ -26,6 +27,7 @@ from gateway.dialects.responses import ResponsesDialect
 from gateway.dispatch import BuildRequest, as_served, serve_as
 from gateway.open_call import OpenCall
 from gateway.providers import odd_answers
+from gateway.providers.anthropic import anthropic_native
 from gateway.providers.base import Adapter, ServeAs, UpstreamRequest, WholeAnswer
 from gateway.providers.openai.openai_usage import wire_usage
 from gateway.routes import preferences, route_detail
@@ -62,6 +64,8 @@ class ChatView(MeteredView):
         wishes = preferences.take(body)
         dialect = self.dialect()
         chat = serializers.parse_chat(dialect.chat_body(body), limits=CHAT_LIMITS)
+        if dialect.native:
+            chat = replace(chat, native=dialect.native)
         self.note_ignored(context, chat.ignored + wishes.ignored)
         served = self._served(context, chat, wishes)
         call = await self.admit(context, self._admission(context, served, wishes))
@@ -228,14 +232,17 @@ def _build(
 
     def build(adapter: Adapter, route: RouteSnapshot) -> UpstreamRequest:
         chat = chats[call.model.name]
+        body = tokens.bounded_body(chat, call.bound)
+        left_out: tuple[str, ...] = ()
+        if chat.native and route.upstream.api in anthropic_native.SPEAKING:
+            body = {**body, anthropic_native.FIELD: chat.native}
+        elif chat.native:
+            left_out = anthropic_native.left_out(chat.native)
         request = adapter.chat_request(
-            route.upstream,
-            upstream_model=route.upstream_model,
-            body=tokens.bounded_body(chat, call.bound),
-            stream=chat.stream,
+            route.upstream, upstream_model=route.upstream_model, body=body, stream=chat.stream
         )
-        if request.ignored or call.attempts:
-            note(request.ignored)
+        if request.ignored or left_out or call.attempts:
+            note(request.ignored + left_out)
         return request
 
     return build

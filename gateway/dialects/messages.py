@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from billing.types import TokenUsage
 from gateway import errors
+from gateway.dialects.base import NOTHING
 from gateway.dialects.messages_blocks import Blocks, Collected
-from gateway.dialects.messages_request import read_request
+from gateway.dialects.messages_request import read_native, read_request
 from gateway.dialects.responses_reasoning import PLAIN
 from gateway.errors import ApiError
 from gateway.providers import wire_json
@@ -72,9 +73,11 @@ class MessagesDialect:
 
     def __init__(self) -> None:
         self.count_input: Callable[[], int] = lambda: 0
+        self.native: Mapping[str, Any] = NOTHING
 
     def chat_body(self, body: Json) -> Json:
         """Return the request as a chat. Raises InvalidRequest."""
+        self.native = read_native(body)
         return read_request(body)
 
     def whole(self, answer: Json, *, cost_nanousd: int) -> Json:

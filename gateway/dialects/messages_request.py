@@ -1,8 +1,8 @@
 """
 Anthropic's Messages request as a chat: parameters, tools, output format and reasoning. Pure.
 
-What Anthropic's API knows and chats have no word for (top_k, context_management, ...) is left in the chat under its
-own name, where it is set aside and named like any field nobody knows
+What Anthropic's API knows and chats have no word for goes on to Anthropic where that serves (`read_native`), or is left
+in the chat under its own name (context_management, ...), where it is set aside and named like any field nobody knows
 (https://platform.claude.com/docs/en/api/messages, read 2026-11).
 """
 
@@ -15,7 +15,7 @@ from gateway import wire_checks
 from gateway.dialects import messages_input
 from gateway.serializers import CHAT_FIELDS, ChatCall
 from gateway.snapshot import ModelSnapshot
-from gateway.wire_checks import missing, unsupported_value, wrong_type, wrong_value
+from gateway.wire_checks import Check, missing, unsupported_value, wrong_type, wrong_value
 
 Json = dict[str, Any]
 
@@ -55,6 +55,28 @@ def read_prompt(body: Json) -> Json:
         if body.get(name) is not None:
             write(body, chat)
     return chat
+
+
+def read_native(body: Json) -> Json:
+    """Return what the request says beyond chats, for `anthropic_native`. Raises InvalidRequest."""
+    found: Json = {}
+    for name, check in _NATIVE.items():
+        if body.get(name) is not None:
+            check(body[name], name)
+            found[name] = body[name]
+    thinking = body.get("thinking")
+    if isinstance(thinking, dict) and thinking.get("budget_tokens") is not None:
+        _BUDGET(thinking["budget_tokens"], "thinking.budget_tokens")
+        found["budget_tokens"] = thinking["budget_tokens"]
+    return found
+
+
+def _cache_control(value: Any, param: str) -> None:
+    """Of the whole prompt: https://platform.claude.com/docs/en/build-with-claude/prompt-caching (read 2026-11)."""
+    wire_checks.mapping(value, param)
+    wire_checks.choice("ephemeral")(value.get("type"), f"{param}.type")
+    if value.get("ttl") is not None:
+        wire_checks.choice("5m", "1h")(value["ttl"], f"{param}.ttl")
 
 
 def fitted(call: ChatCall, *, model: ModelSnapshot) -> ChatCall:
@@ -259,4 +281,8 @@ _WRITERS: Final[Mapping[str, Any]] = {
     "tools": _tools,
     "tool_choice": _tool_choice,
 }
-_TRANSLATED: Final = frozenset({"messages", "system", *_WRITERS})
+_NATIVE: Final[Mapping[str, Check]] = {
+    "top_k": wire_checks.integer(0, 2**31 - 1),
+    "cache_control": _cache_control,
+}
+_TRANSLATED: Final = frozenset({"messages", "system", *_WRITERS, *_NATIVE})

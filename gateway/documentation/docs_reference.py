@@ -30,9 +30,11 @@ def _section(document: Json, path: str, method: str, item: Json) -> str:
     parts = [f"## {operation['summary']}", f"`{method.upper()} {document_path(path)}`"]
     if operation.get("description"):
         parts.append(operation["description"])
-    parameters = [*item.get("parameters", ()), *operation.get("parameters", ())]
-    if parameters:
-        parts += ["In the address:", _table(map(_parameter, parameters))]
+    both = (*item.get("parameters", ()), *operation.get("parameters", ()))
+    parameters = [_resolved(document, one) for one in both]
+    for title, places in (("In the address:", ("path", "query")), ("Headers:", ("header",))):
+        if found := [one for one in parameters if one["in"] in places]:
+            parts += [title, _table(map(_parameter, found))]
     for kind, content in operation.get("requestBody", {}).get("content", {}).items():
         schema = _resolved(document, content["schema"])
         parts += [f"Body, `{kind}`:", _table(_fields(document, schema))]

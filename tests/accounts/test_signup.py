@@ -4,9 +4,13 @@ import re
 from datetime import timedelta
 
 import pytest
+from allauth.account import app_settings
 from django.core import mail
+from django.core.cache import cache
+from django.test import Client
 from django.urls import reverse
 
+from accounts import services
 from accounts.models import Organization, User
 from billing import wallet
 from billing.models import CreditLot
@@ -96,3 +100,35 @@ def test_login_leads_to_the_organization_and_logout_ends_it(client, alice, acme)
     assert answer["Location"] == "/dashboard/"
     assert f"/dashboard/{acme.slug}/" in inside["Location"]
     assert outside["Location"].startswith("/login")
+
+
+def test_d14_sign_ups_from_one_address_are_bounded_by_default():
+    assert app_settings.RATE_LIMITS["signup"] == "20/m/ip"
+
+
+def test_d14_one_sign_up_too_many_from_an_address_makes_no_account(settings):
+    settings.ACCOUNT_RATE_LIMITS = {"signup": "2/m/ip"}
+    cache.clear()
+
+    statuses = [
+        Client().post("/register", FORM | {"email": f"d{number}@initech.example"}).status_code
+        for number in range(3)
+    ]
+
+    assert statuses == [302, 302, 429]
+    assert Organization.objects.count() == 2
+    other = Client().post("/register", FORM, REMOTE_ADDR="203.0.113.9")
+    assert other.status_code == 302
+
+
+@pytest.mark.django_db(transaction=True)
+def test_d14_one_person_gets_one_trial_whatever_more_is_made_or_verified(client):
+    client.post("/register", FORM)
+    client.post(reverse("account_email_verification_sent"), {"code": code_in_mail()})
+    user = User.objects.get()
+
+    client.post(reverse("dashboard:organization_create"), {"organization": "Second"})
+    services.start_trial(user)  # as the adapter does for each address that is verified
+
+    assert Organization.objects.count() == 2
+    assert CreditLot.objects.count() == 1

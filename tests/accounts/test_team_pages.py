@@ -53,6 +53,23 @@ def test_every_member_may_leave(acme, alice, bob, role):
     assert not acme.memberships.filter(user=bob).exists()
 
 
+def test_b12_an_admin_who_is_demoted_or_removed_has_lost_the_right_at_the_next_request(
+    alice, acme, bob
+):
+    membership = acme.memberships.get(user=bob)
+    services.change_role(membership, role=Role.ADMIN, actor=alice)
+    browser = signed_in(bob)  # one session from here on
+
+    statuses = [browser.get(url_of("settings", acme)).status_code]
+    services.change_role(membership, role=Role.VIEWER, actor=alice)
+    statuses.append(browser.get(url_of("settings", acme)).status_code)
+    statuses.append(browser.get(url_of("team", acme)).status_code)
+    services.remove_member(membership, actor=alice)
+    statuses.append(browser.get(url_of("team", acme)).status_code)
+
+    assert statuses == [200, 403, 200, 404]
+
+
 def test_the_last_owner_cannot_leave(alice_client, alice, acme):
     answer = alice_client.post(url_of("leave", acme), follow=True)
 

@@ -5,7 +5,7 @@ and addresses, methods, queries and headers at random. Knows nothing of a server
 
 import gzip
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -260,6 +260,42 @@ def body_cases(draw: DrawFn) -> Case:
     return Case(
         *("POST", path, data, headers), not breaks and odd > 2, is_test_key=draw(st.booleans())
     )
+
+
+# One of each JSON type first: the suite tries only these.
+WRONG: Final[tuple[Any, ...]] = (
+    *(True, -1, 1.5, "a\0b", [None], {"type": []}),
+    *(False, 0, 2**63, 1e308, "", "\ud800", "x" * 5_000, TOO_LARGE, [], [[]], ["a", 1], {}),
+    *({"": ""}, {"type": "x", "name": None}, nested(20), nested(500)),
+)
+WRONG_TYPES: Final = 6
+WRONG_TEXTS: Final = ("a\0b", "", "{", "-1", "null", "[" * 500, "é" * 300)
+
+
+def wrong_cases(*, types_only: bool) -> Iterator[tuple[str, Case]]:
+    """
+    Yield every parameter of every operation with each wrong value in an ordinary body, one at a time, and its name:
+    drawn at random, a parameter that few calls use would hardly ever come up.
+    """
+    for path, kinds in OPERATIONS.items():
+        for kind, known in kinds.items():
+            values: tuple[Any, ...] = WRONG_TEXTS if kind == FORM else WRONG
+            for name in [*known, *VALID[path]]:
+                for value in values[: WRONG_TYPES if types_only else None]:
+                    body = {"model": MODEL} | dict(VALID[path]) | {name: value}
+                    sent = _plain_form(body, path) if kind == FORM else _as_json(body)
+                    headers = {"content-type": sent[0]}
+                    yield f"{path} {kind} {name}", Case("POST", path, sent[1], headers)
+
+
+def _plain_form(body: dict[str, Any], path: str) -> tuple[str, bytes]:
+    files = {"file": SOUND} if path.startswith("/audio/") else FILES
+    texts = [
+        (name, value if isinstance(value, str) else json.dumps(value))
+        for name, value in body.items()
+    ]
+    unsent = [(name, ("a.wav", "x/x", data)) for name, data in files.items() if name not in body]
+    return form(*texts, *unsent)
 
 
 def _as_json(body: dict[str, Any]) -> tuple[str, bytes]:

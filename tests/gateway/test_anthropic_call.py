@@ -73,3 +73,41 @@ def test_an_error_in_a_stream_before_anything_was_delivered_costs_nothing(claude
 
     assert (answer.status, answer.json["error"]["code"]) == (503, "provider_overloaded")
     assert books.only(claude.organization).basis == "waived"
+
+
+NATIVE = {"top_k": 3, "cache_control": {"type": "ephemeral"}}
+
+
+def send_message(shop, **fields):
+    body = {"model": shop.model, "max_tokens": 50, "messages": [{"role": "user", "content": "Hi"}]}
+    return shop.gateway.request("POST", "/v1/messages", key=shop.secret, body={**body, **fields})
+
+
+def test_what_only_anthropics_format_says_reaches_anthropic(claude):
+    claude.script(raw=json.dumps({**ANSWER, "usage": USAGE}).encode())
+
+    answer = send_message(claude, **NATIVE)
+
+    (call,) = claude.upstream.calls_of(claude.model)
+    assert answer.status == 200
+    assert "x-exerati-ignored-params" not in answer.headers
+    assert NATIVE.items() <= call.body.items()
+
+
+def test_it_is_left_out_and_named_where_another_api_serves(shop):
+    answer = send_message(shop, **NATIVE)
+
+    (call,) = shop.upstream.calls_of(shop.model)
+    assert answer.status == 200
+    assert answer.headers["x-exerati-ignored-params"] == "top_k,cache_control"
+    assert not {*NATIVE, "anthropic"} & set(call.body)
+
+
+def test_nobody_sends_it_by_another_format(claude):
+    claude.script(raw=json.dumps({**ANSWER, "usage": USAGE}).encode())
+
+    answer = claude.chat(anthropic=NATIVE)
+
+    (call,) = claude.upstream.calls_of(claude.model)
+    assert answer.headers["x-exerati-ignored-params"] == "anthropic"
+    assert not {*NATIVE, "anthropic"} & set(call.body)

@@ -25,6 +25,7 @@ from tests.gateway.test_one_path import RATES
 from tests.gateway_server import Answer
 
 EXAMPLES = int(os.environ.get("EXERATI_FUZZ", "300"))
+FULL = "EXERATI_FUZZ" in os.environ
 SEED = int(os.environ.get("EXERATI_FUZZ_SEED", "1"))
 SECONDS = 60
 ANTHROPIC = ("/messages", "/messages/count_tokens")  # answered in its envelope
@@ -163,6 +164,23 @@ def test_no_body_makes_the_gateway_fail_or_answer_otherwise_than_described(targe
 
     assert target.seen["2xx"] > EXAMPLES // 20  # bodies that are not broken get through
     assert len(target.seen) > 5
+    books.settled(target.shop.organization, at_least=True)
+
+
+def test_no_wrong_value_of_any_one_parameter_makes_the_gateway_fail(target):
+    tried = Counter[str]()
+
+    for name, case in fuzz_cases.wrong_cases(types_only=not FULL):
+        try:
+            target.check(case)
+        except Exception as error:
+            error.add_note(f"{name}: {case.body[:500] if case.body else b''!r}")
+            raise
+        tried[name] += 1
+
+    logger.info("%s parameters, answered: %s", len(tried), dict(target.seen.most_common()))
+    assert len(tried) > 200
+    assert target.seen["invalid_type"] > len(tried)
     books.settled(target.shop.organization, at_least=True)
 
 

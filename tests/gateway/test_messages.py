@@ -137,16 +137,42 @@ def test_thinking_becomes_an_effort(fields, effort):
     assert chat(**fields).body.get("reasoning_effort") == effort
 
 
+def test_what_is_anthropics_alone_is_kept_for_anthropic():
+    dialect = MessagesDialect()
+    thinking = {"type": "enabled", "budget_tokens": 2_000}
+    mark = {"type": "ephemeral", "ttl": "1h"}
+
+    body = dialect.chat_body({**ASKED, "top_k": 3, "cache_control": mark, "thinking": thinking})
+
+    assert dialect.native == {"top_k": 3, "cache_control": mark, "budget_tokens": 2_000}
+    assert not {"top_k", "cache_control"} & set(body)
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"top_k": -1}, "top_k"),
+        ({"top_k": "3"}, "top_k"),
+        ({"cache_control": "ephemeral"}, "cache_control"),
+        ({"cache_control": {"type": "forever"}}, "cache_control.type"),
+        ({"cache_control": {"type": "ephemeral", "ttl": "1y"}}, "cache_control.ttl"),
+    ],
+)
+def test_what_is_anthropics_alone_is_checked(fields, param):
+    with pytest.raises(InvalidRequest) as caught:
+        MessagesDialect().chat_body({**ASKED, **fields})
+
+    assert caught.value.param == param
+
+
 def test_what_chats_have_no_word_for_is_set_aside_and_named():
     call = chat(
-        top_k=3,
         context_management={"edits": []},
         output_config={"task_budget": {}},
         tools=[{**TOOL, "defer_loading": True}],
     )
 
     assert set(call.ignored) == {
-        "top_k",
         "context_management",
         "output_config.task_budget",
         "tools.defer_loading",

@@ -8,7 +8,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from gateway import api_urls, model_list, serializers
+from gateway.api.base import MeteredView
 from gateway.api.openapi import DOCUMENT
+from gateway.api_error import CODES
 from gateway.dialects import completions, messages_request, responses_request
 from gateway.media import (
     image_calls,
@@ -82,6 +84,18 @@ def test_every_operation_has_a_name_of_its_own_and_says_how_it_fails():
     assert all({"200", "500"} <= set(operation["responses"]) for operation in operations)
     for operation in operations:
         assert ("401" in operation["responses"]) != (operation.get("security") == [])
+
+
+def test_every_metered_operation_names_every_status_that_it_may_answer():
+    # Of no operation: an address or method that is none, and what is told before any path is read.
+    elsewhere = {"unknown_url", "method_not_allowed", "not_supported", "headers_too_large"}
+    statuses = {status for code, (status, _) in CODES.items() if code not in elsewhere}
+
+    for pattern in api_urls.urlpatterns:
+        if issubclass(view_of(pattern), MeteredView):
+            operation = DESCRIPTION["paths"][f"/{pattern.pattern}".removeprefix("/v1")]["post"]
+            assert {int(status) for status in operation["responses"]} == statuses | {200, 400}
+            assert {"$ref": "#/components/parameters/IdempotencyKey"} in operation["parameters"]
 
 
 def test_every_reference_leads_somewhere():

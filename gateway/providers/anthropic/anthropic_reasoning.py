@@ -23,7 +23,7 @@ _BUDGET_PERCENT: Final = {
     "xhigh": 95,
     "max": 95,
 }
-_BUDGET_MIN: Final = 1_024
+BUDGET_MIN: Final = 1_024
 # Adaptive models have no `minimal`; which of the others a model takes is the provider's to say.
 _EFFORTS: Final = {"minimal": "low"}
 
@@ -72,15 +72,15 @@ def thinking(effort: str, *, model: str, max_tokens: int) -> Json:
 
 def _budget(effort: str, *, max_tokens: int) -> Json:
     """The budget is part of the output limit and must be less than it, and 1,024 tokens at least."""
-    if max_tokens <= _BUDGET_MIN:
+    if max_tokens <= BUDGET_MIN:
         invalid(
             "max_completion_tokens",
-            f"This model reasons with at least {_BUDGET_MIN} tokens, which the limit of {max_tokens} "
+            f"This model reasons with at least {BUDGET_MIN} tokens, which the limit of {max_tokens} "
             "does not leave. Send more, or leave 'reasoning_effort' out.",
         )
     return {
         "type": "enabled",
-        "budget_tokens": max(_BUDGET_MIN, max_tokens * _BUDGET_PERCENT[effort] // 100),
+        "budget_tokens": max(BUDGET_MIN, max_tokens * _BUDGET_PERCENT[effort] // 100),
     }
 
 

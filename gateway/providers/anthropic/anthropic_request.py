@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from gateway.providers.anthropic import anthropic_messages, anthropic_reasoning
+from gateway.providers.anthropic import anthropic_messages, anthropic_native, anthropic_reasoning
 from gateway.providers.anthropic.anthropic_errors import invalid, unsupported
 
 Json = dict[str, Any]
@@ -53,6 +53,8 @@ def translate(body: Json, *, model: str, stream: bool) -> Json:
         sent["stop_sequences"] = [stop] if isinstance(stop, str) else stop
     if user_id := _user_id(body):
         sent["metadata"] = {"user_id": user_id}
+    if native := body.get(anthropic_native.FIELD):
+        anthropic_native.add(sent, native)
     if stream:
         sent["stream"] = True
     return sent
