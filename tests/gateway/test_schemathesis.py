@@ -66,8 +66,10 @@ def test_no_operation_fails_or_answers_otherwise_than_described(shop, models, tm
     )
 
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
-    assert bool(shop.upstream.calls) == (credential == "a key")
-    books.settled(shop.organization, at_least=True)
+    if credential == "a key":
+        books.settled(shop.organization, at_least=True)
+    else:
+        assert not shop.upstream.calls
 
 
 def command(base_url: str) -> list[str]:
