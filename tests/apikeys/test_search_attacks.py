@@ -47,8 +47,14 @@ def test_f7_the_palette_takes_wildcards_for_letters(alice_client, acme, keys):
 
 def test_f7_a_pattern_of_many_stars_is_matched_at_once():
     snapshot = KeySnapshot(
-        **{"digest": "", "id": 1, "public_id": "key_1", "name": "", "mode": "live"},
-        **{"organization_id": 1, "project_id": 1, "model_patterns": ("*a" * 59 + "*b",)},
+        digest="",
+        id=1,
+        public_id="key_1",
+        name="",
+        organization_id=1,
+        project_id=1,
+        mode="live",
+        model_patterns=("*a" * 59 + "*b",),
     )
     started = time.monotonic()
 
