@@ -1,10 +1,13 @@
 """What was made for one visitor is kept by no cache; what is the same for all may be."""
 
 import asyncio
+from collections.abc import Awaitable
+from typing import cast
 
 import pytest
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.urls import reverse
 
 from exerati.private_pages import PrivatePagesMiddleware
@@ -57,6 +60,9 @@ def test_an_asynchronous_chain_is_served_without_a_thread():
     request = HttpRequest()
     request.COOKIES = {"sessionid": "x"}
 
-    answer = asyncio.run(PrivatePagesMiddleware(view)(request))
+    async def served() -> HttpResponseBase:
+        return await cast(Awaitable[HttpResponseBase], PrivatePagesMiddleware(view)(request))
+
+    answer = asyncio.run(served())
 
     assert {"private", "no-store"} <= kept_by(answer)
