@@ -87,6 +87,9 @@ def test_sample_data_is_marked_links_to_nothing_made_up_and_ends_with_the_first_
     assert "Sample data These numbers are invented" in text_of(sample)
     assert "claude-sonnet-4-6" in text_of(sample)
     assert "Balance $25.00" in text_of(sample)
+    context = sample.context
+    keys = sum(row.total.spend for row in context["top_keys"])
+    assert keys == sum(row.total.spend for row in context["top_models"]) > 0
     assert "/keys/key_" not in sample.content.decode()
     assert "Sample data" not in text_of(real)
     assert "Requests today 1" in text_of(real)

@@ -75,7 +75,7 @@ def _scenes() -> Iterator[Scene]:
     yield Scene("key-made", OWNER, f"{HOME}keys/new/", _make_key)
     yield Scene("key-wrong", OWNER, f"{HOME}keys/new/", _make_wrong_key)
     yield Scene("key-test", OWNER, f"{HOME}keys/", _test_key)
-    yield Scene("limits-refused", OWNER, f"{HOME}limits/", _try_limits("50000000"))
+    yield Scene("limits-refused", OWNER, f"{HOME}limits/", _try_limits("2000000"))
     yield Scene("limits-passed", OWNER, f"{HOME}limits/", _try_limits("1000"))
     yield Scene("playground-answer", OWNER, f"{HOME}playground/?model=sandbox/echo", _ask)
     yield Scene("playground-code", OWNER, f"{HOME}playground/?model=sandbox/echo", _view_code)
@@ -129,8 +129,8 @@ def _test_key(page: Page) -> None:
 
 def _try_limits(tokens: str) -> Callable[[Page], None]:
     def attempt(page: Page) -> None:
-        page.get_by_label("Key", exact=True).select_option(label="prod-api")
-        page.get_by_label("Model", exact=True).fill("gpt-4o-mini")
+        page.get_by_label("Key", exact=True).select_option(label="support-agent")
+        page.get_by_label("Model", exact=True).fill("sandbox/echo")
         page.get_by_label("Prompt tokens").fill(tokens)
         page.get_by_role("button", name="Try it").click()
         expect(page.locator("#verdict")).to_be_visible()
