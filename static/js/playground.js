@@ -29,6 +29,7 @@ const page = {
     return `${form.dataset.call}?${query}`;
   },
   body: (column) => request(column),
+  isFree: () => fields.mode.value === "test",
 };
 const columns = [new Column(page, find(".pg-column"))];
 

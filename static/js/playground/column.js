@@ -59,7 +59,7 @@ export class Column {
 
   /** Ask the model for what comes after the turns so far. */
   async answer() {
-    const turn = { role: "assistant", text: "", reasoning: "", toolCalls: [], state: "waiting" };
+    const turn = { role: "assistant", text: "", reasoning: "", toolCalls: [], state: "waiting", isFree: this.page.isFree() };
     const body = this.page.body(this);
     this.add(turn);
     this.controller = new AbortController();
@@ -70,7 +70,7 @@ export class Column {
       });
     } finally {
       this.controller = null;
-      this.spent += turn.cost ?? 0;
+      if (!turn.isFree) this.spent += turn.cost ?? 0;
       this.draw();
       this.page.changed();
     }

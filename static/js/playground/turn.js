@@ -94,11 +94,12 @@ function foot(column, turn) {
     if (cost !== null) add(`about ${usd(cost)}`, "Estimated from the text so far; the exact cost comes with the end");
     return made;
   }
-  if (turn.state === "stopped") made.append(el("span", { class: "badge badge-warn" }, icon("square"), "Stopped"), " what came until then is charged");
+  if (turn.state === "stopped") made.append(el("span", { class: "badge badge-warn" }, icon("square"), "Stopped"), turn.isFree ? "" : " what came until then is charged");
   if (turn.usage) {
     add(`${turn.usage.prompt_tokens.toLocaleString("en")} in`);
     add(`${turn.usage.completion_tokens.toLocaleString("en")} out`);
     made.append(el("strong", { class: "num", "data-pg-cost": true }, usd(turn.cost)));
+    if (turn.isFree) add("not charged", "What a live call would cost");
   }
   if (turn.firstMs !== undefined) add(`TTFT ${Math.round(turn.firstMs)} ms`);
   if (turn.seconds && turn.usage) add(`${turn.seconds.toFixed(1)} s`);
