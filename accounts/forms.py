@@ -58,9 +58,16 @@ class SettingsForm(forms.ModelForm):
         choices=time_zones, help_text="Budget days, weeks and months begin at midnight here."
     )
 
+    month_day = forms.IntegerField(
+        label="Month starts on day",
+        min_value=1,
+        max_value=28,
+        help_text="Of budgets, 1 to 28. Invoices follow the calendar's months.",
+    )
+
     class Meta:
         model = Organization
-        fields = ["name", "time_zone", "week_start"]
+        fields = ["name", "time_zone", "week_start", "month_day"]
         labels = {"week_start": "Week starts on"}
 
 

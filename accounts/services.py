@@ -142,10 +142,21 @@ def require_second_factor(organization: Organization, *, is_required: bool, acto
 
 @transaction.atomic
 def change_settings(
-    organization: Organization, *, actor: User, name: str, time_zone: str, week_start: int
+    organization: Organization,
+    *,
+    actor: User,
+    name: str,
+    time_zone: str,
+    week_start: int,
+    month_day: int,
 ) -> None:
-    """Store the organization's name and the zone and week its budget periods follow."""
-    after = {"name": name, "time_zone": time_zone, "week_start": week_start}
+    """Store the organization's name and the calendar its budget periods follow."""
+    after = {
+        "name": name,
+        "time_zone": time_zone,
+        "week_start": week_start,
+        "month_day": month_day,
+    }
     if changes := audit.set_fields(organization, after):
         organization.save(update_fields=list(changes))
         audit.record(

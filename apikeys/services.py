@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import Organization, Project, User
 from apikeys import keys
-from apikeys.models import ApiKey, DisabledReason
+from apikeys.models import ApiKey, DisabledReason, KeyModelBudget
 from exerati.lib import broadcast
 
 
@@ -105,6 +105,31 @@ def update_key(key: ApiKey, *, name: str, rules: KeyRules, actor: User | None) -
         stored.save(update_fields=list(changes))
         _record(stored, "key.changed", actor=actor, details=changes)
         _broadcast(stored)
+
+
+@transaction.atomic
+def set_model_budget(
+    key: ApiKey, *, model: str, period: str, cap_nanousd: int | None, actor: User | None
+) -> None:
+    """
+    Cap what a key may spend on one model in a period (`day`, `week`, `month` or `total`); None takes the cap away.
+
+    The next call meets it, in every process. Raises KeyRevoked.
+    """
+    stored = ApiKey.every.select_for_update().get(pk=key.pk)
+    if stored.revoked_at is not None:
+        raise KeyRevoked
+    own = KeyModelBudget.objects.filter(key=stored, model=model, period=period)
+    before = own.values_list("cap_nanousd", flat=True).first()
+    if before == cap_nanousd:
+        return
+    own.delete()
+    if cap_nanousd is not None:
+        KeyModelBudget.objects.create(
+            key=stored, model=model, period=period, cap_nanousd=cap_nanousd
+        )
+    changes = {f"{model} a {period}": {"from": before, "to": cap_nanousd}}
+    _record(stored, "key.model_budget_changed", actor=actor, details=changes)
 
 
 @transaction.atomic

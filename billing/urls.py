@@ -12,6 +12,7 @@ from billing.console import (
     leaving_views,
     ledger_views,
     member_views,
+    model_budget_views,
     notification_views,
     request_page_views,
     request_views,
@@ -34,6 +35,11 @@ dashboard_patterns: list[URLPattern] = [
     path("<slug:slug>/first-call/", views.first_call, name="first_call"),
     path(
         "<slug:slug>/team/<str:public_id>/budget/", member_views.member_budget, name="member_budget"
+    ),
+    path(
+        "<slug:slug>/keys/<str:public_id>/models/",
+        model_budget_views.model_budgets,
+        name="key_models",
     ),
     path("<slug:slug>/usage/", usage_views.usage, name="usage"),
     path("<slug:slug>/usage.csv", usage_views.usage_csv_file, name="usage_csv"),

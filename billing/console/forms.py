@@ -71,6 +71,20 @@ class MemberBudgetForm(forms.Form):
     )
 
 
+class ModelBudgetForm(forms.Form):
+    """What a key may spend on one model."""
+
+    model = forms.CharField(
+        max_length=120,
+        help_text="As calls name it, such as openai/gpt-4o-mini.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    period = forms.ChoiceField(
+        choices=[("month", "a month"), ("week", "a week"), ("day", "a day"), ("total", "in all")]
+    )
+    cap = UsdField(label="Budget, USD", help_text="Empty takes the budget away.")
+
+
 class ClosingForm(forms.Form):
     """The organization's name once more, so that a slip of the hand ends nothing."""
 

@@ -86,20 +86,35 @@ def test_the_last_owner_is_asked_to_name_another_one(alice_client, acme):
 
 def test_settings_are_stored_and_audited(alice_client, acme):
     url = reverse("dashboard:settings", args=[acme.slug])
-    typed = {"name": "Acme 2", "time_zone": "Europe/Berlin", "week_start": "7"}
+    typed = {"name": "Acme 2", "time_zone": "Europe/Berlin", "week_start": "7", "month_day": "15"}
 
     alice_client.post(url, typed)
 
     acme.refresh_from_db()
-    assert (acme.name, acme.time_zone, acme.week_start) == ("Acme 2", "Europe/Berlin", 7)
+    assert (acme.name, acme.time_zone) == ("Acme 2", "Europe/Berlin")
+    assert (acme.week_start, acme.month_day) == (7, 15)
     event = acme.audit_events.get(action="organization.changed")
     assert event.details["time_zone"] == {"from": "UTC", "to": "Europe/Berlin"}
 
 
+@pytest.mark.parametrize("day", ["0", "29", "", "x"])
+def test_a_month_begins_on_a_day_that_every_month_has(alice_client, acme, day):
+    url = reverse("dashboard:settings", args=[acme.slug])
+    typed = {"name": "A", "time_zone": "UTC", "week_start": "1", "month_day": day}
+
+    answer = alice_client.post(url, typed)
+
+    assert answer.status_code == 422
+    assert answer.context["form"].errors.keys() == {"month_day"}
+    acme.refresh_from_db()
+    assert acme.month_day == 1
+
+
 def test_a_time_zone_that_is_none_is_refused(alice_client, acme):
     url = reverse("dashboard:settings", args=[acme.slug])
+    typed = {"name": "A", "time_zone": "Mars/Base", "week_start": "1", "month_day": "1"}
 
-    answer = alice_client.post(url, {"name": "A", "time_zone": "Mars/Base", "week_start": "1"})
+    answer = alice_client.post(url, typed)
 
     assert answer.status_code == 422
     acme.refresh_from_db()

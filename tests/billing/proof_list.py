@@ -250,6 +250,10 @@ CASES: Mapping[str, Case] = {
     ),
 }
 
+BOTH_SIDES = (
+    "billing/test_payment_properties.py"
+    "::test_both_sides_agree_in_whatever_order_stripe_tells_and_money_stays_with_its_payer"
+)
 HISTORIES = "billing/test_invoice_histories.py::test_whatever_happens_to_invoices_the_books_hold"
 CREDIT = "billing/test_credit_histories.py::test_whatever_happens_to_credit_the_books_hold"
 SIMULATOR = "billing/test_simulator.py::test_no_history_breaks_a_promise"
@@ -300,6 +304,8 @@ INVARIANTS: Mapping[int, Held] = {
     7: Held(
         "Here and at Stripe are the same lines, totals, states, payments, refunds and disputes.",
         (
+            BOTH_SIDES,
+            "billing/test_push_properties.py::test_a_push_that_dies_anywhere_any_number_of_times_makes_one_invoice",
             "billing/test_push_killed.py::test_killed_push_is_gone_on_with",
             "billing/test_reconciliation.py::test_books_that_agree_have_no_difference",
         ),
@@ -308,6 +314,7 @@ INVARIANTS: Mapping[int, Held] = {
     8: Held(
         "Webhooks in any order, number and with any lost (then polled) end alike.",
         (
+            BOTH_SIDES,
             "billing/test_invoice_states.py::test_webhooks_out_of_order_end_in_the_same_state",
             "billing/test_disputes.py::test_any_order_and_number_of_the_events_ends_alike",
             HISTORIES,
@@ -316,12 +323,16 @@ INVARIANTS: Mapping[int, Held] = {
     ),
     9: Held(
         "kill -9 after any step, then again: the same end, with keys alive, expired, or a kept failure.",
-        ("billing/test_push_killed.py::test_killed_push_is_gone_on_with",),
+        (
+            "billing/test_push_killed.py::test_killed_push_is_gone_on_with",
+            "billing/test_push_properties.py::test_a_push_that_dies_anywhere_any_number_of_times_makes_one_invoice",
+        ),
         instead="the tests compare the end with Stripe's objects; the nightly comparison does so in production",
     ),
     10: Held(
         "Any number of workers and beats is one.",
         (
+            "billing/test_push_properties.py::test_any_workers_with_any_of_the_tasks_at_once_are_one_worker",
             "billing/test_at_once.py::test_two_beats_and_celery_redelivery_at_the_same_moment_make_one_invoice",
             "billing/test_at_once.py::test_retried_settlement_and_late_commit_are_billed_once_each",
             "billing/test_invoice_push.py::test_three_billers_at_once_make_one_invoice",
@@ -354,7 +365,9 @@ INVARIANTS: Mapping[int, Held] = {
     14: Held(
         "Nothing of one organization is reached from another, nor joined to it.",
         (
+            "billing/test_tenancy_properties.py::test_nothing_of_another_organization_shows_or_changes_what_is_seen",
             "test_authorization.py::test_objects_of_another_organization_are_not_there",
+            "billing/test_payment_properties.py::test_a_payment_that_names_another_organization_is_nobodys",
             "billing/test_topups.py::test_another_organizations_webhook_moves_nobodys_money",
             "billing/test_invoicing.py::test_other_organizations_are_not_touched",
         ),
