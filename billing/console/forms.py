@@ -76,7 +76,7 @@ class ModelBudgetForm(forms.Form):
 
     model = forms.CharField(
         max_length=120,
-        help_text="As calls name it, such as openai/gpt-4o-mini.",
+        help_text="As calls name it, such as gpt-4o-mini.",
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
     period = forms.ChoiceField(

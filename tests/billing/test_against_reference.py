@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from accounts import services
+from apikeys.models import ApiKey
 from billing.metering import _encode, _row
 from exerati.lib import ids
 from exerati.lib.database import conninfo
@@ -43,7 +45,7 @@ SWEEP = st.tuples(st.just("sweep"))
 CAP = st.tuples(
     st.just("cap"),
     st.integers(0, 2),
-    st.sampled_from(["key", "project", "organization", "key_model", "key_model"]),
+    st.sampled_from(["key", "project", "member", "organization", "key_model", "key_model"]),
     PERIODS,
     CAPS,
 )
@@ -60,6 +62,7 @@ class World:
 
     connection: "psycopg.Connection[Any]"
     payers: list[Payer]
+    members: list[int]  # of each payer, who made its key
     model: Reference = field(default_factory=Reference)
     owner: UUID = field(default_factory=ids.new_uuid)
     request_ids: dict[int, UUID] = field(default_factory=dict)
@@ -79,6 +82,7 @@ class World:
             f"organization {organization}",
             f"project {payer.key.project_id}",
             f"key {payer.key.pk}",
+            f"member {self.members[number % 3]}",
             f"key_model {payer.key.pk} {self.models(number)[0]}",
         )
 
@@ -156,7 +160,10 @@ class World:
         if scope == "key_model":
             self.cap_of_model(payer, MODELS[(cap or 0) % len(MODELS)], period, cap)
             return
+        if scope == "member" and period == "total":
+            return  # members have none
         table, row_id = {
+            "member": ("accounts_membership", self.members[which]),
             "key": ("apikeys_apikey", payer.key.pk),
             "project": ("accounts_project", payer.key.project_id),
             "organization": ("accounts_organization", payer.organization.pk),
@@ -184,10 +191,20 @@ class World:
 
 
 def make_world(connection: "psycopg.Connection[Any]") -> World:
-    """Store two organizations, the first with two keys, and some credit."""
+    """Store two organizations, the first with two keys of one member, and some credit."""
     one, other = make_payer(credit_usd="0.00002"), make_payer(credit_usd="0.00002")
     second = Payer(one.organization, factories.make_api_key(one.organization).key, one.price)
-    world = World(connection, [one, second, other])
+    payers = [one, second, other]
+    # One person belongs to both organizations, with a budget in each.
+    person = factories.make_user()
+    members = {
+        payer.organization: services.add_member(
+            payer.organization, user=person, role="developer", actor=None
+        )
+        for payer in (one, other)
+    }
+    ApiKey.objects.filter(pk__in=[payer.key.pk for payer in payers]).update(created_by=person)
+    world = World(connection, payers, [members[payer.organization].pk for payer in payers])
     for payer in world.payers:
         world.model.caps[f"wallet {payer.organization.pk}", "total"] = CREDIT
     return world

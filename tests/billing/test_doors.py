@@ -180,6 +180,8 @@ async def test_a_settlement_that_cannot_be_stored_fails_alone(payer):
 
     ended = await asyncio.gather(*map(door.settle, settlements), return_exceptions=True)
 
+    # Who looks at the server sees which door a connection is of.
+    assert {("exerati reserve",), ("exerati settle",)} <= set(rows(NAMES))
     await budgets.close()
     await door.close()
     assert [getattr(one, "charge", None) for one in ended] == [300, None, 300]
@@ -204,6 +206,7 @@ async def test_labels_are_stored_with_the_call_and_none_is_null(payer, tags, kep
     assert rows("SELECT tags, service_tier FROM billing_usageevent") == [(kept, "flex")]
 
 
+NAMES = "SELECT application_name FROM pg_stat_activity WHERE datname = current_database()"
 CONNECTED = """
 SELECT 1 FROM pg_stat_activity WHERE datname = current_database()
 AND application_name IN ('exerati reserve', 'exerati upkeep', 'exerati settle')

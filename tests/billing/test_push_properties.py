@@ -32,7 +32,7 @@ from tests.billing.stripe_world import (
 )
 
 EXAMPLES = int(os.environ.get("EXERATI_EXAMPLES", "3"))
-SEEDS = int(os.environ.get("EXERATI_SEEDS", "2"))
+SEEDS = int(os.environ.get("EXERATI_SEEDS", "1"))
 WRITES = ("customers", "invoices", "invoices/*/add_lines", "invoices/*/finalize", "invoices/*/pay")
 DEATHS = st.lists(
     st.tuples(

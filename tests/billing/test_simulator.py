@@ -11,7 +11,8 @@ import time
 
 import pytest
 
-from tests.billing.simulator.play import ask, play
+from tests.billing.simulator.beginnings import ask
+from tests.billing.simulator.play import play
 
 logger = logging.getLogger(__name__)
 

@@ -27,7 +27,7 @@ from tests.billing.calls import Payer
 from tests.billing.owing import CENT, NOVEMBER, close_month, use
 
 pytestmark = pytest.mark.django_db
-SEEDS = int(os.environ.get("EXERATI_SEEDS", "2"))
+SEEDS = int(os.environ.get("EXERATI_SEEDS", "1"))
 RANGED = ("usage", "usage/requests")  # of the management API; the others tell of now
 PATHS = (*RANGED, "balance", "ledger", "keys")
 FILES = ("usage_csv", "ledger_csv", "audit_csv")

@@ -35,6 +35,7 @@ def make_invoice(*, owner: User) -> Invoice:
     pay_afterwards(organization, since=now - timedelta(days=40))
     payer = Payer(organization, key, factories.make_price("sample/priced"))
     use(payer, 12 * DOLLAR, at=now - timedelta(days=35), model="gpt-4o")
+    use(payer, 3 * DOLLAR, at=now - timedelta(days=34), model="gpt-4o", service_tier="flex")
     use(payer, 34 * CENT + 5, at=now - timedelta(days=33), model="claude-sonnet-4-5")
     period = BillingPeriod.objects.get(state="open", organization=organization)
     closed = period.period_end + timedelta(hours=2)

@@ -92,6 +92,7 @@ def make() -> Samples:
         organization,
         {
             "dashboard:key": [key],
+            "dashboard:key_models": [key],
             "dashboard:member": [member],
             "dashboard:project": [{**slug, "public_id": project.public_id}],
             "dashboard:invitation": [{**slug, "public_id": invited.public_id}],
@@ -164,6 +165,10 @@ def _set_budgets(organization: Organization, keys: Sequence[ApiKey], owner: User
         if key.pk in caps:
             ApiKey.objects.filter(pk=key.pk).update(budget_month_nanousd=caps[key.pk] * USD)
     Organization.objects.filter(pk=organization.pk).update(budget_month_nanousd=100 * USD)
+    for model, period, cap in (("gpt-4o", "month", 9), ("claude-sonnet-4-5", "day", 2)):
+        key_services.set_model_budget(
+            keys[0], model=model, period=period, cap_nanousd=cap * USD, actor=owner
+        )
     key_services.revoke_key(keys[4], actor=owner)
 
 

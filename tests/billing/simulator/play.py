@@ -5,25 +5,19 @@ Everything happens in one transaction that is rolled back, so that the next worl
 worlds' own: a lease ends when a world lets it end, however long the machine takes to play.
 """
 
-import random
-import secrets
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import msgspec
-from django.db import connection, transaction
-from django.utils import timezone
+from django.db import transaction
 
-from accounts.models import Organization, Project
-from apikeys.models import ApiKey
 from billing.metering import _row
-from billing.models import PriceVersion
 from exerati.lib import ids
-from tests.billing.simulator.world import ZONES, Key, Wish, World
+from tests.billing.simulator.beginnings import ask, join, make_worlds
+from tests.billing.simulator.model import Wish
+from tests.billing.simulator.world import World
 
 STEPS = 24
 AT_ONCE = 125
@@ -34,6 +28,7 @@ BUDGET_TABLES = {
     "organization": "accounts_organization",
     "project": "accounts_project",
     "key": "apikeys_apikey",
+    "member": "accounts_membership",
 }
 
 
@@ -85,13 +80,6 @@ def fulfil(wishes: dict[int, Wish]) -> dict[int, Any]:
     for kind, wanted in by_kind.items():
         answers |= DOERS[kind]({seed: wish.rows for seed, wish in wanted.items()})
     return answers
-
-
-def ask(statement: str, *parameters: Any) -> list[Any]:
-    """Return the rows of a statement."""
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return cursor.fetchall() if cursor.description else []
 
 
 def as_json(rows: Any) -> str:
@@ -212,6 +200,66 @@ ON CONFLICT (key_id, model, period) DO UPDATE SET cap_nanousd = excluded.cap_nan
 """
 
 
+def raise_caps(wanted: dict[int, list[Any]]) -> dict[int, Any]:
+    """Store raises of caps, of now or of tomorrow, or end those of now."""
+    rows = [
+        (organization, scope, row_id, model, period, extra, begins)
+        for organization, (scope, row_id, model), period, extra, begins in _flat(wanted)
+    ]
+    columns = _columns(rows)
+    ask(END_RAISES, *columns[:-1])
+    ask(STORE_RAISES, *columns)
+    return dict.fromkeys(wanted)
+
+
+END_RAISES = """
+UPDATE billing_budgetraise r SET ends_at = clock_timestamp()
+FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::bigint[])
+    w (organization_id, scope, scope_id, model, period, extra)
+WHERE (r.organization_id, r.scope, r.scope_id, r.model, r.period)
+    = (w.organization_id, w.scope, w.scope_id, w.model, w.period)
+  AND w.extra IS NULL AND r.starts_at < clock_timestamp() AND r.ends_at > clock_timestamp()
+"""
+
+STORE_RAISES = """
+INSERT INTO billing_budgetraise (organization_id, scope, scope_id, model, period, extra_nanousd, starts_at, ends_at,
+                                 reason, created_at)
+SELECT organization_id, scope, scope_id, model, period, extra,
+       clock_timestamp() + CASE WHEN begins THEN interval '0' ELSE interval '1 day' END,
+       clock_timestamp() + interval '2 days', 'simulated', clock_timestamp()
+FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::boolean[])
+    w (organization_id, scope, scope_id, model, period, extra, begins)
+WHERE extra IS NOT NULL
+"""
+
+
+def account(wanted: dict[int, list[Any]]) -> dict[int, Any]:
+    """Write how organizations pay where plans and dunning write it."""
+    ask(
+        """
+        INSERT INTO billing_billingaccount (organization_id, plan, credit_limit_nanousd, blocked_at, created_at)
+        SELECT id, CASE WHEN credit > 0 THEN 'postpaid' ELSE 'prepaid' END, credit,
+               CASE WHEN is_blocked THEN clock_timestamp() END, clock_timestamp()
+        FROM unnest(%s::bigint[], %s::bigint[], %s::boolean[]) w (id, credit, is_blocked)
+        ON CONFLICT (organization_id) DO UPDATE SET plan = excluded.plan, blocked_at = excluded.blocked_at,
+            credit_limit_nanousd = excluded.credit_limit_nanousd
+        """,
+        *_columns(_flat(wanted)),
+    )
+    return dict.fromkeys(wanted)
+
+
+def rejoin(wanted: dict[int, list[int]]) -> dict[int, Any]:
+    """Let members leave and come back; a world is told the id of the new membership."""
+    left = ask(
+        "DELETE FROM accounts_membership WHERE id = ANY (%s) RETURNING id, organization_id, user_id",
+        _flat(wanted),
+    )
+    joined = join([row[1:] for row in left])
+    new = {before: joined[organization, user] for before, organization, user in left}
+    return {seed: new[before] for seed, [before] in wanted.items()}
+
+
 def turn(wanted: dict[int, list[Any]]) -> dict[int, Any]:
     """Let a period of each world end at this moment; a world is told which of its counters ended."""
     ended = _by_organization(
@@ -235,7 +283,10 @@ DOERS: dict[str, Callable[[dict[int, list[Any]]], dict[int, Any]]] = {
     "renew": renew,
     "sweep": sweep,
     "cap": cap,
+    "raise": raise_caps,
     "turn": turn,
+    "account": account,
+    "rejoin": rejoin,
 }
 
 
@@ -283,81 +334,3 @@ def _by_organization(statement: str, *parameters: Any) -> dict[int, list[Any]]:
     for organization, *row in ask(statement, *parameters):
         found[organization].append(tuple(row))
     return found
-
-
-# --- how a world begins
-
-
-def make_worlds(seeds: Sequence[int]) -> list[World]:
-    """Store an organization with two projects, three live keys, a test key and some credit for each seed."""
-    zones = [zone for zone in ZONES if _far_from_midnight(zone)]
-    price = PriceVersion.objects.create(model="simulated", effective_from=timezone.now())
-    dice = [random.Random(seed) for seed in seeds]
-    organizations = Organization.objects.bulk_create(
-        Organization(
-            name="Simulated",
-            slug=f"simulated-{seed}",
-            time_zone=roll.choice(zones),
-            week_start=roll.randint(1, 7),
-            month_day=roll.randint(1, 28),
-        )
-        for seed, roll in zip(seeds, dice, strict=True)
-    )
-    keys = _make_keys(organizations)
-    worlds = [
-        World(
-            seed=seed,
-            organization_id=organization.pk,
-            keys=keys[organization.pk],
-            price_version_id=price.pk,
-            credit=roll.choice((5_000, 20_000, 50_000)),
-            zone=organization.time_zone,
-            week_start=organization.week_start,
-            month_day=organization.month_day,
-            dice=roll,
-        )
-        for seed, organization, roll in zip(seeds, organizations, dice, strict=True)
-    ]
-    _give_credit(worlds)
-    return worlds
-
-
-def _far_from_midnight(zone: str) -> bool:
-    # A period that really ended while the worlds are played would be nobody's fault.
-    now = datetime.now(UTC).astimezone(ZoneInfo(zone))
-    return (now + timedelta(minutes=15)).date() == now.date()
-
-
-def _make_keys(organizations: list[Organization]) -> dict[int, tuple[Key, ...]]:
-    projects = Project.objects.bulk_create(
-        Project(organization=organization, name=name)
-        for organization in organizations
-        for name in ("one", "two")
-    )
-    modes = (("live", 0), ("live", 0), ("live", 1), ("test", 0))
-    rows = ApiKey.objects.bulk_create(
-        ApiKey(
-            organization=organization,
-            project=projects[2 * n + project],
-            name="simulated",
-            mode=mode,
-            key_hash=secrets.token_bytes(32),
-        )
-        for n, organization in enumerate(organizations)
-        for mode, project in modes
-    )
-    keys: dict[int, tuple[Key, ...]] = defaultdict(tuple)
-    for row in rows:
-        keys[row.organization_id] += (Key(row.pk, row.project_id, row.mode),)  # type: ignore[arg-type]
-    return keys
-
-
-def _give_credit(worlds: list[World]) -> None:
-    organizations = [world.organization_id for world in worlds]
-    ask("SELECT billing_lock_wallets(%s)", organizations)
-    ask(
-        "UPDATE billing_budget b SET credited_nanousd = c.credit"
-        " FROM unnest(%s::bigint[], %s::bigint[]) c (id, credit) WHERE b.scope = 'wallet' AND b.scope_id = c.id",
-        organizations,
-        [world.credit for world in worlds],
-    )

@@ -8,7 +8,7 @@ what the database answered, and compares that with the reference model.
 import random
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -16,10 +16,7 @@ from zoneinfo import ZoneInfo
 from billing.types import ReserveRequest
 from exerati.lib import ids
 from tests.billing.calls import settlement
-from tests.billing.reference import Call, Reference
-
-Kind = Literal["reserve", "settle", "foreign", "extend", "renew", "sweep", "cap", "turn"]
-Scope = tuple[str, int, str]  # as in a counter: scope, its id, model
+from tests.billing.simulator.model import Scope, Turning, Violation, Wish, name_of, period_end
 
 MODELS = ("a", "b", "c")
 PERIODS = ("day", "week", "month", "total")
@@ -30,112 +27,24 @@ CALLS = (
 )
 
 
-class Violation(AssertionError):
-    """The database did what it must not: `rule` says which promise is broken, `seed` replays it."""
-
-    def __init__(self, rule: str, *, seed: int, found: object, wanted: object) -> None:
-        super().__init__(f"seed {seed}: {rule}: found {found}, wanted {wanted}")
-        self.rule = rule
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What a world wants done next."""
-
-    kind: Kind
-    rows: list[Any]
-
-
-@dataclass(slots=True)
-class Turning(Reference):
-    """The reference model, in which periods end: a call weighs on the caps of the period that admitted it."""
-
-    ended: dict[tuple[str, str], list[set[int]]] = field(default_factory=dict)
-    extensions: dict[int, int] = field(default_factory=dict)
-
-    def room(self, scopes: tuple[str, ...]) -> int:
-        """Return the largest bound that would be admitted."""
-        return min(
-            (
-                cap - sum(call.weight for call in self.counted(*capped))
-                for capped, cap in self.caps.items()
-                if capped[0] in scopes
-            ),
-            default=2**62,
-        )
-
-    def counted(self, scope: str, period: str, *, beside: int | None = None) -> list[Call]:
-        """Return the calls of the present period, or the others of the period that admitted call `beside`."""
-        ended = self.ended.get((scope, period), [])
-        among = next((numbers for numbers in ended if beside in numbers), None)
-        past = set().union(*ended)
-        return [
-            call
-            for number, call in self.calls.items()
-            if scope in call.scopes
-            and number != beside
-            and (number in among if among is not None else number not in past)
-        ]
-
-    def turn(self, scope: str, period: str) -> None:
-        """Let the period of a counter end."""
-        ended = self.ended.setdefault((scope, period), [])
-        ended.append(set(self.calls).difference(*ended))
-
-    def rooms_beside(self, number: int, scopes: tuple[str, ...]) -> dict[tuple[str, str], int]:
-        """Return what the other calls leave on each cap in these scopes, in the periods of a call."""
-        return {
-            capped: cap - sum(call.weight for call in self.counted(*capped, beside=number))
-            for capped, cap in self.caps.items()
-            if capped[0] in scopes
-        }
-
-    def settle(
-        self, number: int, charge: int, *, unserved: tuple[str, ...] = ()
-    ) -> tuple[bool, int | None]:
-        """End the call or true it up; see Reference."""
-        call = self.calls.get(number)
-        if call is not None and call.swept and call.charge is not None:
-            served = tuple(scope for scope in call.held_on if scope not in unserved)
-            rooms = [
-                max(room, call.charge if scope in call.scopes else 0)
-                for (scope, _), room in self.rooms_beside(number, served).items()
-            ]
-            call.charge = min(max(charge, 0), call.upper, *rooms)
-            call.scopes, call.swept = served, False
-        # Without the name of its base: a dataclass with slots is made twice.
-        return Reference.settle(self, number, charge, unserved=unserved)
-
-    def extend(self, number: int, step: int, more: int) -> tuple[str, int | None]:
-        """Raise the bound of an open call; return the verdict and the bound that holds."""
-        call = self.calls.get(number)
-        if call is None or call.charge is not None:
-            return "lost", None
-        if step > self.extensions.get(number, 0):
-            rooms = self.rooms_beside(number, call.scopes).values()
-            if any(room - call.upper < more for room in rooms):
-                return "over", call.upper
-            call.upper += more if call.scopes else 0
-            self.extensions[number] = step
-        return "ok", call.upper
-
-
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key's row ids; test keys reach no counter."""
+    """A key's row ids, and which of the members made it; test keys reach no counter."""
 
     id: int
     project_id: int
+    maker: int
     mode: Literal["live", "test"]
 
 
 @dataclass(slots=True)
 class World:
-    """See the module; `keys` are three live ones in two projects and a test key."""
+    """See the module; `keys` are three live ones in two projects and a test key, of two members."""
 
     seed: int
     organization_id: int
     keys: tuple[Key, ...]
+    members: list[int]
     price_version_id: int
     credit: int
     zone: str
@@ -144,9 +53,10 @@ class World:
     dice: random.Random
     model: Turning = field(default_factory=Turning)
     request_ids: dict[int, UUID] = field(default_factory=dict)
+    capped: dict[tuple[str, str], tuple[Scope, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.model.caps[f"wallet {self.organization_id}", "total"] = self.credit
+        self.model.set_cap(*self.wallet, self.credit)
 
     # --- the story
 
@@ -154,6 +64,7 @@ class World:
         """Yield so many wishes and check the answer to each."""
         acts: tuple[Callable[[], Generator[Wish, Any, None]], ...]
         acts = (self.reserve,) * 5 + (self.settle,) * 3 + (self.renew,) * 2 + (self.cap,) * 3
+        acts += (self.raise_cap, self.account, self.rejoin)
         acts += (self.sweep, self.turn, self.foreign) + (self.extend,) * self.eager
         for _ in range(4):
             yield from self.cap()
@@ -168,20 +79,25 @@ class World:
             self.check_verdict(number, upper, verdict)
 
     def check_verdict(self, number: int, upper: int, verdict: dict[str, Any]) -> None:
-        """Compare one verdict with the model's; a refusal must also say what is left, and when that changes."""
+        """Compare one verdict with the model's; a refusal must also say whose it is, what is left, and until when."""
         live = self.key_of(number).mode == "live"
         scopes, fallbacks = self.scopes(number), self.fallback_scopes(number)
-        room = self.model.room(scopes + fallbacks)
+        room, tightest = (
+            self.model.room(scopes + fallbacks),
+            self.model.tightest(scopes + fallbacks),
+        )
         wanted = self.model.reserve(number, scopes, upper if live else 0, fallbacks=fallbacks)
         self.expect("verdict", verdict["verdict"], wanted)
         if wanted == "over":
             self.expect("room", verdict["cap"] - verdict["posted"] - verdict["held"], room)
             told = verdict["frees_at"] and datetime.fromisoformat(verdict["frees_at"])
             self.expect("period", told, self.period_end(verdict["period"]))
+            named = (verdict["scope"], verdict["period"])
+            self.expect("scope", named, named if named in tightest else tightest)
 
     def settle(self) -> Generator[Wish, Any, None]:
         """End one to four calls at once, some of them again, for a charge that may be out of bounds."""
-        ended = {n: self.some_charge() for n in self.some_calls(4) if self.may_settle(n)}
+        ended = {n: self.some_charge() for n in self.some_to_end() if self.may_settle(n)}
         rows = [
             settlement(self.id_of(n), charge, model=self.served(n, charge))
             for n, charge in ended.items()
@@ -255,11 +171,41 @@ class World:
     def cap(self) -> Generator[Wish, Any, None]:
         """Set, change or take away a cap."""
         scope = self.random_scope()
-        period, cap = self.dice.choice(PERIODS), self.dice.choice(CAPS)
+        # Members have no total.
+        period = self.dice.choice(PERIODS[:3] if scope[0] == "member" else PERIODS)
+        cap = self.dice.choice(CAPS)
         yield Wish("cap", [(scope, period, cap, self.counters_of() if self.eager else None)])
-        self.model.caps.pop((name_of(scope), period), None)
+        self.model.set_cap(name_of(scope), period, cap)
+        self.capped.pop((name_of(scope), period), None)
         if cap is not None:
-            self.model.caps[name_of(scope), period] = cap
+            self.capped[name_of(scope), period] = (scope, period)
+
+    def raise_cap(self) -> Generator[Wish, Any, None]:
+        """Raise a cap for a time that is now, or is still to come, or end its raises."""
+        capped = [one for one in self.capped.values() if one[0][0] != "member"]
+        if not capped:
+            return
+        scope, period = self.dice.choice(capped)
+        is_raised = (name_of(scope), period) in self.model.raises
+        extra = None if is_raised and self.dice.random() < 0.5 else self.dice.choice((500, 2_000))
+        begins = extra is None or self.dice.random() < 0.8
+        yield Wish("raise", [(self.organization_id, scope, period, extra, begins)])
+        if begins:
+            self.model.raise_cap(name_of(scope), period, extra)
+
+    def account(self) -> Generator[Wish, Any, None]:
+        """Change how the organization pays: its credit limit, and whether an old invoice closes its wallet."""
+        limit, is_blocked = self.dice.choice((0, 0, 3_000, 10_000)), self.dice.random() < 0.2
+        yield Wish("account", [(self.organization_id, limit, is_blocked)])
+        self.model.set_cap(*self.wallet, self.credit + limit)
+        self.model.is_blocked = is_blocked
+
+    def rejoin(self) -> Generator[Wish, Any, None]:
+        """Let a member leave and come back: a new membership, without caps, that has spent what the keys spent."""
+        maker = self.dice.randrange(len(self.members))
+        before = self.members[maker]
+        self.members[maker] = yield Wish("rejoin", [before])
+        self.model.rename(f"member {before}", f"member {self.members[maker]}")
 
     def turn(self) -> Generator[Wish, Any, None]:
         """Let a period end now."""
@@ -287,6 +233,11 @@ class World:
         """Return whether the call is not to be trued up, or its world can say by how much."""
         return self.eager or not self.is_swept(number)
 
+    @property
+    def wallet(self) -> tuple[str, str]:
+        """Return the wallet's name and period in the model."""
+        return f"wallet {self.organization_id}", "total"
+
     def counters_of(self) -> tuple[list[int], list[int], list[int]]:
         """Return whose counters are to be made: organizations, projects, keys."""
         live = [key for key in self.keys if key.mode == "live"]
@@ -298,6 +249,14 @@ class World:
     def some_calls(self, most: int) -> list[int]:
         """Return one or more different numbers."""
         return self.dice.sample(range(CALLS), self.dice.randint(1, most))
+
+    def some_to_end(self) -> list[int]:
+        """Return one or more different numbers, half of the time with a call that was swept."""
+        numbers = self.some_calls(4)
+        swept = [n for n in self.model.calls if self.is_swept(n) and n not in numbers]
+        if swept and self.dice.random() < 0.5:
+            numbers.append(self.dice.choice(swept))
+        return numbers
 
     def some_bound(self, number: int) -> int:
         """Return an upper bound; one in four just fits, or just does not."""
@@ -339,6 +298,7 @@ class World:
             f"organization {organization}",
             f"project {key.project_id}",
             f"key {key.id}",
+            f"member {self.members[key.maker]}",
             self.model_scope(number, self.models(number)[0]),
         )
 
@@ -359,6 +319,7 @@ class World:
             ("organization", self.organization_id, ""),
             ("project", key.project_id, ""),
             ("key", key.id, ""),
+            ("member", self.members[key.maker], ""),
             ("key_model", key.id, self.dice.choice(MODELS)),
             ("key_model", key.id, self.dice.choice(MODELS)),
         ))  # fmt: skip
@@ -423,29 +384,9 @@ class World:
         moved = {id_: amount for id_, amount in posted.items() if amount}
         self.expect("ledger", moved, {id_: charge for id_, charge in wanted.items() if charge})
         for scope, period, spent, held in counters:
+            if scope[0] == "member" and scope[1] not in self.members:
+                continue  # counts no more: who comes back has a counter of their own
             calls = self.model.counted(name_of(scope), period)
             wanted_held = sum(call.upper for call in calls if call.charge is None)
             self.expect(f"held by {scope[0]}", held, wanted_held)
             self.expect(f"spent by {scope[0]}", spent, sum(call.charge or 0 for call in calls))
-
-
-def name_of(scope: Scope) -> str:
-    """Return a scope's name in the model."""
-    return " ".join(str(part) for part in scope if part)
-
-
-def period_end(
-    period: str, *, now: datetime, zone: ZoneInfo, week_start: int, month_day: int
-) -> datetime | None:
-    """Return the end of the period that holds `now`: a second opinion on billing/sql/periods.sql."""
-    today = now.astimezone(zone).date()
-    if period == "total":
-        return None
-    if period == "day":
-        end = today + timedelta(days=1)
-    elif period == "week":
-        end = today + timedelta(days=7 - (today.isoweekday() - week_start) % 7)
-    else:
-        months = today.year * 12 + today.month - (today.day < month_day)
-        end = date(months // 12, months % 12 + 1, month_day)
-    return datetime.combine(end, time(), zone).astimezone(UTC)
