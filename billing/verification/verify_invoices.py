@@ -60,20 +60,24 @@ INVARIANTS = (
     ),
     (
         "invoice lines",
-        "A line is its events, the parts and shares of an invoice are its lines, and its cents are those of its parts.",
+        "A line is its events, at its price; the parts and shares of an invoice are its lines, its cents their sum.",
         "SELECT count(*) FROM billing_invoiceline",
         """
         SELECT format('line %s of invoice %s: %s charged, %s in events, %s in parts', l.id, i.public_id,
                       l.charge_nanousd, e.charge, p.charge)
         FROM billing_invoiceline l JOIN billing_invoice i ON i.uuid = l.invoice_id
         LEFT JOIN (
-            SELECT invoice_line_id AS id, sum(charge_nanousd) AS charge, count(*) AS n FROM billing_usageevent
-            WHERE invoice_line_id IS NOT NULL GROUP BY 1
+            SELECT invoice_line_id AS id, sum(charge_nanousd) AS charge, count(*) AS n,
+                   min(concat_ws(' ', model, price_version_id, service_tier)) AS first_kind,
+                   max(concat_ws(' ', model, price_version_id, service_tier)) AS last_kind
+            FROM billing_usageevent WHERE invoice_line_id IS NOT NULL GROUP BY 1
         ) e ON e.id = l.id
+        CROSS JOIN LATERAL (VALUES (concat_ws(' ', l.model, l.price_version_id, l.service_tier))) own (kind)
         LEFT JOIN (
             SELECT line_id AS id, sum(amount_nanousd) AS charge FROM billing_invoicepart GROUP BY 1
         ) p ON p.id = l.id
-        WHERE (l.price_version_id IS NOT NULL AND (l.charge_nanousd, l.requests) IS DISTINCT FROM (e.charge, e.n))
+        WHERE (l.price_version_id IS NOT NULL AND (l.charge_nanousd, l.requests, own.kind, own.kind)
+                   IS DISTINCT FROM (e.charge, e.n, e.first_kind, e.last_kind))
            OR (i.state <> 'closing' AND l.charge_nanousd IS DISTINCT FROM p.charge)
         UNION ALL
         SELECT format('invoice %s: %s usage, %s in shares; %s cents, %s in parts', i.public_id, i.usage_nanousd,

@@ -41,6 +41,7 @@ DAMAGE = {
 MORE_DAMAGE = (
     ("invoice lines", "UPDATE billing_invoiceshare SET charge_nanousd = charge_nanousd - 1"),
     ("invoice lines", "UPDATE billing_invoiceline SET requests = requests + 1"),
+    ("invoice lines", "UPDATE billing_invoiceline SET service_tier = 'flex'"),
     ("invoice lines", "UPDATE billing_usageevent SET invoice_line_id = NULL"),
     ("cents", "UPDATE billing_invoice SET carry_after_nanousd = 6"),
     ("periods", "UPDATE billing_billingperiod SET state = 'closing' WHERE state = 'sealed'"),
