@@ -25,6 +25,11 @@ ARGUMENTS = [
 ]
 SECONDS = 60
 CODE = re.compile(r"^(\d{6})$", re.MULTILINE)
+FOCUSED = """() => {
+    const one = document.activeElement;
+    const label = one.labels?.length ? one.labels[0].textContent : "";
+    return (one.getAttribute("aria-label") || label || one.textContent).trim();
+}"""
 
 
 @contextmanager
@@ -45,6 +50,16 @@ def member(browser: Browser, *, site_url: str, session: str, javascript: bool = 
         [{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": site_url}]
     )
     return found
+
+
+def tab_to(page: Page, name: str) -> None:
+    """Press Tab until the control of a name has the focus, visibly."""
+    for _ in range(80):
+        if page.evaluate(FOCUSED).startswith(name):
+            assert page.evaluate("document.activeElement.matches(':focus-visible')")
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"the keyboard does not reach {name}")
 
 
 class Visitor:

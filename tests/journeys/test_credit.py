@@ -19,7 +19,7 @@ from exerati.lib import money
 from tests import factories
 from tests.billing.payments import assert_credit_is_sound, use
 from tests.journeys import browser
-from tests.journeys.browser import Visitor
+from tests.journeys.browser import Visitor, tab_to
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
@@ -90,6 +90,20 @@ def buy(page: Page, amount: str, *, card: str = GOOD, keep: bool = False) -> Non
     pay(page, card)
 
 
+def buy_by_keyboard(page: Page, amount: str) -> None:
+    """Do what `buy` does without a mouse."""
+    tab_to(page, "Other amount")
+    page.keyboard.type(amount)
+    tab_to(page, "Continue to payment")
+    page.keyboard.press("Enter")
+    page.get_by_label("Card number").wait_for()
+    tab_to(page, "Card number")
+    page.keyboard.press("Control+a")
+    page.keyboard.type(GOOD)
+    tab_to(page, "Pay")
+    page.keyboard.press("Enter")
+
+
 def pay(page: Page, card: str) -> None:
     page.get_by_label("Card number").fill(card)
     page.get_by_role("button", name="Pay", exact=True).click()
@@ -127,7 +141,7 @@ def test_credit_is_bought_with_cards_that_pay_decline_and_ask(site, acme, sessio
         page = alice.page
         expect(page.get_by_text("No credit is available")).to_be_visible()
         expect(page.get_by_text("No real money moves")).to_be_visible()
-        buy(page, "25")
+        buy_by_keyboard(page, "25")
         credited(page)
         assert balance(page) == "$25.00"
 

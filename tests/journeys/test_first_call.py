@@ -12,7 +12,7 @@ from openai import OpenAI
 
 from tests.checkout import copied
 from tests.journeys import browser
-from tests.journeys.browser import Visitor
+from tests.journeys.browser import Visitor, tab_to
 from tests.upstream import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -218,23 +218,6 @@ def test_sign_up_and_a_key_need_no_mouse(meet):
     page.get_by_text("Copied").first.wait_for()
 
     assert SECRET.fullmatch(page.evaluate("navigator.clipboard.readText()"))
-
-
-FOCUSED = """() => {
-    const one = document.activeElement;
-    const label = one.labels?.length ? one.labels[0].textContent : "";
-    return (one.getAttribute("aria-label") || label || one.textContent).trim();
-}"""
-
-
-def tab_to(page, name):
-    """Press Tab until the control of a name has the focus, visibly."""
-    for _ in range(80):
-        if page.evaluate(FOCUSED).startswith(name):
-            assert page.evaluate("document.activeElement.matches(':focus-visible')")
-            return
-        page.keyboard.press("Tab")
-    raise AssertionError(f"the keyboard does not reach {name}")
 
 
 def test_sign_up_and_a_key_need_no_javascript(meet):

@@ -6,7 +6,7 @@ import re
 import pytest
 from django.urls import get_resolver
 
-from tests.pages import audit, site, url_table
+from tests.pages import audit, scenes, site, url_table
 from tests.pages.looking import violations
 from tests.pages.url_table import NOT_PAGES, SampleMissing
 from tests.pages.world import Samples
@@ -17,6 +17,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db(trans
 SAME_LAYOUT = {"docs_page": ("errors", "chat-completions"), "legal": ("terms",)}
 LIBRARY = re.compile(r"^(account|mfa|socialaccount|usersessions)_")
 OF_LIBRARIES = ("account_login", "account_signup", "account_email", "mfa_index")
+
+# Of what only steps lead to, the layouts that no address has.
+SCENES = ("factors", "app-set-up", "key-wrong")
 
 
 def sampled(addresses):
@@ -32,6 +35,9 @@ def sampled(addresses):
 def test_every_page_is_accessible_light_frugal_and_obeys_the_policy(database_url, redis_url):
     with site.opened(database_url, redis_url) as opened:
         findings = list(audit.run(opened, sampled(opened.addresses)))
+        findings += audit.run_scenes(
+            opened, [one for one in scenes.all_scenes() if one.name in SCENES]
+        )
 
         problems = [f"{one.path}: {problem}" for one in findings for problem in one.problems]
         assert problems == []
