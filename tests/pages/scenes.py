@@ -28,7 +28,7 @@ def stay(page: Page) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Somebody at an address, and the step that leads to what is looked at; `status` is what the address answers."""
+    """Somebody at an address, and the step that leads to what is looked at; `status` is the worst answer on the way."""
 
     name: str
     who: str
@@ -73,7 +73,7 @@ def _scenes() -> Iterator[Scene]:
         yield Scene(f"empty-{page.strip('/').replace('/', '-')}", people.NEW, EMPTY + page)
     yield Scene("sample-data", people.NEW, f"{EMPTY}?sample=1")
     yield Scene("key-made", OWNER, f"{HOME}keys/new/", _make_key)
-    yield Scene("key-wrong", OWNER, f"{HOME}keys/new/", _make_wrong_key)
+    yield Scene("key-wrong", OWNER, f"{HOME}keys/new/", _make_wrong_key, status=422)
     yield Scene("key-test", OWNER, f"{HOME}keys/", _test_key)
     yield Scene("limits-refused", OWNER, f"{HOME}limits/", _try_limits("2000000"))
     yield Scene("limits-passed", OWNER, f"{HOME}limits/", _try_limits("1000"))
