@@ -11,14 +11,14 @@ from accounts import audit
 from billing import wallet
 from billing.invoices import invoice_returns
 from billing.models import Dispute, TopUp
-from billing.payments import payment_notices, stripe_payments
+from billing.payments import payment_notices, stripe_payments, topups
 
 
 def follow(dispute_id: str) -> str:
     """Post what a dispute has taken and given back since the last time; return a word on it. Raises StripeAway."""
     state = stripe_payments.dispute(dispute_id)
-    topup = TopUp.objects.filter(payment_intent_id=state.payment_intent_id).first()
-    if topup is None or not state.payment_intent_id:
+    topup = topups.of_payment(state.payment_intent_id)
+    if topup is None:
         return invoice_returns.follow_dispute(state)
     return _bring_up_to(topup, state)
 

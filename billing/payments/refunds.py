@@ -19,7 +19,7 @@ from accounts.models import Organization, User
 from billing import ledger, lots, stripe_client, wallet
 from billing.invoices import invoice_returns
 from billing.models import CreditLot, Refund, TopUp
-from billing.payments import stripe_payments
+from billing.payments import stripe_payments, topups
 from billing.wallet import NANOUSD_PER_CENT
 
 State = Refund.State
@@ -182,8 +182,8 @@ def requested() -> list[UUID]:
 
 def follow_payment(payment_intent_id: str) -> str:
     """Post what was refunded of a top-up or an invoice, and what of that failed; return a word. Raises StripeAway."""
-    topup = TopUp.objects.filter(payment_intent_id=payment_intent_id).first()
-    if topup is None or not payment_intent_id:
+    topup = topups.of_payment(payment_intent_id)
+    if topup is None:
         return invoice_returns.follow_refunds(payment_intent_id)
     found = stripe_payments.refunds_of(payment_intent_id)
     changed = sum(_follow_one(topup, state) for state in found)

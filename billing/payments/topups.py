@@ -180,6 +180,31 @@ def follow_payment(topup: TopUp) -> TopUp:
     return topup
 
 
+def of_payment(payment_intent_id: str) -> TopUp | None:
+    """
+    Return the top-up that a payment has paid, None where it has paid none of ours. Raises StripeAway and Mismatch.
+
+    One that is not credited is followed first: what comes back of a payment may be told before the payment itself,
+    and is told once.
+    """
+    if not payment_intent_id:
+        return None
+    topup = TopUp.objects.filter(payment_intent_id=payment_intent_id).first()
+    topup = topup or _named_by(payment_intent_id)
+    if topup is not None and topup.state != State.CREDITED:
+        topup = follow(topup.pk)
+    # A payment may name a top-up that it did not pay.
+    return topup if topup and topup.payment_intent_id == payment_intent_id else None
+
+
+def _named_by(payment_intent_id: str) -> TopUp | None:
+    try:
+        uuid = UUID(stripe_payments.payment(payment_intent_id).reference)
+    except (ValueError, stripe_client.NotAtStripe):
+        return None
+    return TopUp.objects.filter(pk=uuid).first()
+
+
 def follow_checkout(session_id: str) -> str:
     """Follow the top-up of a session; return what there was to do in a word or two."""
     topup = TopUp.objects.filter(checkout_id=session_id).first() or _by_reference(session_id)

@@ -17,8 +17,22 @@ from hypothesis import strategies as st
 
 from billing import stripe_events, wallet
 from billing.comparisons import stripe_reconciliation
-from billing.models import CreditLot, Dispute, LedgerTransfer, ReconItem, Refund, StripeEvent, TopUp
+from billing.models import (
+    CreditLot,
+    Dispute,
+    Invoice,
+    InvoiceDispute,
+    InvoiceRefund,
+    LedgerTransfer,
+    ReconItem,
+    Refund,
+    StripeEvent,
+    TopUp,
+)
+from tests.billing.owing import assert_books_balance
 from tests.billing.payments import assert_credit_is_sound, begin, hear, pay
+from tests.billing.stripe_world import give_card, push, sealed_invoice
+from tests.billing.test_invoice_returns import dispute, end, refund
 
 pytestmark = pytest.mark.django_db
 EXAMPLES = int(os.environ.get("EXERATI_EXAMPLES", "3"))
@@ -87,6 +101,9 @@ def books() -> list[Any]:
             CreditLot.objects.values_list("organization", "remaining_nanousd", "frozen_nanousd")
         ),
         sorted(transfers),
+        list(Invoice.objects.values_list("state", "net_cents", "tax_cents")),
+        sorted(InvoiceRefund.objects.values_list("stripe_id", "net_cents", "state")),
+        sorted(InvoiceDispute.objects.values_list("stripe_id", "status", "lost_net_cents")),
     ]
 
 
@@ -123,6 +140,68 @@ def test_both_sides_agree_in_whatever_order_stripe_tells_and_money_stays_with_it
         } == left
         assert differences() == []
         assert_credit_is_sound()
+        transaction.set_rollback(True)
+
+
+@pytest.mark.parametrize("fate", ["refunded", "asked", "won", "lost"])
+def test_what_came_back_of_a_payment_counts_although_it_is_told_before_the_payment(
+    acme: Any, fake_stripe: Any, fate: str
+) -> None:
+    left = live(fake_stripe, begin(acme, cents=2_000), fate)
+    events = fake_stripe.objects("event")
+    returns = [one for one in events if one["type"].startswith(("charge.dispute", "charge.refund"))]
+    assert returns
+
+    for event in returns:
+        told(event)
+    hear(fake_stripe)
+
+    assert wallet.balance_nanousd(acme) == left * NANOUSD_PER_CENT
+    assert differences() == []
+    assert_credit_is_sound()
+
+
+def live_invoice(fake: Any, invoice: Invoice, fate: str) -> None:
+    """Let an open invoice meet its fate at Stripe, of which nobody tells us."""
+    if fate == "left":
+        return
+    fake.client().v1.invoices.pay(invoice.stripe_id, {"payment_method": "pm_card_visa"})
+    if fate == "refunded":
+        refund(fake, invoice, invoice.net_cents // 3)
+    if fate in ("asked", "won", "lost"):
+        opened = dispute(fake, invoice)
+        if fate != "asked":
+            end(fake, opened, won=fate == "won")
+
+
+@drawn
+@given(cents=st.integers(300, 9_000), fate=st.sampled_from(FATES), data=st.data())
+def test_an_invoice_ends_alike_in_whatever_order_stripe_tells(
+    fake_stripe: Any, cents: int, fate: str, data: Any
+) -> None:
+    with transaction.atomic():
+        fake_stripe.tell("reset")
+        sealed = sealed_invoice(cents)
+        give_card(fake_stripe, sealed.organization, "pm_card_chargeCustomerFail")
+        invoice = push(sealed)
+        assert invoice.state == "open"
+        live_invoice(fake_stripe, invoice, fate)
+        events = fake_stripe.objects("event")
+        with transaction.atomic():
+            for event in events:
+                told(event)
+            in_order = books()
+            transaction.set_rollback(True)
+
+        for event in data.draw(st.lists(st.sampled_from(events), max_size=2 * len(events))):
+            told(event)
+        hear(fake_stripe)
+
+        assert books() == in_order
+        invoice.refresh_from_db()
+        assert invoice.state == ("open" if fate == "left" else "paid")
+        assert differences() == []
+        assert_books_balance()
         transaction.set_rollback(True)
 
 
