@@ -127,6 +127,8 @@ def fill(events: int) -> None:
     """Store organizations, keys, credit and the calls with everything that belongs to them."""
     from django.core.management import call_command
 
+    from billing import aggregation
+
     call_command("migrate", verbosity=0)
     run("SET synchronous_commit = off")
     price = make_customers()
@@ -143,7 +145,7 @@ def fill(events: int) -> None:
     run("SELECT billing_create_partitions(now() - interval '65 days', 5)")
     for statement in (EVENTS, TRANSFERS, WALLETS, OUTBOX):
         run(statement)
-    run("SELECT billing_roll_up(100000000)")
+    aggregation.roll_up(batch=CHUNK)
     run("VACUUM ANALYZE")
 
 
