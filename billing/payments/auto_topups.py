@@ -7,7 +7,6 @@ ceiling; an hour's rest after a decline, and off after three in a row. Every cas
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
@@ -263,26 +262,11 @@ def _work_out_tax(topup: TopUp) -> None:
 
 def follow_intent(payment_intent_id: str) -> str:
     """Follow the automatic top-up of a payment; those of Stripe's page are told of by their session."""
-    found = TopUp.objects.filter(payment_intent_id=payment_intent_id, way=TopUp.Way.AUTOMATIC)
-    topup = found.first() or _unwritten(payment_intent_id)
-    return settle(topups.follow(topup.pk)).state if topup else "not an automatic top-up of ours"
-
-
-def _unwritten(payment_intent_id: str) -> TopUp | None:
-    """Return the top-up of a payment that we did not get to write down, and write it down."""
-    payment = stripe_payments.payment(payment_intent_id)
-    try:
-        waiting = TopUp.objects.filter(
-            pk=UUID(payment.reference),
-            way=TopUp.Way.AUTOMATIC,
-            payment_intent_id="",
-            customer_id=payment.customer_id,
-        )
-    except ValueError:
-        return None
-    if not waiting.update(state=TopUp.State.PENDING, payment_intent_id=payment_intent_id):
-        return None
-    return TopUp.objects.get(payment_intent_id=payment_intent_id)
+    topup = TopUp.objects.filter(payment_intent_id=payment_intent_id).first()
+    topup = topup or topups.named_by(payment_intent_id)
+    if topup is None or topup.way != TopUp.Way.AUTOMATIC:
+        return "not an automatic top-up of ours"
+    return settle(topups.follow(topup.pk)).state
 
 
 def settle_any(topup: TopUp) -> TopUp:

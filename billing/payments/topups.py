@@ -190,19 +190,28 @@ def of_payment(payment_intent_id: str) -> TopUp | None:
     if not payment_intent_id:
         return None
     topup = TopUp.objects.filter(payment_intent_id=payment_intent_id).first()
-    topup = topup or _named_by(payment_intent_id)
+    topup = topup or named_by(payment_intent_id)
     if topup is not None and topup.state != State.CREDITED:
         topup = follow(topup.pk)
     # A payment may name a top-up that it did not pay.
     return topup if topup and topup.payment_intent_id == payment_intent_id else None
 
 
-def _named_by(payment_intent_id: str) -> TopUp | None:
+def named_by(payment_intent_id: str) -> TopUp | None:
+    """
+    Return the top-up that a payment names, None where it names none of ours. Raises StripeAway.
+
+    An automatic one whose process died before the payment was written down gets it written down now.
+    """
     try:
-        uuid = UUID(stripe_payments.payment(payment_intent_id).reference)
+        payment = stripe_payments.payment(payment_intent_id)
+        named = TopUp.objects.filter(pk=UUID(payment.reference))
     except (ValueError, stripe_client.NotAtStripe):
         return None
-    return TopUp.objects.filter(pk=uuid).first()
+    named.filter(
+        way=TopUp.Way.AUTOMATIC, payment_intent_id="", customer_id=payment.customer_id
+    ).update(state=State.PENDING, payment_intent_id=payment_intent_id)
+    return named.first()
 
 
 def follow_checkout(session_id: str) -> str:

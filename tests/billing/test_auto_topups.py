@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from billing import ledger, lots, stripe_client, wallet
 from billing.models import AutoTopUp, BillingAccount, Notification, StripeCustomer, TopUp
-from billing.payments import auto_topups, stripe_payments, topups
+from billing.payments import auto_topups, disputes, stripe_payments, topups
 from billing.payments.auto_topups import Wish
 from billing.tasks import fill_wallets, poll_stripe
 from tests import factories
@@ -231,21 +231,25 @@ def test_two_beats_at_once_charge_once(fake_stripe):
     assert len(fake_stripe.objects("charge")) == 2
 
 
-@pytest.mark.parametrize("keys", ["alive", "expired"])
-@pytest.mark.parametrize("teller", ["poller", "webhook"])
-def test_crash_between_created_at_stripe_and_recorded_charges_once(
-    acme, plan, fake_stripe, monkeypatch, keys, teller
-):
+def die_behind_the_charge(monkeypatch):
+    """Fill the wallets in a process that is killed when the card is charged and nothing of it is stored here."""
     real = stripe_payments.charge
 
     def die(**named: Any) -> None:
         real(**named)
         raise KeyboardInterrupt  # a process that is killed does nothing more
 
-    monkeypatch.setattr(stripe_payments, "charge", die)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(stripe_payments, "charge", die)
         fill_wallets()
-    monkeypatch.setattr(stripe_payments, "charge", real)
+
+
+@pytest.mark.parametrize("keys", ["alive", "expired"])
+@pytest.mark.parametrize("teller", ["poller", "webhook"])
+def test_crash_between_created_at_stripe_and_recorded_charges_once(
+    acme, plan, fake_stripe, monkeypatch, keys, teller
+):
+    die_behind_the_charge(monkeypatch)
     if keys == "expired":
         fake_stripe.tell("expire_keys")
     topup = automatic().get()
@@ -258,6 +262,21 @@ def test_crash_between_created_at_stripe_and_recorded_charges_once(
     assert automatic().get().state == "credited"
     assert balance(acme) == 25
     assert len(fake_stripe.objects("charge")) == 2
+
+
+def test_dispute_of_a_charge_that_was_not_written_down_takes_its_credit_back(
+    acme, plan, fake_stripe, monkeypatch
+):
+    """The process died behind the charge, and what Stripe tells first is that the payer's bank wants it back."""
+    die_behind_the_charge(monkeypatch)
+    charge = fake_stripe.objects("charge")[-1]
+    opened = fake_stripe.tell("dispute", charge=charge["id"])
+
+    told = disputes.follow(opened["id"])
+
+    assert told == "dispute needs_response"
+    assert automatic().get().state == "credited"
+    assert balance(acme) == 1  # $25 came and went
 
 
 def test_cached_failure_under_a_key_is_left_behind_after_a_look(acme, plan, fake_stripe):
