@@ -5,6 +5,7 @@ What every test relies on: this worker's own database and Redis, and no way out 
 """
 
 import ipaddress
+import itertools
 import os
 import sys
 from collections.abc import Iterator
@@ -84,6 +85,21 @@ def pytest_configure(config: pytest.Config) -> None:
             "Start the tests with `python3 manage.py test`, which brings their servers."
         )
     sys.addaudithook(refuse_the_network)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deal the slow tests to the workers first, so that none of them begins one when the others have finished."""
+    workers = int(getattr(config, "workerinput", {}).get("workercount", 1))
+    # xdist begins with a quarter of each worker's share, in this order; the rest is handed out as they get through.
+    share = len(items) // workers // 4
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    rest = iter([item for item in items if not item.get_closest_marker("slow")])
+    dealt: list[pytest.Item] = []
+    for worker in range(workers):
+        own = slow[worker::workers]
+        dealt += own + list(itertools.islice(rest, max(0, share - len(own))))
+    items[:] = dealt + list(rest)
 
 
 @pytest.fixture(scope="session")

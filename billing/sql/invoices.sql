@@ -84,8 +84,8 @@ BEGIN
     ), line AS (
         INSERT INTO billing_invoiceline AS l (
             public_id, invoice_id, model, price_version_id, service_tier, above_input_tokens, is_late, first_at,
-            last_at, requests, charge_nanousd, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
-            details)
+            last_at, requests, charge_nanousd, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
+            reasoning_tokens, details)
         SELECT gen_random_uuid(), wanted, g.model, g.price_version_id, g.service_tier, g.above, g.is_late, g.first_at,
                g.last_at, g.requests, g.charge, g.input, g.output, g.cache_read, g.cache_write, g.reasoning,
                coalesce(c.details, '{}')

@@ -239,9 +239,10 @@ def die_behind_the_charge(monkeypatch):
         real(**named)
         raise KeyboardInterrupt  # a process that is killed does nothing more
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(stripe_payments, "charge", die)
-        fill_wallets()
+        with pytest.raises(KeyboardInterrupt):
+            fill_wallets()
 
 
 @pytest.mark.parametrize("keys", ["alive", "expired"])

@@ -154,7 +154,7 @@ def test_refusal_of_our_account_names_neither_account_nor_key(shop):
 @pytest.mark.parametrize("stream", [False, True])
 def test_provider_that_refuses_connections_was_never_sent_the_call(shop, stream):
     nobody = factories.make_provider(base_url="http://127.0.0.1:9/v1")
-    Route.objects.update(provider=nobody)
+    Route.objects.filter(model__name=shop.model).update(provider=nobody)
     shop.relearn()
 
     answer = shop.chat(stream=stream)
@@ -376,7 +376,7 @@ def test_provider_that_does_not_speak_http_is_a_bad_answer(shop):
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         babel = factories.make_provider(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}/v1")
-        Route.objects.update(provider=babel)
+        Route.objects.filter(model__name=shop.model).update(provider=babel)
         shop.relearn()
         caller = Caller(shop, stream=False)
         connection, _ = listener.accept()

@@ -178,6 +178,7 @@ def test_sign_up_to_first_answer_takes_three_clicks_and_less_than_a_minute(meet)
     page.get_by_text("Copied").first.wait_for()
     command = page.evaluate("navigator.clipboard.readText()")
     answer = subprocess.run(["bash", "-euc", command], capture_output=True, check=False)
+    assert b"choices" in answer.stdout, (command, answer)
     page.get_by_text("Your first call arrived").wait_for()
     seconds, clicks = time.monotonic() - started, int(page.evaluate("sessionStorage.clicks"))
 

@@ -19,8 +19,8 @@ from exerati.servers import lanes, throwaway
 from exerati.servers.engines import EngineError
 
 ROOT = Path(__file__).resolve().parents[3]
-# One more than the two cores of the smallest machine: many tests wait for other processes.
-WORKERS = "3"
+# Two more than the cores of the smallest machine: the longest tests wait for other processes.
+WORKERS = "4"
 # Without bytecode each of the hundred processes that a run starts would spend a second on compiling this project.
 LEFT_OUT = ("DJANGO_ALLOW_ASYNC_UNSAFE", "PYTHONDONTWRITEBYTECODE")
 
