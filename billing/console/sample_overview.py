@@ -8,9 +8,8 @@ from billing.read_models.budget_report import BudgetLine, Wallet
 from billing.read_models.periods import Period, Slot
 from billing.read_models.recent_calls import BasisGroup, Latency
 from billing.read_models.reports import NOTHING, Group, Sums, Usage, UsageRow
-from exerati.lib import money
+from billing.wallet import NANOUSD_PER_CENT
 
-CENT = money.NANOUSD_PER_USD // 100
 # Name, cents of a call in the mean, and calls of a day in the mean.
 MODELS = (("claude-sonnet-4-6", 3, 31), ("gpt-4o", 2, 24), ("gpt-4o-mini", 1, 18))
 WEEK = (9, 11, 12, 10, 8, 3, 2)  # tenths of the mean, by weekday
@@ -24,7 +23,7 @@ def context(request: OrganizationRequest, *, now: datetime) -> dict[str, object]
     month = _usage(request, name="month", group="mode", now=now)
     latency = Latency(today.total.requests, 2_140, 5_380, 512, 1_070)
     budget = _budget(request.organization.name, month, now=now)
-    wallet = Wallet(25 * 100 * CENT)
+    wallet = Wallet(25 * 100 * NANOUSD_PER_CENT)
     return {
         "wallet": wallet,
         "balance_note": page_words.balance_note(wallet),
@@ -47,7 +46,7 @@ def context(request: OrganizationRequest, *, now: datetime) -> dict[str, object]
 
 def _budget(name: str, month: Usage, *, now: datetime) -> BudgetLine:
     renews_at = (now.replace(day=1) + timedelta(days=32)).replace(day=1, hour=0, minute=0, second=0)
-    cap, spent = 100 * 100 * CENT, month.total.spend
+    cap, spent = 100 * 100 * NANOUSD_PER_CENT, month.total.spend
     return BudgetLine("organization", name, "", "month", cap, spent, 0, renews_at)
 
 
@@ -64,7 +63,7 @@ def _row(title: str, cents: int, calls: int, period: Period, *, now: datetime) -
         _count(slot, calls, a_day=SLOTS_A_DAY[period.step]) if slot.start <= now else 0
         for slot in period.slots
     ]
-    buckets = tuple(Sums(requests=n, charge_nanousd=n * cents * CENT) for n in counts)
+    buckets = tuple(Sums(requests=n, charge_nanousd=n * cents * NANOUSD_PER_CENT) for n in counts)
     return UsageRow("", title, buckets, sum(buckets, NOTHING))
 
 

@@ -29,6 +29,7 @@ from billing.models import (
     StripeEvent,
     TopUp,
 )
+from billing.wallet import NANOUSD_PER_CENT
 from tests.billing.owing import assert_books_balance
 from tests.billing.payments import assert_credit_is_sound, begin, hear, pay
 from tests.billing.stripe_world import give_card, push, sealed_invoice
@@ -36,7 +37,6 @@ from tests.billing.test_invoice_returns import dispute, end, refund
 
 pytestmark = pytest.mark.django_db
 EXAMPLES = int(os.environ.get("EXERATI_EXAMPLES", "3"))
-NANOUSD_PER_CENT = 10_000_000
 FATES = ("kept", "refunded", "asked", "won", "lost", "left")
 PAYMENTS = st.lists(
     st.tuples(st.integers(0, 1), st.integers(500, 9_000), st.sampled_from(FATES)),
@@ -107,6 +107,20 @@ def books() -> list[Any]:
     ]
 
 
+def told_in_order_then_in_any(fake: Any, data: Any) -> list[Any]:
+    """Hear of all events in their order and undo that, then in any order; return the books of the first time."""
+    events = fake.objects("event")
+    with transaction.atomic():
+        for event in events:
+            told(event)
+        in_order = books()
+        transaction.set_rollback(True)
+    for event in data.draw(st.lists(st.sampled_from(events), max_size=2 * len(events))):
+        told(event)  # some of them often, some never
+    hear(fake)
+    return in_order
+
+
 def differences() -> list[tuple[str, str]]:
     stripe_reconciliation.run(timezone.now() + timedelta(hours=2))
     return list(ReconItem.objects.filter(gone_at=None).values_list("kind", "object_id"))
@@ -123,16 +137,7 @@ def test_both_sides_agree_in_whatever_order_stripe_tells_and_money_stays_with_it
         for number, cents, fate in payments:
             payer = (acme, globex)[number]
             left[payer.pk] += live(fake_stripe, begin(payer, cents=cents), fate)
-        events = fake_stripe.objects("event")
-        with transaction.atomic():
-            for event in events:
-                told(event)
-            in_order = books()
-            transaction.set_rollback(True)
-
-        for event in data.draw(st.lists(st.sampled_from(events), max_size=2 * len(events))):
-            told(event)  # in any order, some of them often, some never
-        hear(fake_stripe)
+        in_order = told_in_order_then_in_any(fake_stripe, data)
 
         assert books() == in_order
         assert {
@@ -186,16 +191,7 @@ def test_an_invoice_ends_alike_in_whatever_order_stripe_tells(
         invoice = push(sealed)
         assert invoice.state == "open"
         live_invoice(fake_stripe, invoice, fate)
-        events = fake_stripe.objects("event")
-        with transaction.atomic():
-            for event in events:
-                told(event)
-            in_order = books()
-            transaction.set_rollback(True)
-
-        for event in data.draw(st.lists(st.sampled_from(events), max_size=2 * len(events))):
-            told(event)
-        hear(fake_stripe)
+        in_order = told_in_order_then_in_any(fake_stripe, data)
 
         assert books() == in_order
         invoice.refresh_from_db()
