@@ -36,6 +36,7 @@ from billing.models import (
 from billing.payments import auto_topups
 from billing.read_models import wallet_report
 from exerati.drawing import formats
+from exerati.lib.money import NANOUSD_PER_CENT
 from exerati.lib.queue import enqueue
 
 OWED = (
@@ -192,7 +193,7 @@ def _is_billed_later(organization: Organization) -> bool:
 
 def _bought_credit(organization: Organization) -> Iterator[Matter]:
     left = wallet_report.left_nanousd(organization, source=CreditLot.Source.PURCHASE)
-    if left >= wallet.NANOUSD_PER_CENT:  # less than a cent cannot be paid back
+    if left >= NANOUSD_PER_CENT:  # less than a cent cannot be paid back
         yield Matter(
             what=f"{formats.sum_text(left)} of credit that was paid for is left.",
             to_do="Have it refunded on the billing page, or write to support to give it up.",

@@ -13,6 +13,7 @@ from accounts.models import Organization, User
 from billing import ledger
 from billing.invoices import billing_periods
 from billing.models import Adjustment, BillingAccount, DunningStep, Invoice
+from exerati.lib.money import NANOUSD_PER_CENT
 
 Plan = BillingAccount.Plan
 
@@ -118,7 +119,7 @@ def owed_nanousd(organization: Organization) -> int:
     """Return what an organization owes for its use: unsealed periods, and open invoices without tax."""
     unsealed = billing_periods.used_nanousd(organization)
     owed = sum(
-        (net - credited) * billing_periods.NANOUSD_PER_CENT
+        (net - credited) * NANOUSD_PER_CENT
         for net, credited in Invoice.objects.filter(
             organization=organization, state__in=(Invoice.State.SEALED, Invoice.State.OPEN)
         ).values_list("net_cents", "credited_cents")

@@ -19,8 +19,7 @@ from accounts.models import Organization, User
 from billing import ledger, lots
 from billing.ledger import Kind, post
 from billing.models import CreditLot
-
-NANOUSD_PER_CENT = 10_000_000
+from exerati.lib.money import NANOUSD_PER_CENT
 
 
 class IdempotencyConflict(Exception):

@@ -18,7 +18,7 @@ from billing.console.forms import ReferencesForm
 from billing.console.topup_forms import AutoTopUpForm
 from billing.models import AutoTopUp
 from billing.payments import auto_topups
-from billing.wallet import NANOUSD_PER_CENT
+from exerati.lib.money import NANOUSD_PER_CENT
 
 FIRST = {"threshold": "5.00", "target": "25.00", "ceiling": "100.00"}  # what the form begins with
 NO_CARD = (

@@ -8,7 +8,7 @@ from billing.read_models.budget_report import BudgetLine, Wallet
 from billing.read_models.periods import Period, Slot
 from billing.read_models.recent_calls import BasisGroup, Latency
 from billing.read_models.reports import NOTHING, Group, Sums, Usage, UsageRow
-from billing.wallet import NANOUSD_PER_CENT
+from exerati.lib.money import NANOUSD_PER_CENT
 
 # Name, cents of a call in the mean, and calls of a day in the mean.
 MODELS = (("claude-sonnet-4-6", 3, 31), ("gpt-4o", 2, 24), ("gpt-4o-mini", 1, 18))

@@ -8,8 +8,8 @@ from django.conf import settings
 
 from billing.payments.auto_topups import Wish
 from exerati.drawing import formats
+from exerati.lib.money import NANOUSD_PER_CENT
 
-NANOUSD_PER_CENT = 10_000_000
 OTHER = "other"
 
 

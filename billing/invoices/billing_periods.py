@@ -14,8 +14,8 @@ from django.db.models import F
 from accounts.models import Organization
 from billing import ledger
 from billing.models import BillingAccount, BillingPeriod
+from exerati.lib.money import NANOUSD_PER_CENT
 
-NANOUSD_PER_CENT = 10_000_000
 GRACE = timedelta(hours=1)  # calls that were admitted before the end are settled by then
 SHORTEST = timedelta(days=2)  # between two months a change of the time zone may leave a few hours
 

@@ -14,8 +14,8 @@ from accounts.models import User
 from billing import ledger, plans, stripe_client
 from billing.invoices import stripe_invoices
 from billing.invoices.billing_periods import database_now
-from billing.invoices.invoice_sums import NANOUSD_PER_CENT
 from billing.models import Adjustment, CreditNote, Invoice
+from exerati.lib.money import NANOUSD_PER_CENT
 from exerati.lib.queue import enqueue
 
 logger = logging.getLogger(__name__)

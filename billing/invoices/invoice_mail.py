@@ -10,9 +10,9 @@ from django.urls import reverse
 
 from accounts.adapters import verified_addresses
 from accounts.permissions import Action
-from billing.invoices.invoice_sums import NANOUSD_PER_CENT
 from billing.models import Invoice
 from exerati.drawing import formats
+from exerati.lib.money import NANOUSD_PER_CENT
 
 
 @dataclass(frozen=True, slots=True)

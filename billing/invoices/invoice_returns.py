@@ -18,11 +18,11 @@ from accounts import audit
 from billing import ledger, wallet
 from billing.comparisons import stripe_lists
 from billing.invoices import invoice_states
-from billing.invoices.invoice_sums import NANOUSD_PER_CENT
 from billing.models import Invoice, InvoiceDispute, InvoiceRefund
 from billing.models.payments import AFTER_PAYMENT
 from billing.payments import payment_notices, stripe_payments
 from billing.payments.stripe_payments import DisputeState, RefundState
+from exerati.lib.money import NANOUSD_PER_CENT
 
 Kind = ledger.Kind
 State = InvoiceRefund.State

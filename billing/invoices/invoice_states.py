@@ -14,9 +14,9 @@ from django.utils import timezone
 from accounts import audit
 from billing import ledger, plans, stripe_client
 from billing.invoices import dunning_plan, stripe_invoices
-from billing.invoices.invoice_sums import NANOUSD_PER_CENT
 from billing.models import Invoice, StripeEvent
 from billing.models.payments import AFTER_PAYMENT
+from exerati.lib.money import NANOUSD_PER_CENT
 from exerati.lib.queue import enqueue
 
 State = Invoice.State

@@ -7,7 +7,7 @@ Everything is exact: parts add up to their line, cents to the invoice, and what 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-NANOUSD_PER_CENT = 10_000_000
+from exerati.lib.money import NANOUSD_PER_CENT
 
 
 class Sealed(NamedTuple):

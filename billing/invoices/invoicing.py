@@ -16,8 +16,9 @@ from accounts import audit
 from accounts.models import Organization
 from billing import ledger, plans, references
 from billing.invoices import billing_periods, invoice_parts
-from billing.invoices.invoice_sums import NANOUSD_PER_CENT, seal
+from billing.invoices.invoice_sums import seal
 from billing.models import Adjustment, BillingPeriod, Invoice, InvoiceLine, InvoicePart
+from exerati.lib.money import NANOUSD_PER_CENT
 from exerati.lib.queue import enqueue
 
 CHUNK = 20_000  # events of one claim: about half a second in which a true-up may have to wait

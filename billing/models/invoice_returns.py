@@ -4,8 +4,7 @@ from django.db import models
 from django.utils import timezone
 
 from billing.models.invoices import Invoice
-
-NANOUSD_PER_CENT = 10_000_000
+from exerati.lib.money import NANOUSD_PER_CENT
 
 
 class InvoiceRefund(models.Model):

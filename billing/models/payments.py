@@ -7,8 +7,7 @@ from django.utils import timezone
 
 from accounts.models import Organization, User
 from exerati.drawing import formats
-
-NANOUSD_PER_CENT = 10_000_000
+from exerati.lib.money import NANOUSD_PER_CENT
 
 
 class StripeCustomer(models.Model):

@@ -18,9 +18,9 @@ from accounts.models import Organization, User
 from billing import references, stripe_client, wallet
 from billing.models import AutoTopUp, TopUp
 from billing.payments import payment_notices, stripe_customers, stripe_payments, topups
-from billing.wallet import NANOUSD_PER_CENT
 from exerati.drawing import formats
 from exerati.lib import ids
+from exerati.lib.money import NANOUSD_PER_CENT
 
 BACK_OFF = timedelta(hours=1)
 MOST_DECLINES = 3

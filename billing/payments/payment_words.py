@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 from billing.alerting.told import Told
 from exerati.drawing import formats
+from exerati.lib.money import NANOUSD_PER_CENT
 
-NANOUSD_PER_CENT = 10_000_000
 AGAIN = "It is tried again in an hour. To be sure, add credit yourself now, or save another card."
 OFF = "Automatic top-up is off now. Add credit yourself, then save another card and switch it on again."
 NOTHING_LEFT = "Nothing is left to do."

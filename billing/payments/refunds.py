@@ -20,7 +20,7 @@ from billing import ledger, lots, stripe_client, wallet
 from billing.invoices import invoice_returns
 from billing.models import CreditLot, Refund, TopUp
 from billing.payments import stripe_payments, topups
-from billing.wallet import NANOUSD_PER_CENT
+from exerati.lib.money import NANOUSD_PER_CENT
 
 State = Refund.State
 

@@ -12,7 +12,6 @@ from accounts.models import Organization
 from billing import plans
 from billing.invoices import billing_periods
 from billing.invoices.invoice_parts import LABELS, UNITS, rate_words
-from billing.invoices.invoice_sums import NANOUSD_PER_CENT
 from billing.models import (
     BillingPeriod,
     CreditNote,
@@ -22,6 +21,7 @@ from billing.models import (
     InvoiceRefund,
     InvoiceShare,
 )
+from exerati.lib.money import NANOUSD_PER_CENT
 
 State = Invoice.State
 SHOWN = 120  # ten years of months

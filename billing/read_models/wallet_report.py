@@ -8,7 +8,7 @@ from uuid import UUID
 from accounts.models import Organization
 from billing import lots, wallet
 from billing.models import CreditLot, Refund, TopUp
-from billing.wallet import NANOUSD_PER_CENT
+from exerati.lib.money import NANOUSD_PER_CENT
 
 PAYMENTS_SHOWN = 8
 SOON = timedelta(days=7)

@@ -17,6 +17,7 @@ from billing.models import CreditLot, Dispute, Refund, TopUp
 from billing.payments import disputes, refunds
 from billing.payments.stripe_payments import DisputeState
 from billing.verification.verify import INVARIANTS
+from exerati.lib.money import NANOUSD_PER_CENT
 from tests import factories
 from tests.billing.payments import USD, assert_credit_is_sound, use
 
@@ -48,7 +49,7 @@ class History:
         ends = self.random.choice((None, timedelta(hours=-1), timedelta(days=2)))
         wallet.grant(
             self.organization,
-            amount_nanousd=self.cents() * wallet.NANOUSD_PER_CENT + self.random.randrange(3),
+            amount_nanousd=self.cents() * NANOUSD_PER_CENT + self.random.randrange(3),
             source=CreditLot.Source.GRANT,
             idempotency_key=self.key(),
             reason="test",

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.invoices.invoice_sums import NANOUSD_PER_CENT, seal, split
+from billing.invoices.invoice_sums import seal, split
+from exerati.lib.money import NANOUSD_PER_CENT
 
 INVOICES = int(os.environ.get("EXERATI_INVOICES", "1200"))
 MONTHS = 12

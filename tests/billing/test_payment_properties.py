@@ -29,7 +29,7 @@ from billing.models import (
     StripeEvent,
     TopUp,
 )
-from billing.wallet import NANOUSD_PER_CENT
+from exerati.lib.money import NANOUSD_PER_CENT
 from tests.billing.owing import assert_books_balance
 from tests.billing.payments import assert_credit_is_sound, begin, hear, pay
 from tests.billing.stripe_world import give_card, push, sealed_invoice

@@ -10,6 +10,7 @@ from billing import stripe_client, wallet
 from billing.models import LedgerTransfer, StripeCustomer, TopUp
 from billing.payments import topups
 from billing.tasks import apply_stripe_events, poll_stripe
+from exerati.lib.money import NANOUSD_PER_CENT
 from tests import factories
 from tests.billing.payments import (
     ASKING,
@@ -191,7 +192,7 @@ def test_tax_comes_on_top_and_never_enters_the_wallet(acme, fake_stripe, setting
     assert (topup.net_cents, topup.tax_cents) == (2_000, 380)
     assert wallet.balance_nanousd(acme) == 20 * USD
     [tax] = LedgerTransfer.objects.filter(credit_account__kind="tax_payable")
-    assert tax.amount_nanousd == 380 * wallet.NANOUSD_PER_CENT
+    assert tax.amount_nanousd == 380 * NANOUSD_PER_CENT
 
 
 @pytest.mark.parametrize("cents", [499, 1_000_001, 0, -500])
