@@ -35,7 +35,7 @@ class ReadOnly:
 
 
 class UserCreationForm(BaseUserCreationForm):
-    """Django's form of a new user, with the e-mail address in place of a user name."""
+    """Django's form of a new user, with the email address in place of a user name."""
 
     class Meta:
         model = User

@@ -35,7 +35,7 @@ class OrganizationForm(forms.Form):
 
 class SignupForm(OrganizationForm):
     """
-    What the sign-up page asks for besides e-mail and password; named by ACCOUNT_SIGNUP_FORM_CLASS.
+    What the sign-up page asks for besides email and password; named by ACCOUNT_SIGNUP_FORM_CLASS.
 
     Who comes by an invitation joins that organization, and is asked for none.
     """
@@ -67,8 +67,11 @@ class SettingsForm(forms.ModelForm):
 
     class Meta:
         model = Organization
-        fields = ["name", "time_zone", "week_start", "month_day"]
+        fields = ["name", "time_zone", "week_start", "month_day", "leaked_keys"]
         labels = {"week_start": "Week starts on"}
+        help_texts = {
+            "leaked_keys": "Scanners report keys that they find in public code. Owners and admins are told in any case."
+        }
 
 
 class ProfileForm(forms.Form):
@@ -85,7 +88,7 @@ class InviteForm(forms.Form):
     """Whom to invite, and as what."""
 
     email = forms.EmailField(
-        label="E-mail address", widget=forms.EmailInput(attrs={"autocomplete": "off"})
+        label="Email address", widget=forms.EmailInput(attrs={"autocomplete": "off"})
     )
     role = forms.ChoiceField(
         choices=Membership.Role.choices, initial=Membership.Role.DEVELOPER, label="Role"

@@ -21,7 +21,7 @@ def invitation_create(request: OrganizationRequest) -> HttpResponse:
     """Invite an address."""
     form = InviteForm(request.POST)
     if not form.is_valid():
-        messages.error(request, "Enter an e-mail address and choose a role.")
+        messages.error(request, "Enter an email address and choose a role.")
         return _to_team(request)
     email, role = form.cleaned_data["email"], form.cleaned_data["role"]
     _require_may_give(request, role)

@@ -15,7 +15,7 @@ from exerati.lib import ids
 
 
 class UserManager(BaseUserManager["User"]):
-    """Makes users who are known by their e-mail address."""
+    """Makes users who are known by their email address."""
 
     def create_user(self, email: str, password: str | None = None, **fields: object) -> "User":
         """Store a user; the address is kept as typed, and unique regardless of case."""
@@ -34,9 +34,9 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractUser):
-    """A person, known by e-mail address."""
+    """A person, known by email address."""
 
-    username = None  # type: ignore[assignment]  # people sign in by e-mail
+    username = None  # type: ignore[assignment]  # people sign in by email
     email = models.EmailField(unique=True)
     time_zone = models.CharField(max_length=64, default="UTC")
     # Since when the row is only a stand-in for a person who deleted the account (`accounts.deletion`).
@@ -52,6 +52,14 @@ class User(AbstractUser):
 
     def __str__(self) -> str:
         return self.email
+
+
+class LeakedKeys(models.TextChoices):
+    """What becomes of a key whose secret was found in public."""
+
+    DISABLE = "disable", "Disable it: its calls are refused until it is rotated or enabled"
+    LIMIT = "limit", "Let it spend $1.00 a day at most, until somebody changes its budget"
+    TELL = "tell", "Only tell us: it works on"
 
 
 class Organization(models.Model):
@@ -83,6 +91,13 @@ class Organization(models.Model):
     suspended_at = models.DateTimeField(null=True, blank=True)
     body_days = models.PositiveSmallIntegerField(
         default=0, db_default=0, help_text="Days that bodies of requests are kept; 0: never stored."
+    )
+    leaked_keys = models.CharField(
+        "When a key is found in public",
+        max_length=7,
+        choices=LeakedKeys.choices,
+        default=LeakedKeys.DISABLE,
+        db_default=LeakedKeys.DISABLE,
     )
     mfa_required_at = models.DateTimeField(
         null=True, blank=True, help_text="Since when members need a second factor."

@@ -59,7 +59,7 @@ def _recovery_codes(user: User) -> Check:
 def _address(user: User) -> Check:
     primary = EmailAddress.objects.filter(user=user, primary=True, verified=True).first()
     return Check(
-        title="E-mail address",
+        title="Email address",
         is_done=primary is not None,
         state=f"{primary.email} is confirmed." if primary else "Your address is not confirmed yet.",
         url=reverse("account_email"),

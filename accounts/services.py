@@ -50,7 +50,7 @@ def _store_with_free_slug(name: str) -> Organization:
 
 
 def start_trial(user: User) -> None:
-    """Ask for the trial credit of the first organization a user owns, now that the e-mail is verified."""
+    """Ask for the trial credit of the first organization a user owns, now that the email is verified."""
     owned = user.memberships.filter(role=Membership.Role.OWNER).order_by("organization_id").first()
     if owned is not None:
         enqueue("billing.grant_trial", organization_id=owned.organization_id)
@@ -149,13 +149,15 @@ def change_settings(
     time_zone: str,
     week_start: int,
     month_day: int,
+    leaked_keys: str,
 ) -> None:
-    """Store the organization's name and the calendar its budget periods follow."""
+    """Store the organization's name, the calendar its budget periods follow, and what becomes of leaked keys."""
     after = {
         "name": name,
         "time_zone": time_zone,
         "week_start": week_start,
         "month_day": month_day,
+        "leaked_keys": leaked_keys,
     }
     if changes := audit.set_fields(organization, after):
         organization.save(update_fields=list(changes))

@@ -64,6 +64,7 @@ class DisabledReason(models.TextChoices):
     """Why a key is disabled, where that is more than that somebody wanted it."""
 
     SPIKE = "spike", "It spent far more than usual"
+    LEAKED = "leaked", "It was found in public"
 
 
 def validate_network(text: str) -> None:
@@ -292,3 +293,37 @@ class KeyModelBudget(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model} a {self.period}"
+
+
+class KeyLeak(models.Model):
+    """
+    That a secret of a key was found at a public place, and what was done about it then. Stored once for each place.
+
+    `secret_hash` is that of the key (`ApiKey.key_hash`), so that a rotation is known to have ended the matter.
+    """
+
+    class Done(models.TextChoices):
+        DISABLED = "disabled", "the key was disabled"
+        LIMITED = "limited", "its budget a day was lowered"
+        OLD_ENDED = "old_ended", "the replaced secret was ended"
+        REFUSED = "refused", "nothing: it was refused already"
+        TOLD = "told", "nothing: the organization was told"
+
+    key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, db_index=False, related_name="leaks")
+    secret_hash = models.BinaryField(max_length=32, editable=False)
+    last4 = models.CharField(max_length=4)
+    place = models.CharField(max_length=500, blank=True)
+    source = models.CharField(max_length=60)
+    done = models.CharField(max_length=9, choices=Done.choices)
+    found_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        # Found by it, too: the leaks of one key.
+        constraints = [
+            models.UniqueConstraint(
+                fields=["key", "secret_hash", "place"], name="one_leak_each_place"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key} at {self.place or 'a place that was not named'}"

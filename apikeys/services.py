@@ -137,11 +137,15 @@ def rotate_key(key: ApiKey, *, overlap: timedelta, actor: User | None) -> Create
     """
     Give a key a new secret; the present one is accepted until the overlap is over, none older. Raises KeyRevoked.
 
-    The key stays what it is: its limits, budgets, spend and history. Without an overlap calls in progress are cut.
+    The key stays what it is: its limits, budgets, spend and history. Without an overlap calls in progress are cut. One
+    that was disabled because its secret leaked works again, with the new one alone.
     """
     stored = ApiKey.objects.select_for_update().select_related("organization").get(pk=key.pk)
     if stored.revoked_at is not None:
         raise KeyRevoked
+    if stored.disabled_reason == DisabledReason.LEAKED:
+        overlap = timedelta(0)
+        stored.disabled_at, stored.disabled_reason = None, ""
     new = keys.make(cast(keys.Mode, stored.mode))
     replaced, last4 = bytes(stored.key_hash), stored.key_last4
     retires_at = timezone.now() + overlap if overlap else None
@@ -150,7 +154,7 @@ def rotate_key(key: ApiKey, *, overlap: timedelta, actor: User | None) -> Create
     stored.old_expires_at = retires_at
     stored.key_prefix, stored.key_last4 = new.prefix, new.last4
     stored.key_hash = keys.digest(new.secret, pepper=settings.KEY_PEPPER)
-    stored.save(update_fields=SECRET_FIELDS)
+    stored.save(update_fields=[*SECRET_FIELDS, "disabled_at", "disabled_reason"])
     details = {"old_last4": last4, "old_works_until": audit.plain(retires_at)}
     _record(stored, "key.rotated", actor=actor, details=details)
     _broadcast_digests(replaced, stored.key_hash)
@@ -190,6 +194,20 @@ def freeze_key(key: ApiKey, *, reason: DisabledReason, details: Mapping[str, obj
         also={"disabled_reason": str(reason)},
         disabled_at=timezone.now(),
     )
+
+
+@transaction.atomic
+def lower_day_budget(key: ApiKey, *, cap_nanousd: int) -> bool:
+    """Cap what a key may spend a day, where it could spend more; return whether it could."""
+    stored = ApiKey.objects.select_for_update().get(pk=key.pk)
+    before = stored.budget_day_nanousd
+    if before is not None and before <= cap_nanousd:
+        return False
+    changes = audit.set_fields(stored, {"budget_day_nanousd": cap_nanousd})
+    stored.save(update_fields=list(changes))
+    _record(stored, "key.changed", actor=None, details=changes)
+    _broadcast(stored)
+    return True
 
 
 def enable_key(key: ApiKey, *, actor: User | None) -> None:

@@ -1,8 +1,12 @@
-"""Addresses of the dashboard pages about keys."""
+"""Addresses of the dashboard pages about keys, and of reports of leaked ones."""
 
 from django.urls import URLPattern, path
 
-from apikeys import project_views, rotation_views, views
+from apikeys import api, project_views, rotation_views, views
+
+urlpatterns: list[URLPattern] = [
+    path("leaks/report", api.report_leaks, name="leak_report"),
+]
 
 dashboard_patterns: list[URLPattern] = [
     path("<slug:slug>/projects/", project_views.project_list, name="projects"),

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.middleware import OrganizationRequest
 from accounts.permissions import Action, allows, organization_page
-from apikeys import services, spend
+from apikeys import leaks, services, spend
 from apikeys.forms import KeyForm, NewKeyForm, presets
 from apikeys.models import EXAMPLE_MODELS, SORTS, ApiKey, ApiKeyQuerySet, KeyStatus
 
@@ -227,6 +227,7 @@ def _key_page(
         "row": row,
         "form": form,
         "may_manage": may_manage and row.status != KeyStatus.REVOKED,
+        "leak": leaks.of_present_secrets(key) if row.status != KeyStatus.REVOKED else None,
         "old_secret_works": key.old_secret_works_at(timezone.now()),
         "budget_templates": BUDGET_TEMPLATES,
         "limit_templates": LIMIT_TEMPLATES,

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.models import Organization
 from billing import aggregation, closing, lots, retention, stripe_client, stripe_events, wallet
-from billing.alerting import alert_mail, alerts
+from billing.alerting import alert_mail, alerts, leak_notices
 from billing.bodies import stored_bodies
 from billing.payments import auto_topups, refunds, topups
 
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 @shared_task(name="billing.grant_trial")
 def grant_trial(*, organization_id: int) -> None:
-    """Give the trial credit to an organization whose owner has verified an e-mail address."""
+    """Give the trial credit to an organization whose owner has verified an email address."""
     wallet.grant_trial(Organization.objects.get(pk=organization_id))
 
 
@@ -53,6 +53,12 @@ def check_alerts() -> None:
             logger.exception("alerts of organization %s could not be checked", organization_id)
     for notification_id in alerts.to_be_mailed(now):
         mail_notification.delay(notification_id=notification_id)
+
+
+@shared_task(name="billing.tell_leak")
+def tell_leak(*, leak_id: int) -> None:
+    """Tell an organization of a secret that was found in public."""
+    leak_notices.tell(leak_id)
 
 
 @shared_task(

@@ -14,7 +14,7 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 Application = Callable[[Any, Receive, Send], Awaitable[None]]
 
-WEBHOOKS = "/stripe/"
+WEBHOOKS = ("/stripe/", "/leaks/")
 ANSWER = b"The body is too large.\n"
 
 

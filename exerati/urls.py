@@ -30,6 +30,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("styleguide/", views.styleguide, name="styleguide"),
     path("", include(accounts.urls)),
     path("", include(gateway.urls)),
+    path("", include(apikeys.urls)),
     path("", include(billing.urls)),
     path("api/", include(billing.management_api.api_urls)),
     path("dashboard/", include((dashboard_patterns, "dashboard"))),

@@ -58,6 +58,7 @@ OPEN = {
     "docs_markdown",
     "llms",
     "stripe_webhook",
+    "leak_report",
     "compare",
     "catalog_json",
     "catalog_rss",

@@ -1,4 +1,4 @@
-"""The mail of a notification: to every owner, admin and billing member whose address is verified, once."""
+"""The mail of a notification: to every member whom it concerns by role and whose address is verified, once."""
 
 from zoneinfo import ZoneInfo
 
@@ -17,6 +17,8 @@ from billing.models import Notification
 from exerati.drawing import formats
 
 # Of the light theme in static/css/tokens.css: a mail has no tokens.
+# Who gets the mail: whoever may do this. Of money it is those who pay, of leaked keys those who answer for everything.
+READERS = {Notification.Kind.LEAK: Action.MANAGE_ORGANIZATION}
 BAR_COLOURS = {"danger": "#b42318", "warn": "#8a5300", "neutral": "#0b6b53"}
 
 
@@ -36,7 +38,7 @@ def send(notification_id: int) -> int:
     )
     if notice is None:
         return 0
-    addresses = verified_addresses(notice.organization, action=Action.MANAGE_BILLING)
+    addresses = verified_addresses(notice.organization, action=_readers(notice))
     if addresses:
         message(notice, addresses=addresses).send()
     notice.mailed_at = timezone.now()
@@ -73,8 +75,13 @@ def _context(notice: Notification) -> dict[str, object]:
         "action_url": settings.SITE_URL + path,
         "list_url": settings.SITE_URL
         + reverse("dashboard:notifications", args=[notice.organization.slug]),
-        "role_words": _listed([role.lower() for role in roles_that(Action.MANAGE_BILLING)]),
+        "role_words": _listed([role.lower() for role in roles_that(_readers(notice))]),
+        "is_always_sent": notice.kind == Notification.Kind.LEAK,
     }
+
+
+def _readers(notice: Notification) -> Action:
+    return READERS.get(Notification.Kind(notice.kind), Action.MANAGE_BILLING)
 
 
 def action(notice: Notification, *, words: Told) -> tuple[str, str]:
@@ -83,6 +90,8 @@ def action(notice: Notification, *, words: Told) -> tuple[str, str]:
     if notice.key is None or notice.key.is_seat:
         return _without_key(notice)
     path = reverse("dashboard:key", args=[slug, notice.key.public_id])
+    if notice.kind == Notification.Kind.LEAK:
+        return "Look at the key, rotate it", path
     return ("Look at the key, unfreeze it" if words.is_frozen else "Open the key"), path
 
 

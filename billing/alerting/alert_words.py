@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from billing.alerting import leak_words
 from billing.alerting.told import Told
 from billing.models import Notification
 from billing.payments import payment_words
@@ -21,6 +22,8 @@ def told(notice: Notification) -> Told:
         return _wallet(notice.details)
     if notice.kind == Notification.Kind.PAYMENT:
         return payment_words.told(notice.details)
+    if notice.kind == Notification.Kind.LEAK:
+        return leak_words.told(notice.details)
     return _spike(notice.details)
 
 

@@ -25,6 +25,12 @@ class Notice:
     key: ApiKey | None
     is_read: bool
     is_of_credit: bool
+    is_leak: bool = False
+
+    @property
+    def may_rotate(self) -> bool:
+        """Say whether it is of a leaked secret, and the key is not revoked."""
+        return self.is_leak and self.key is not None and self.key.revoked_at is None
 
     @property
     def may_unfreeze(self) -> bool:
@@ -48,6 +54,7 @@ def page(organization: Organization, *, user: User, before: str = "") -> tuple[l
             key=row.key,
             is_read=row.is_read,
             is_of_credit=row.kind in (Notification.Kind.WALLET, Notification.Kind.PAYMENT),
+            is_leak=row.kind == Notification.Kind.LEAK,
         )
         for row in rows[:PAGE_ROWS]
     ]

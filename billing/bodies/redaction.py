@@ -1,5 +1,5 @@
 """
-What is taken out of a body before it is stored: credentials, e-mail addresses, card numbers, and files. Pure.
+What is taken out of a body before it is stored: credentials, email addresses, card numbers, and files. Pure.
 
 Patterns find what has a form of its own; no pattern finds a name or a street, which the page says, too.
 """
@@ -26,7 +26,7 @@ _RULES: Final = (
         ),
     ),
     (
-        "e-mail",
+        "email",
         re.compile(r"\b[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}\b"),
     ),
 )

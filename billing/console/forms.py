@@ -43,7 +43,7 @@ class DeletionForm(forms.Form):
     """One's own address once more, so that a slip of the hand deletes nothing."""
 
     address = forms.EmailField(
-        label="Type your e-mail address to confirm",
+        label="Type your email address to confirm",
         widget=forms.EmailInput(attrs={"autocomplete": "off"}),
     )
 

@@ -66,7 +66,7 @@ class Scope:
 
     @property
     def member_options(self) -> list[Option]:
-        """Return the members by e-mail address."""
+        """Return the members by email address."""
         return [Option(ident, name) for ident, (_, name) in self.members.items()]
 
 

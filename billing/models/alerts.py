@@ -90,6 +90,7 @@ class Notification(models.Model):
         WALLET = "wallet"
         SPIKE = "spike"
         PAYMENT = "payment"  # an automatic top-up that failed, a dispute
+        LEAK = "leak"  # a key was found in public
 
     public_id = models.CharField(
         max_length=40, unique=True, default=partial(ids.public_id, "ntf"), editable=False

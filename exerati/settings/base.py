@@ -4,6 +4,7 @@ from typing import Any
 
 from csp.constants import NONE, SELF
 
+from exerati.lib import signed_reports
 from exerati.settings.env import BASE_DIR, STATE_DIR, database_settings, read
 
 env = read()
@@ -249,6 +250,8 @@ STRIPE_WEBHOOK_SECRET = env.stripe_webhook_secret.get_secret_value()
 STRIPE_API_BASE = env.stripe_api_base.rstrip("/")
 STRIPE_TAX = env.stripe_tax
 STRIPE_WEBHOOK_BYTES = 256 * 1024
+# Public keys of secret scanners, by their identifiers; without any, nobody can report a leaked key to /leaks/report.
+LEAK_REPORT_KEYS = signed_reports.read_keys(env.leak_report_keys)
 KEY_BUDGET_SUGGESTED_NANOUSD = 50_000_000_000
 ALERT_SPIKE_TIMES = 30
 ALERT_SPIKE_FLOOR_NANOUSD = 5_000_000_000

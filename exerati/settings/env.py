@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from pydantic import Field, PostgresDsn, RedisDsn, SecretStr, model_validator
+from pydantic import Field, PostgresDsn, RedisDsn, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from exerati.lib import signed_reports
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 STATE_DIR = BASE_DIR / ".exerati"
@@ -53,8 +55,16 @@ class Env(BaseSettings):
     stripe_webhook_secret: SecretStr = Field(default=SecretStr(""), alias="STRIPE_WEBHOOK_SECRET")
     stripe_api_base: str = Field(default="", alias="EXERATI_STRIPE_API_BASE")
     stripe_tax: bool = Field(default=False, alias="EXERATI_STRIPE_TAX")
+    leak_report_keys: str = Field(default="", alias="EXERATI_LEAK_REPORT_KEYS")
     drain_seconds: int = Field(default=120, ge=0, alias="EXERATI_DRAIN_SECONDS")
     log_level: str = Field(default="INFO", alias="EXERATI_LOG_LEVEL")
+
+    @field_validator("leak_report_keys")
+    @classmethod
+    def report_keys_are_keys(cls, value: str) -> str:
+        """Refuse anything but the document of public keys that a secret scanner publishes."""
+        signed_reports.read_keys(value)
+        return value
 
     @model_validator(mode="after")
     def live_payments_are_safe(self) -> "Env":

@@ -86,7 +86,13 @@ def test_the_last_owner_is_asked_to_name_another_one(alice_client, acme):
 
 def test_settings_are_stored_and_audited(alice_client, acme):
     url = reverse("dashboard:settings", args=[acme.slug])
-    typed = {"name": "Acme 2", "time_zone": "Europe/Berlin", "week_start": "7", "month_day": "15"}
+    typed = {
+        "name": "Acme 2",
+        "time_zone": "Europe/Berlin",
+        "week_start": "7",
+        "month_day": "15",
+        "leaked_keys": "tell",
+    }
 
     alice_client.post(url, typed)
 
@@ -100,7 +106,13 @@ def test_settings_are_stored_and_audited(alice_client, acme):
 @pytest.mark.parametrize("day", ["0", "29", "", "x"])
 def test_a_month_begins_on_a_day_that_every_month_has(alice_client, acme, day):
     url = reverse("dashboard:settings", args=[acme.slug])
-    typed = {"name": "A", "time_zone": "UTC", "week_start": "1", "month_day": day}
+    typed = {
+        "name": "A",
+        "time_zone": "UTC",
+        "week_start": "1",
+        "month_day": day,
+        "leaked_keys": "disable",
+    }
 
     answer = alice_client.post(url, typed)
 
@@ -112,7 +124,13 @@ def test_a_month_begins_on_a_day_that_every_month_has(alice_client, acme, day):
 
 def test_a_time_zone_that_is_none_is_refused(alice_client, acme):
     url = reverse("dashboard:settings", args=[acme.slug])
-    typed = {"name": "A", "time_zone": "Mars/Base", "week_start": "1", "month_day": "1"}
+    typed = {
+        "name": "A",
+        "time_zone": "Mars/Base",
+        "week_start": "1",
+        "month_day": "1",
+        "leaked_keys": "disable",
+    }
 
     answer = alice_client.post(url, typed)
 

@@ -19,7 +19,7 @@ CANARIES = {
     "JWT": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P",
     "bearer": "0123456789abcdefXYZ~",
     "private key": "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC",
-    "e-mail": "dana.reyes+work@mail.example.co.uk",
+    "email": "dana.reyes+work@mail.example.co.uk",
     "card": "4242 4242 4242 4242",
     "card with dashes": "5555-5555-5555-4444",
     "plain card": "378282246310005",

@@ -1,6 +1,7 @@
 """Which files settings are read from."""
 
 import pytest
+from pydantic import ValidationError
 
 from exerati.settings import env
 
@@ -24,3 +25,11 @@ def test_no_file_is_read_where_none_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("EXERATI_ENV_FILES", "")
 
     assert env.read().site_url == "http://127.0.0.1:8000"
+
+
+def test_keys_of_scanners_that_are_none_stop_the_start_with_their_name(monkeypatch):
+    monkeypatch.setenv("EXERATI_ENV_FILES", "")
+    monkeypatch.setenv("EXERATI_LEAK_REPORT_KEYS", '{"public_keys": [{"key": "x"}]}')
+
+    with pytest.raises(ValidationError, match="EXERATI_LEAK_REPORT_KEYS"):
+        env.read()

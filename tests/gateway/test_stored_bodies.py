@@ -85,8 +85,8 @@ def test_body_is_redacted_and_sealed(shop, switched_on, stream):
     for canary in (EMAIL, SECRET):
         assert canary not in body.request + body.answer
         assert canary.encode() not in bytes(row.sealed)
-    assert "Write to [redacted e-mail] with [redacted key]" in body.request
-    assert "Ask [redacted e-mail] or [redacted key]" in body.answer
+    assert "Write to [redacted email] with [redacted key]" in body.request
+    assert "Ask [redacted email] or [redacted key]" in body.answer
     assert b"Write to" not in bytes(row.sealed)
     assert abs(row.expires_at - row.stored_at - timedelta(days=7)) < timedelta(seconds=1)
 

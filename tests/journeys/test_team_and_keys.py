@@ -84,7 +84,7 @@ def mail_with(folder, pattern):
 def test_invited_visitor_looks_and_makes_keys_once_the_role_allows_it(meet, tmp_path):
     alice = meet(is_alice=True)
     alice.go("/dashboard/acme/team/")
-    alice.page.get_by_label("E-mail address").fill("dora@acme.example")
+    alice.page.get_by_label("Email address").fill("dora@acme.example")
     alice.page.get_by_label("Role", exact=True).select_option("viewer")
     alice.page.get_by_role("button", name="Send invitation").click()
     alice.page.get_by_text("A mail with a link is on its way to dora@acme.example.").wait_for()

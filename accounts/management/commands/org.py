@@ -22,7 +22,7 @@ class Command(OperatorCommand):
     def add_create_arguments(self, parser: ArgumentParser) -> None:
         """Declare the options of `org create`."""
         parser.add_argument("name")
-        parser.add_argument("--owner", required=True, help="e-mail address of the owner")
+        parser.add_argument("--owner", required=True, help="email address of the owner")
 
     @transaction.atomic
     def create(self, *, name: str, owner: str) -> Answer:

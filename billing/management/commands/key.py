@@ -1,5 +1,6 @@
-"""`manage.py key create|list|revoke`: API keys."""
+"""`manage.py key create|list|revoke|leaked`: API keys."""
 
+import sys
 from argparse import ArgumentParser
 from typing import Any
 
@@ -7,7 +8,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from accounts.models import Organization, Project
-from apikeys import services
+from apikeys import leaks, services
 from apikeys.models import BUDGET_PERIODS, ApiKey, Endpoint, Modality
 from exerati.lib import money
 from exerati.lib.operator import Answer, OperatorCommand, iso, moment, usd
@@ -21,6 +22,7 @@ class Command(OperatorCommand):
         "create": "create a key and print its secret, this once",
         "list": "list keys",
         "revoke": "end a key for good",
+        "leaked": "do with a key found in public as its organization chose, and tell it",
     }
 
     def add_create_arguments(self, parser: ArgumentParser) -> None:
@@ -67,13 +69,28 @@ class Command(OperatorCommand):
 
     def revoke(self, *, public_id: str) -> Answer:
         """Revoke a key everywhere; a repeat changes nothing."""
-        found = ApiKey.objects.select_related("organization", "project")
-        key = found.filter(public_id=public_id).first()
-        if key is None:
-            raise CommandError(f"There is no key {public_id}: see `key list`.")
+        key = _key(public_id)
         services.revoke_key(key, actor=None)
         key.refresh_from_db(fields=["revoked_at"])
         return row(key)
+
+    def add_leaked_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the options of `key leaked`: which key, and where it was found."""
+        parser.add_argument(
+            "public_id", help="such as key_01k…; - reads the secret itself from the input"
+        )
+        parser.add_argument("--place", required=True, metavar="URL")
+
+    def leaked(self, *, public_id: str, place: str) -> Answer:
+        """Act on a leak; a place that is known already changes nothing."""
+        if public_id == "-":
+            leak = leaks.report(sys.stdin.readline().strip(), place=place, source=leaks.STAFF)
+        else:
+            leak = leaks.mark(_key(public_id), place=place, source=leaks.STAFF, actor=None)
+        if leak is None:
+            raise CommandError("That is no secret of any key.")
+        leak.key.refresh_from_db()
+        return {**row(leak.key), "done": leak.get_done_display()}
 
 
 def add_scope_arguments(parser: ArgumentParser) -> None:
@@ -104,6 +121,14 @@ def organization_of(slug: str) -> Organization:
     if organization is None:
         raise CommandError(f"There is no organization {slug}: see `org list`.")
     return organization
+
+
+def _key(public_id: str) -> ApiKey:
+    found = ApiKey.objects.select_related("organization", "project")
+    key = found.filter(public_id=public_id).first()
+    if key is None:
+        raise CommandError(f"There is no key {public_id}: see `key list`.")
+    return key
 
 
 def _project(organization: Organization, *, name: str | None) -> Project | None:
