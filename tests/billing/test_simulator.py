@@ -18,7 +18,8 @@ logger = logging.getLogger(__name__)
 
 SEEDS = int(os.environ.get("EXERATI_SEEDS", "5000"))
 FIRST_SEED = int(os.environ.get("EXERATI_FIRST_SEED", "0"))
-PARTS = 10  # shared out among the workers
+# Shared out among the workers. A part's rows are dead weight to its next histories until its transaction ends.
+PARTS = max(10, SEEDS // 500)
 
 
 @pytest.mark.slow
