@@ -36,7 +36,6 @@ PREFLIGHT_HEADERS = [
 ]
 MAX_BODY_BYTES: int = settings.MAX_BODY_BYTES
 BODY_SECONDS: int = settings.BODY_SECONDS
-GC_THRESHOLDS = (20_000, 20, 50)  # Python's own are (700, 10, 10)
 JSON_HEADER = (b"content-type", b"application/json")
 
 logger = logging.getLogger(__name__)
@@ -78,11 +77,9 @@ class Gateway:
     async def startup(self) -> None:
         """Make the engine ready, and the process fit for serving."""
         await self.ready()
-        # What is there now stays: the collector need not look at it again and again, nor so often at what
-        # calls leave behind, nearly all of which is freed without it. Worth a tenth of a call.
+        # What is there now stays: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(*GC_THRESHOLDS)
 
     async def shutdown(self) -> None:
         """Let what is under way settle, then disconnect from everything."""
