@@ -150,8 +150,7 @@ class Refusal:
         return max(0, self.cap_nanousd - self.posted_nanousd - self.held_nanousd)
 
 
-@dataclass(slots=True)
-class AttemptRecord:
+class AttemptRecord(msgspec.Struct):
     """One try at one provider, filled while it runs and stored with the settlement."""
 
     number: int

@@ -19,6 +19,7 @@ from django.urls import Resolver404, ResolverMatch, get_resolver
 
 from apikeys.snapshots import KeySnapshot
 from exerati.lib import ids
+from exerati.lib.deadline import Deadline
 from gateway import errors, refusal_record
 from gateway.api.base import Relayed
 from gateway.api_urls import NOT_SUPPORTED, STORED_CHATS
@@ -160,8 +161,11 @@ async def _read_body(by_name: dict[bytes, bytes], receive: Receive) -> bytes:
     declared = by_name.get(b"content-length", b"")
     if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
         raise errors.request_too_large(MAX_BODY_BYTES)
-    with _BodyDeadline():
-        return await _read_parts(receive)
+    try:
+        with Deadline(BODY_SECONDS):
+            return await _read_parts(receive)
+    except TimeoutError:
+        raise errors.request_timeout(BODY_SECONDS) from None
 
 
 async def _read_parts(receive: Receive) -> bytes:
@@ -176,28 +180,6 @@ async def _read_parts(receive: Receive) -> bytes:
         if size > MAX_BODY_BYTES:
             raise errors.request_too_large(MAX_BODY_BYTES)
     return b"".join(parts)
-
-
-class _BodyDeadline:
-    """Ends the reading of a body after its time: a bare timer, since hardly any call ever needs it."""
-
-    __slots__ = ("_passed", "_task", "_timer")
-
-    def __enter__(self) -> None:
-        self._passed = False
-        self._task = asyncio.current_task()
-        self._timer = asyncio.get_running_loop().call_later(BODY_SECONDS, self._pass)
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        self._timer.cancel()
-        if self._passed and self._task is not None and isinstance(error, asyncio.CancelledError):
-            self._task.uncancel()
-            raise errors.request_timeout(BODY_SECONDS) from None
-
-    def _pass(self) -> None:
-        if self._task is not None:
-            self._passed = True
-            self._task.cancel()
 
 
 def _body_part(message: Message) -> bytes:

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
+
+import msgspec
 
 from apikeys.snapshots import KeySnapshot
 from gateway.engine import Engine
@@ -22,8 +23,7 @@ CORS_HEADERS = [
 WATCH_AFTER_SECONDS = 0.1
 
 
-@dataclass(slots=True)
-class CallContext:
+class CallContext(msgspec.Struct, eq=False):
     """
     One HTTP request: its id (ours, minted here), raw headers and body, and the engine of this process.
 
@@ -53,7 +53,7 @@ class CallContext:
     error_body: "ErrorBody | None" = (
         None  # of an endpoint whose errors have another envelope than OpenAI's
     )
-    response_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    response_headers: list[tuple[bytes, bytes]] = msgspec.field(default_factory=list)
     answering: bool = False
     _watch: "asyncio.TimerHandle | asyncio.Task[None] | None" = None
 

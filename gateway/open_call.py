@@ -4,7 +4,6 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, Protocol
 from uuid import UUID
@@ -62,8 +61,7 @@ class Candidate(msgspec.Struct, frozen=True):
     routes: tuple[RouteSnapshot, ...] = ()
 
 
-@dataclass(slots=True)
-class OpenCall:
+class OpenCall(msgspec.Struct, eq=False):
     """
     One admitted call. `cut` is how anybody stops it: the call itself then settles what was delivered.
     `count_input` counts the request's tokens, which is done only when the provider does not; `measure` does so for
@@ -101,15 +99,15 @@ class OpenCall:
     audio_format: str = ""
     client_request_id: str = ""
     tags: tuple[str, ...] = ()
-    started: float = field(default_factory=time.monotonic)
-    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    started: float = msgspec.field(default_factory=time.monotonic)
+    started_at: datetime = msgspec.field(default_factory=lambda: datetime.now(UTC))
     sent: bool = False
     client_left: bool = False
     cut_reason: CutReason = ""
     cuttable: "asyncio.Task[None] | None" = None
     translator: StreamTranslator | None = None
     stream: "Pinged | None" = None
-    attempts: list[AttemptRecord] = field(default_factory=list)
+    attempts: list[AttemptRecord] = msgspec.field(default_factory=list)
     costs: tuple[Dated, ...] = ()
     count_input: Callable[[], int] = lambda: 0
     measure: "Callable[[OpenCall], TokenUsage] | None" = None

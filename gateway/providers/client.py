@@ -7,7 +7,6 @@ cookies, proxies and compression are off, so that what a provider sends is what 
 time and size, whatever the provider does.
 """
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from functools import lru_cache
@@ -16,10 +15,11 @@ from typing import Any, cast
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
-from httpx_aiohttp.transport import AiohttpResponseStream, map_aiohttp_exceptions
+from httpx_aiohttp.transport import map_aiohttp_exceptions
 from multidict import CIMultiDict
 from yarl import URL
 
+from exerati.lib.deadline import Deadline
 from gateway.providers.base import ProviderError, UpstreamRequest, UpstreamResponse
 from gateway.providers.connector import Connector
 
@@ -70,7 +70,7 @@ class Client:
             extensions={"timeout": self._timeout, "headers": _aiohttp_headers(request.headers)},
         )
         try:
-            async with asyncio.timeout(self._headers_seconds):
+            with Deadline(self._headers_seconds):
                 response = await self._ready().handle_async_request(outgoing)
         except httpx.TransportError as error:
             raise _provider_error(error) from error
@@ -107,14 +107,15 @@ class Client:
 class _Transport(AiohttpTransport):
     """
     The transport with headers that were made ready once for each provider account, and no proxy to look for:
-    taking httpx's headers apart for every request was a tenth of a call's cost.
+    taking httpx's headers apart for every request was a tenth of a call's cost. Its table of errors is entered only
+    where there is one.
     """
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request; raises httpx.TransportError."""
         timeout = request.extensions["timeout"]
         session = cast(aiohttp.ClientSession, self.client)
-        with map_aiohttp_exceptions():
+        try:
             response = await session.request(
                 request.method,
                 _yarl(str(request.url)),
@@ -124,21 +125,58 @@ class _Transport(AiohttpTransport):
                 auto_decompress=False,
                 timeout=_client_timeout(timeout["connect"], timeout["read"]),
             )
+        except Exception:
+            with map_aiohttp_exceptions():
+                raise
         _check_head(response)
         return httpx.Response(
-            response.status, headers=response.raw_headers, stream=AiohttpResponseStream(response)
+            response.status, headers=response.raw_headers, stream=_Body(response)
         )
 
 
-class _Response:
-    """One answer; `close` gives a fully read connection back to the pool and drops any other."""
+class _Body(httpx.AsyncByteStream):
+    """
+    The bytes of an answer as they arrive; raises httpx.TransportError.
 
-    __slots__ = ("_max_stream", "_max_whole", "_response", "headers", "status")
+    An object, not a generator, since the event loop keeps a book of generators.
+    """
+
+    __slots__ = ("_response",)
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            data = await self._response.content.readany()
+        except Exception:
+            with map_aiohttp_exceptions():
+                raise
+        if not data:
+            raise StopAsyncIteration
+        return data
+
+    async def aclose(self) -> None:
+        """Give a fully read connection back to the pool and drop any other."""
+        try:
+            await self._response.__aexit__(None, None, None)
+        except Exception:
+            with map_aiohttp_exceptions():
+                raise
+
+
+class _Response:
+    """One answer, within its bounds of size; it is read once, whole or chunk by chunk."""
+
+    __slots__ = ("_body", "_left", "_max_whole", "headers", "status")
 
     def __init__(self, response: httpx.Response, *, max_whole: int, max_stream: int) -> None:
-        self._response = response
+        self._body = cast(_Body, response.stream)
+        self._left = max_stream
         self._max_whole = max_whole
-        self._max_stream = max_stream
         self.status = response.status_code
         self.headers: Mapping[str, str] = response.headers
 
@@ -150,7 +188,7 @@ class _Response:
         most = MAX_REFUSAL_BYTES if is_refusal else self._max_whole
         parts: list[bytes] = []
         size = 0
-        async for part in self.chunks():
+        async for part in self:
             parts.append(part)
             size += len(part)
             if size > most:
@@ -159,17 +197,22 @@ class _Response:
                 raise self._too_large()
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body as it arrives; raises ProviderError when it breaks off or never ends."""
-        left = self._max_stream
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Return the body as it arrives; raises ProviderError when it breaks off or never ends."""
+        return self
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
         try:
-            async for chunk in self._response.stream:  # type: ignore[union-attr]  # the transport's is async
-                left -= len(chunk)
-                if left < 0:
-                    raise self._too_large()
-                yield chunk
+            chunk = await self._body.__anext__()
         except httpx.TransportError as error:
             raise _provider_error(error) from error
+        self._left -= len(chunk)
+        if self._left < 0:
+            raise self._too_large()
+        return chunk
 
     def _too_large(self) -> ProviderError:
         return ProviderError(
@@ -178,7 +221,7 @@ class _Response:
 
     async def close(self) -> None:
         """End the exchange."""
-        await self._response.stream.aclose()  # type: ignore[union-attr]  # the transport's is async
+        await self._body.aclose()
 
 
 def _check_head(response: aiohttp.ClientResponse) -> None:
