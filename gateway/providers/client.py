@@ -129,9 +129,7 @@ class _Transport(AiohttpTransport):
             with map_aiohttp_exceptions():
                 raise
         _check_head(response)
-        return httpx.Response(
-            response.status, headers=response.raw_headers, stream=_Body(response)
-        )
+        return httpx.Response(response.status, headers=response.raw_headers, stream=_Body(response))
 
 
 class _Body(httpx.AsyncByteStream):
