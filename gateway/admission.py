@@ -20,6 +20,7 @@ from billing.types import Price, ReserveRequest, TokenBound, TokenUsage
 from gateway import service_tiers
 from gateway.engine import Engine
 from gateway.open_call import Candidate, OpenCall
+from gateway.provider_tools import PASSES
 from gateway.rate_limits.limit_types import Allowance, TakeSlot
 from gateway.routes import preferences
 from gateway.routes.preferences import Preferences
@@ -55,6 +56,7 @@ class Admission(msgspec.Struct, frozen=True):
     """
     What `admit` needs to know of a request. `fixed_output`: the client itself set a maximum of tokens.
 
+    `repeats` says that the provider may read the prompt several times, and its bound is of all readings.
     `routes` are those that may serve it (empty: all of the model's), `timeout_seconds` the client's own deadline,
     `tags` the labels in its body, `audio_format` that of an answer to be spoken.
     """
@@ -80,6 +82,7 @@ class Admission(msgspec.Struct, frozen=True):
     timeout_seconds: float | None = None
     drain: bool = False
     audio_format: str = ""
+    repeats: bool = False
 
 
 class Rehearsed(NamedTuple):
@@ -275,12 +278,18 @@ def _input_cost(candidate: Candidate) -> int | None:
     return input_cost(candidate.bound, costs=routes[0].costs, now=time.time()) if routes else None
 
 
+def _slot_tokens(admission: Admission, bound: TokenBound) -> int:
+    """Where the prompt may be read several times, one reading counts: few calls make use of all."""
+    readings = PASSES + 1 if admission.repeats else 1
+    return bound.input_tokens // readings + bound.output_tokens
+
+
 def _slot(admission: Admission) -> TakeSlot:
     key = admission.key
     tokens_per_minute = key.tokens_per_minute or DEFAULT_TPM
-    tokens = admission.bound.input_tokens + admission.bound.output_tokens
+    tokens = _slot_tokens(admission, admission.bound)
     for other in admission.fallbacks:
-        tokens = max(tokens, other.bound.input_tokens + other.bound.output_tokens)
+        tokens = max(tokens, _slot_tokens(admission, other.bound))
     if not admission.fixed_output:
         # The client named no maximum, so the model's own must not keep it out: it takes what there is, and what
         # it uses beyond that is made up for by the calls after it.

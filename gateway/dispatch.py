@@ -147,13 +147,16 @@ def shown_cost(call: OpenCall, result: Settlement) -> int:
     return result.price_nanousd if call.key.mode == "test" else result.charge_nanousd
 
 
-def serve_as(call: OpenCall, *, prefix: str, include_usage: bool = False) -> ServeAs:
+def serve_as(
+    call: OpenCall, *, prefix: str, include_usage: bool = False, native: bool = False
+) -> ServeAs:
     """Return what the customer must see in an answer: our id behind a prefix, and the model asked for."""
     return ServeAs(
         id=prefix + call.public_id,
         model=call.model.name,
         created=int(time.time()),
         include_usage=include_usage,
+        native=native,
     )
 
 

@@ -46,7 +46,7 @@ _EXTENSIBLE: Final = 0xFFFE
 # Where nothing bounds the length: 9.5 hours, the most that Gemini takes (the same page).
 _AUDIO_SECONDS_MAX: Final = 34_200
 # A document becomes text and page images, however small it is: it may fill the context.
-_FILE_TOKENS: Final = 1_000_000
+FILE_TOKENS: Final = 1_000_000
 
 KINDS: Final = frozenset({"image_url", "input_audio", "file"})
 
@@ -71,8 +71,8 @@ def bound(parts: Iterable[Mapping[str, Any]], *, model: str) -> MediaBound:
             seconds += length
             audio += _AUDIO_TOKENS_PER_SECOND * max(length, _AUDIO_PADDED_SECONDS)
         else:
-            files += _FILE_TOKENS
-            sounding += _FILE_TOKENS if _may_sound(part["file"]) else 0
+            files += FILE_TOKENS
+            sounding += FILE_TOKENS if _may_sound(part["file"]) else 0
     # Pages of a document are images too, and a film has a sound.
     return MediaBound(images + audio + files, images + files, audio + sounding, seconds)
 

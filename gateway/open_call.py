@@ -14,6 +14,7 @@ from apikeys.snapshots import KeySnapshot
 from billing.price_book import Dated
 from billing.types import AttemptRecord, Price, TokenBound, TokenUsage
 from gateway import spoken
+from gateway.providers.anthropic.anthropic_stream import AnthropicStream
 from gateway.providers.base import StreamTranslator
 from gateway.providers.openai.openai_stream import OpenAIStream
 from gateway.rate_limits.limit_types import Allowance, TakeSlot
@@ -174,8 +175,14 @@ class OpenCall(msgspec.Struct, eq=False):
             input_tokens=self.counted_input,
             output_tokens=output_tokens,
             audio_output_tokens=min(self._count_audio(), output_tokens),
+            searches=min(self._searches(), self.bound.searches),
             service_tier=next(iter(self.price.service_tiers), ""),  # that which was asked for
         )
+
+    def _searches(self) -> int:
+        """Return the searches that the provider has begun; what it made of them is in no text."""
+        said = self.translator
+        return said.searches if isinstance(said, AnthropicStream) else 0
 
     def _count_audio(self) -> int:
         """Return the tokens of the sound delivered so far, by its length."""

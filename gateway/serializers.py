@@ -7,13 +7,15 @@ not price is refused, never passed on.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
 from gateway import chat_messages, spoken, wire_checks
+from gateway.provider_tools import NO_TOOLS, ProviderTools
+from gateway.providers.anthropic.anthropic_native import Native
 from gateway.wire_checks import Check, missing, unsupported_value, wrong_type, wrong_value
 
 MAX_N: Final = 128
@@ -38,8 +40,8 @@ class ChatCall(msgspec.Struct, frozen=True):
     `body` holds only known fields, as the customer sent them, without what we answer for ourselves (model,
     stream, store, metadata, service_tier); the output limit stands in it as `max_completion_tokens`, whichever
     of its two names was used. `service_tier` is the one asked for by its own name, empty for the ordinary one.
-    `ignored` are the names of unknown fields, fit for a header. `native` is what another wire format said beyond
-    chats, checked, for providers that speak that format.
+    `ignored` are the names of unknown fields, fit for a header. `native` is the same request in Anthropic's own
+    format, checked, for where that is spoken; `tools_run` what tools that a provider runs itself may add.
     """
 
     model: str
@@ -51,7 +53,8 @@ class ChatCall(msgspec.Struct, frozen=True):
     service_tier: str = ""
     metadata: Mapping[str, str] = msgspec.field(default_factory=dict)
     ignored: tuple[str, ...] = ()
-    native: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    native: Native | None = None
+    tools_run: ProviderTools = NO_TOOLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +131,11 @@ def checked_fields(
         elif value is not None:
             check(value, name)
             known[name] = value
-    return known, _header_names(unknown) if unknown else ()
+    return known, header_names(unknown) if unknown else ()
 
 
-def _header_names(names: list[str]) -> tuple[str, ...]:
+def header_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of fields that nobody knows, fit for a header."""
     safe = [name if _HEADER_SAFE.fullmatch(name) else "?" for name in names]
     return tuple(dict.fromkeys(safe))[:_MAX_IGNORED_NAMES]
 

@@ -5,7 +5,6 @@ Bounds come from bytes: a token of a byte-level vocabulary is at least one byte,
 SentencePiece vocabulary falls back to one token a byte. They are bounds for every provider, not estimates.
 """
 
-import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -13,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from billing.types import TokenBound
-from gateway import media_bounds, spoken, vocabulary
+from gateway import media_bounds, provider_tools, spoken, vocabulary
 from gateway.media_bounds import MediaBound
 from gateway.serializers import ChatCall, EmbeddingsCall
 
@@ -60,7 +59,8 @@ def chat_bound(
 
     `model` is the public name of the one that may serve, if not the one asked for; `context_tokens` and
     `max_output_tokens` are its own, None where unknown. The output bound holds only
-    if the request is sent as `bounded_body` writes it.
+    if the request is sent as `bounded_body` writes it. Tools that the provider runs make `input_tokens` those of all
+    prompts together; raises `provider_tools.Unbounded` where nothing bounds them.
     """
     prompt = _prompt_bound(call, model=model or call.model)
     input_bytes = prompt.tokens
@@ -69,6 +69,12 @@ def chat_bound(
     if context_tokens is not None:
         wanted = _fitting(call, wanted, input_bytes=input_bytes, context_tokens=context_tokens)
         input_bytes = min(input_bytes, context_tokens)
+    input_bytes = provider_tools.prompt_bound(
+        call.tools_run,
+        input_tokens=input_bytes,
+        output_tokens=wanted,
+        context_tokens=context_tokens,
+    )
     prediction = call.body.get("prediction")
     if prediction is not None:
         # OpenAI refuses an output limit beside a prediction, and bills its rejected tokens as output.
@@ -77,6 +83,7 @@ def chat_bound(
         input_tokens=input_bytes,
         output_tokens=call.n * wanted,
         seconds=prompt.media.seconds,
+        searches=call.tools_run.searches,
         cache_write_5m_tokens=None if prompt.is_cached else 0,
         cache_write_1h_tokens=None if prompt.is_cached_for_an_hour else 0,
         audio_input_tokens=prompt.media.audio_tokens,
@@ -186,7 +193,7 @@ class _Prompt(NamedTuple):
 def _prompt_bound(call: ChatCall, *, model: str) -> _Prompt:
     body = call.body
     messages = body["messages"]
-    total = _PER_CALL + _PER_MESSAGE * len(messages)
+    total = _PER_CALL + _PER_MESSAGE * len(messages) + call.tools_run.prompt_tokens
     parts = _media_parts(messages)
     media = media_bounds.bound(parts, model=model) if parts else _NO_MEDIA
     if parts:
@@ -197,8 +204,10 @@ def _prompt_bound(call: ChatCall, *, model: str) -> _Prompt:
             total += extra
             texts.append(_encode(body[name]))
     for text in texts:
-        total += _bytes_bound(text)
+        total += vocabulary.bytes_bound(text)
     marks = [mark for part in parts if (mark := part.get("cache_control"))]
+    if call.native is not None:
+        marks += call.native.marks
     return _Prompt(total + media.tokens, media, *_cache_writes(model, texts, marks))
 
 
@@ -221,18 +230,11 @@ def _cache_writes(model: str, texts: list[bytes], marks: list[Any]) -> tuple[boo
 
 def _json_bound(value: object) -> int:
     """JSON in UTF-8 has at least the bytes of all texts in it: escapes only lengthen."""
-    return _bytes_bound(_encode(value))
+    return vocabulary.bytes_bound(_encode(value))
 
 
 def _text_bound(text: str) -> int:
-    return len(text) if text.isascii() else _bytes_bound(text.encode())
-
-
-def _bytes_bound(data: bytes) -> int:
-    """Return the bytes, or those after NFKC where more: SentencePiece may normalise, and U+FDFA becomes 18 letters."""
-    if data.isascii():
-        return len(data)
-    return max(len(data), len(unicodedata.normalize("NFKC", data.decode()).encode()))
+    return len(text) if text.isascii() else vocabulary.bytes_bound(text.encode())
 
 
 def _media_parts(messages: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

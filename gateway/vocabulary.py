@@ -9,6 +9,7 @@ Nothing here opens a connection.
 import base64
 import gzip
 import hashlib
+import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -119,6 +120,17 @@ def encoding(name: EncodingName) -> tiktoken.Encoding:
 def count_tokens(text: str, *, model: str) -> int:
     """Return how many tokens `text` is for `model`; special tokens in it count as plain text."""
     return len(encoding(encoding_for(model)).encode_ordinary(text))
+
+
+def bytes_bound(data: bytes) -> int:
+    """
+    Return the most tokens that UTF-8 text may be, for any vocabulary: its bytes.
+
+    Or those after NFKC where more: SentencePiece may normalise, and U+FDFA becomes 18 letters.
+    """
+    if data.isascii():
+        return len(data)
+    return max(len(data), len(unicodedata.normalize("NFKC", data.decode()).encode()))
 
 
 def read_ranks(path: Path, *, expected_sha256: str) -> dict[bytes, int]:

@@ -96,7 +96,8 @@ class MeteredView(AsyncAPIView):
         """Let the call in, under the deadline that its request sets; raises what `admission.admit` raises."""
         timeout = preferences.timeout_seconds(context.header(preferences.TIMEOUT_HEADER))
         if timeout is not None or context.goes_on:
-            wanted = replace(wanted, timeout_seconds=timeout, drain=context.goes_on)
+            drain = wanted.drain or context.goes_on
+            wanted = replace(wanted, timeout_seconds=timeout, drain=drain)
         try:
             call = await admission.admit(context.engine, wanted)
         except RateLimited as error:

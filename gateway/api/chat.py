@@ -1,5 +1,6 @@
 """Chats, in every wire format that has them: one view, one dialect each."""
 
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -7,8 +8,8 @@ from typing import Any, ClassVar
 import msgspec
 from django.conf import settings
 from django.http import HttpResponseBase
-from msgspec.structs import replace
 
+from billing import price_book
 from billing.types import TokenBound, TokenUsage
 from gateway import serializers, spoken, tokens
 from gateway.admission import Admission, Fallback
@@ -30,7 +31,7 @@ from gateway.providers import odd_answers
 from gateway.providers.anthropic import anthropic_native
 from gateway.providers.base import Adapter, ServeAs, UpstreamRequest, WholeAnswer
 from gateway.providers.openai.openai_usage import wire_usage
-from gateway.routes import preferences, route_detail
+from gateway.routes import native_routes, preferences, route_detail
 from gateway.routes.preferences import Preferences
 from gateway.routes.routing import NoMatchingRoute, NoRoute, find_model, routes_for
 from gateway.serializers import ChatCall
@@ -63,9 +64,7 @@ class ChatView(MeteredView):
         body = parse_body(context)
         wishes = preferences.take(body)
         dialect = self.dialect()
-        chat = serializers.parse_chat(dialect.chat_body(body), limits=CHAT_LIMITS)
-        if dialect.native:
-            chat = replace(chat, native=dialect.native)
+        chat = self.read(context, body, dialect)
         self.note_ignored(context, chat.ignored + wishes.ignored)
         served = self._served(context, chat, wishes)
         call = await self.admit(context, self._admission(context, served, wishes))
@@ -73,13 +72,26 @@ class ChatView(MeteredView):
         build = _build(served, call, note=note)
         if chat.stream:
             return await self.relay(context, call, chat=chat, build=build, dialect=dialect)
-        shown = serve_as(call, prefix=dialect.id_prefix)
+        shown = self.shown(call, chat, dialect)
         return await self.answer(
             context,
             call,
             build=build,
             read=lambda adapter, data: _read(adapter, data, shown=as_served(shown, call)),
             write=dialect.whole,
+        )
+
+    def read(self, context: CallContext, body: dict[str, Any], dialect: Dialect) -> ChatCall:
+        """Return the checked chat that the request stands for. Raises InvalidRequest."""
+        return serializers.parse_chat(dialect.chat_body(body), limits=CHAT_LIMITS)
+
+    def shown(self, call: OpenCall, chat: ChatCall, dialect: Dialect) -> ServeAs:
+        """Return what the customer must see in the answer."""
+        return serve_as(
+            call,
+            prefix=dialect.id_prefix,
+            include_usage=chat.include_usage,
+            native=chat.native is not None,
         )
 
     def _served(self, context: CallContext, chat: ChatCall, wishes: Preferences) -> list[_Served]:
@@ -95,6 +107,8 @@ class ChatView(MeteredView):
             try:
                 routes = routes_for(model, key=self.key, catalog=catalog, wishes=wishes)
                 routes = _speaking(model, routes) if spoken.is_wanted(chat.body) else routes
+                routes = native_routes.able(chat.native, routes, model=model)
+                _check_tools(chat, model)
             except (NoRoute, NoMatchingRoute, InvalidRequest) as error:
                 problem = problem or error
                 continue
@@ -117,7 +131,7 @@ class ChatView(MeteredView):
         dialect: Dialect,
     ) -> HttpResponseBase:
         """Answer as a stream."""
-        shown = serve_as(call, prefix=dialect.id_prefix, include_usage=chat.include_usage)
+        shown = self.shown(call, chat, dialect)
         stream = EventStream(context.send, partial(start_stream, context, call), call)
         writer: StreamWriter = (
             dialect.stream(shown)
@@ -165,6 +179,9 @@ class ChatView(MeteredView):
             tags=chat.metadata.get("tags", ""),
             sticky_key=chat.body.get("prompt_cache_key") or chat.body.get("user") or "",
             audio_format=spoken.format_wanted(chat.body),
+            repeats=chat.tools_run.repeats,
+            # What the provider's own tools have cost is told at the end only.
+            drain=chat.tools_run.repeats,
         )
 
     def _bound(self, served: _Served) -> TokenBound:
@@ -221,6 +238,12 @@ def _speaking(model: ModelSnapshot, routes: tuple[RouteSnapshot, ...]) -> tuple[
     return found
 
 
+def _check_tools(chat: ChatCall, model: ModelSnapshot) -> None:
+    if chat.tools_run.repeats:
+        price = price_book.at(model.prices, time.time())
+        native_routes.check_priced(chat.tools_run, model=model, price=price)
+
+
 def _build(
     served: Sequence[_Served], call: OpenCall, *, note: Callable[[tuple[str, ...]], None]
 ) -> BuildRequest:
@@ -237,7 +260,7 @@ def _build(
         if chat.native and route.upstream.api in anthropic_native.SPEAKING:
             body = {**body, anthropic_native.FIELD: chat.native}
         elif chat.native:
-            left_out = anthropic_native.left_out(chat.native)
+            left_out = chat.native.lost
         request = adapter.chat_request(
             route.upstream, upstream_model=route.upstream_model, body=body, stream=chat.stream
         )

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from django.http import HttpResponseBase
+from msgspec.structs import replace
 
 from gateway import serializers, tokens
 from gateway.api.base import encode, json_response, parse_body
@@ -12,6 +13,7 @@ from gateway.api.chat import CHAT_LIMITS, ChatView
 from gateway.api.reading import counted_apart
 from gateway.async_view import AsyncAPIView
 from gateway.context import CallContext
+from gateway.dialects import messages_native
 from gateway.dialects.base import Dialect
 from gateway.dialects.messages import MessagesDialect, error_body
 from gateway.dialects.messages_request import fitted, read_prompt
@@ -21,6 +23,7 @@ from gateway.routes.routing import find_model
 from gateway.serializers import ChatCall
 from gateway.snapshot import ModelSnapshot
 
+IGNORED_BETAS = "x-exerati-ignored-betas"
 BYTES_PER_TOKEN = 4  # of English; the bound that is divided by it counts bytes
 
 
@@ -41,6 +44,24 @@ class Messages(AnthropicView, ChatView):
     """POST /v1/messages."""
 
     dialect = MessagesDialect
+
+    def read(self, context: CallContext, body: dict[str, Any], dialect: Dialect) -> ChatCall:
+        """
+        Return the chat, and beside it the request as it goes to Anthropic. Raises InvalidRequest.
+
+        Beta features that stay behind are named in a header of their own: agents send a handful with every call.
+        """
+        chat = super().read(context, body, dialect)
+        header = context.header(b"anthropic-beta")
+        found = messages_native.read(body, beta_header=header)
+        if header and (ignored := messages_native.betas(header)[1]):
+            context.add_header(IGNORED_BETAS, ",".join(serializers.header_names(ignored)))
+        return replace(
+            chat,
+            native=found.native,
+            tools_run=found.tools,
+            ignored=chat.ignored + serializers.header_names(found.unknown),
+        )
 
     def fitted(self, chat: ChatCall, model: ModelSnapshot) -> ChatCall:
         """Return the call without the reasoning that its model cannot be asked for."""

@@ -3,15 +3,11 @@ What a wire format of chats must offer. Everything behind it (admission, routes,
 OpenAI's chat format; a dialect is pure and stands between the client and that.
 """
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from billing.types import TokenUsage
 from gateway.errors import ApiError
 from gateway.providers.base import ServeAs
-
-NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class StreamWriter(Protocol):
@@ -38,13 +34,11 @@ class Dialect(Protocol):
 
     `id_prefix` goes before our request id; `chunk_object` is the `object` of a stream's chunks, "" where events have
     types instead. `chat_body` returns the request as a body of OpenAI's chat completions, to be checked like any
-    other; raises InvalidRequest. `native` is then what the request says beyond chats, for providers that speak its
-    format themselves. `whole` returns the answer made of a chat completion.
+    other; raises InvalidRequest. `whole` returns the answer made of a chat completion.
     """
 
     id_prefix: str
     chunk_object: str
-    native: Mapping[str, Any]
 
     def chat_body(self, body: dict[str, Any]) -> dict[str, Any]: ...
 

@@ -5,7 +5,6 @@ from typing import Any, ClassVar
 import msgspec
 
 from billing.types import TokenUsage
-from gateway.dialects.base import NOTHING
 from gateway.errors import ApiError, stream_error
 from gateway.providers.base import ServeAs
 from gateway.providers.openai.openai_usage import wire_usage
@@ -26,7 +25,6 @@ class ChatDialect:
 
     id_prefix = "chatcmpl-"
     chunk_object = "chat.completion.chunk"
-    native = NOTHING
 
     def chat_body(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return the request as it is."""

@@ -9,7 +9,6 @@ from collections import defaultdict
 from typing import Any, Final
 
 from gateway import wire_checks
-from gateway.dialects.base import NOTHING
 from gateway.dialects.chat import ChatWriter, with_cost
 from gateway.providers import wire_json
 from gateway.providers.base import ServeAs
@@ -41,7 +40,6 @@ class CompletionsDialect:
 
     id_prefix = "cmpl-"
     chunk_object = OBJECT
-    native = NOTHING
 
     def chat_body(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return the request as a chat of one user message; raises InvalidRequest."""

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from billing.types import TokenUsage
 from gateway import errors
-from gateway.dialects.base import NOTHING
+from gateway.dialects import messages_relay
 from gateway.dialects.messages_blocks import Blocks, Collected
-from gateway.dialects.messages_request import read_native, read_request
+from gateway.dialects.messages_request import read_request
 from gateway.dialects.responses_reasoning import PLAIN
 from gateway.errors import ApiError
 from gateway.providers import wire_json
@@ -73,15 +73,22 @@ class MessagesDialect:
 
     def __init__(self) -> None:
         self.count_input: Callable[[], int] = lambda: 0
-        self.native: Mapping[str, Any] = NOTHING
 
     def chat_body(self, body: Json) -> Json:
         """Return the request as a chat. Raises InvalidRequest."""
-        self.native = read_native(body)
         return read_request(body)
 
     def whole(self, answer: Json, *, cost_nanousd: int) -> Json:
         """Return the chat completion as a message."""
+        usage = openai_usage.read_usage(answer.get("usage") or {}) or TokenUsage()
+        if theirs := messages_relay.take(answer):
+            return messages_relay.whole(
+                theirs,
+                public_id=answer["id"],
+                model=answer["model"],
+                counted=_usage(usage, cost_nanousd=None),
+                cost=usd_number(cost_nanousd),
+            )
         collected = Collected()
         blocks = Blocks(
             model=answer["model"],
@@ -98,10 +105,7 @@ class MessagesDialect:
             **_begun(answer["id"], answer["model"]),
             "content": collected.content,
             **_ending(choice, blocks, explanation=explanation),
-            "usage": _usage(
-                openai_usage.read_usage(answer.get("usage") or {}) or TokenUsage(),
-                cost_nanousd=cost_nanousd,
-            ),
+            "usage": _usage(usage, cost_nanousd=cost_nanousd),
         }
 
     def stream(self, serve_as: ServeAs) -> "MessagesWriter":
@@ -116,6 +120,7 @@ class MessagesWriter:
         self._serve_as = serve_as
         self._count_input = count_input
         self._pending: list[bytes] = []
+        self._relay: messages_relay.Relay | None = None
         self._began = False
         self._choice: Json = {}
         self._explanation: str | None = None
@@ -125,6 +130,8 @@ class MessagesWriter:
 
     def events(self, chunks: list[bytes]) -> bytes:
         """Return the events that the chunks stand for."""
+        if self._relay is not None or (chunks and messages_relay.is_native(chunks[0])):
+            return self._relayed(chunks)
         self._begin()
         for chunk in chunks:
             for choice in wire_json.decode(chunk).get("choices") or ():
@@ -134,6 +141,12 @@ class MessagesWriter:
 
     def end(self, usage: TokenUsage | None, *, extra: dict[str, Any], cost_nanousd: int) -> bytes:
         """Return what ends the answer; its usage is cumulative and final."""
+        if self._relay is not None:
+            return self._relay.end(
+                _usage(usage or TokenUsage(), cost_nanousd=None),
+                cost=usd_number(cost_nanousd),
+                extra={name: extra[name] for name in ("exerati",) if name in extra},
+            )
         self._begin()
         self._blocks.finish()
         ending = _ending(self._choice, self._blocks, explanation=self._explanation)
@@ -147,6 +160,16 @@ class MessagesWriter:
     def error(self, error: ApiError, *, request_id: str) -> bytes:
         """Return the event at which the SDKs raise."""
         return _event(error_body(error, request_id=request_id))
+
+    def _relayed(self, chunks: list[bytes]) -> bytes:
+        """Return Anthropic's own events; a chunk of a chat between them is our own stop."""
+        if self._relay is None:
+            self._relay = messages_relay.Relay(self._serve_as)
+        relay = self._relay
+        return b"".join(
+            relay.event(chunk) if messages_relay.is_native(chunk) else relay.cut()
+            for chunk in chunks
+        )
 
     def _begin(self) -> None:
         if self._began:

@@ -1,8 +1,9 @@
 """
 Anthropic's turns of content blocks as chat messages. Pure.
 
-Results of tools become messages of their own; thinking blocks travel in `reasoning_details`, as the translator to
-Anthropic's API reads them, so that their signatures reach it unchanged. `cache_control` stays on what it marks.
+Results of tools become messages of their own; thinking blocks travel in `reasoning_details`, as translators read
+them, so that their signatures are kept. `cache_control` stays on what it marks. What Anthropic's own tools did is
+the text of its JSON, to be bounded: only Anthropic is asked with it, in its own form (`messages_native`).
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,8 @@ import msgspec
 
 from gateway import wire_checks
 from gateway.dialects import responses_reasoning
+from gateway.dialects.messages_native_blocks import NATIVE_KINDS
+from gateway.providers import wire_json
 from gateway.providers.anthropic import anthropic_reasoning
 from gateway.wire_checks import missing, unsupported_value, wrong_type, wrong_value
 
@@ -121,6 +124,8 @@ def _assistant(message: Json, path: str, *, model: Any) -> list[Json]:
             parts.append(_text(block, place))
         elif kind == "tool_use":
             calls.append(_call(block, place))
+        elif kind in NATIVE_KINDS:
+            parts.append(_as_text(block))
         elif kind in _SIGNED:
             characters = sum(len(part["text"]) for part in parts)
             _think(block, place, thoughts, model=model, before=(characters, len(calls)))
@@ -186,12 +191,18 @@ def _text(block: Json, path: str) -> Json:
     return {"type": "text", "text": block["text"], **mark(block)}
 
 
+def _as_text(block: Json) -> Json:
+    return {"type": "text", "text": wire_json.encode(block).decode(), **mark(block)}
+
+
 def _part(block: Json, path: str) -> list[Json]:
     kind = block["type"]
     if kind == "text":
         return [_text(block, path)]
     if kind == "search_result":
         return [_search_result(block, path)]
+    if kind in NATIVE_KINDS:
+        return [_as_text(block)]
     if kind not in ("image", "document"):
         _refuse(block, path)
     source: Any = block.get("source")

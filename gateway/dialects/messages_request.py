@@ -1,8 +1,8 @@
 """
 Anthropic's Messages request as a chat: parameters, tools, output format and reasoning. Pure.
 
-What Anthropic's API knows and chats have no word for goes on to Anthropic where that serves (`read_native`), or is left
-in the chat under its own name (context_management, ...), where it is set aside and named like any field nobody knows
+What Anthropic's API knows and chats have no word for goes on to Anthropic where that serves (`messages_native`). What
+nobody knows is left in the chat under its own name, where it is set aside and named
 (https://platform.claude.com/docs/en/api/messages, read 2026-11).
 """
 
@@ -12,10 +12,10 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from gateway import wire_checks
-from gateway.dialects import messages_input
+from gateway.dialects import messages_input, messages_native, messages_native_tools
 from gateway.serializers import CHAT_FIELDS, ChatCall
 from gateway.snapshot import ModelSnapshot
-from gateway.wire_checks import Check, missing, unsupported_value, wrong_type, wrong_value
+from gateway.wire_checks import missing, unsupported_value, wrong_type, wrong_value
 
 Json = dict[str, Any]
 
@@ -27,9 +27,6 @@ _DEARER_EFFORTS: Final = frozenset({"xhigh", "max"})
 _EFFORT: Final = wire_checks.choice("low", "medium", "high", "xhigh", "max")
 _BUDGET: Final = wire_checks.integer(1, 2**31 - 1)
 _CHOICES: Final[Mapping[str, str]] = {"auto": "auto", "any": "required", "none": "none"}
-_TOOL_FIELDS: Final = frozenset(
-    {"type", "name", "description", "input_schema", "strict", "cache_control"}
-)
 _FORMAT_NAME: Final = "answer"
 
 
@@ -55,28 +52,6 @@ def read_prompt(body: Json) -> Json:
         if body.get(name) is not None:
             write(body, chat)
     return chat
-
-
-def read_native(body: Json) -> Json:
-    """Return what the request says beyond chats, for `anthropic_native`. Raises InvalidRequest."""
-    found: Json = {}
-    for name, check in _NATIVE.items():
-        if body.get(name) is not None:
-            check(body[name], name)
-            found[name] = body[name]
-    thinking = body.get("thinking")
-    if isinstance(thinking, dict) and thinking.get("budget_tokens") is not None:
-        _BUDGET(thinking["budget_tokens"], "thinking.budget_tokens")
-        found["budget_tokens"] = thinking["budget_tokens"]
-    return found
-
-
-def _cache_control(value: Any, param: str) -> None:
-    """Of the whole prompt: https://platform.claude.com/docs/en/build-with-claude/prompt-caching (read 2026-11)."""
-    wire_checks.mapping(value, param)
-    wire_checks.choice("ephemeral")(value.get("type"), f"{param}.type")
-    if value.get("ttl") is not None:
-        wire_checks.choice("5m", "1h")(value["ttl"], f"{param}.ttl")
 
 
 def fitted(call: ChatCall, *, model: ModelSnapshot) -> ChatCall:
@@ -171,7 +146,7 @@ def _output_config(body: Json, chat: Json) -> None:
             chat["reasoning_effort"] = value
         elif name == "format":
             _format(value, chat, param="output_config.format")
-        else:
+        elif name != "task_budget":
             chat[f"output_config.{name}"] = value
 
 
@@ -215,28 +190,31 @@ def _tools(body: Json, chat: Json) -> None:
     tools = body["tools"]
     if tools.__class__ is not list:
         wrong_type(tools, "tools", expected="an array of objects")
-    if tools:
-        chat["tools"] = [_tool(tool, chat, f"tools[{i}]") for i, tool in enumerate(tools)]
+    written = [_tool(tool, f"tools[{position}]") for position, tool in enumerate(tools)]
+    if known := [tool for tool in written if tool is not None]:
+        chat["tools"] = known
 
 
-def _tool(tool: Any, chat: Json, path: str) -> Json:
-    """Only tools with a schema of their own, which the client runs: Anthropic's have fees or are Claude's alone."""
+def _tool(tool: Any, path: str) -> Json | None:
+    """
+    Return a tool with a schema of its own, which the client runs.
+
+    Anthropic's own have their schema at Anthropic (`messages_native_tools`): one that the client runs is told by its
+    name here, and None stands for one that runs there.
+    """
     wire_checks.mapping(tool, path)
     kind = tool.get("type")
-    if kind is not None and kind != "custom":
-        unsupported_value(
-            f"{path}.type",
-            f"'{str(kind)[:60]}' is a tool of Anthropic's own and not offered. "
-            "Describe it with a name and an 'input_schema' and run it yourself.",
-        )
+    if kind is not None:
+        wire_checks.text(kind, f"{path}.type")
+    if messages_native_tools.is_native(kind):
+        if not messages_native_tools.is_run_by_client(kind):
+            return None
+        return {"type": "function", "function": {"name": str(tool.get("name") or kind)}}
     wire_checks.name(tool.get("name"), f"{path}.name")
     schema = tool.get("input_schema")
     if schema is None:
         missing(f"{path}.input_schema")
     wire_checks.mapping(schema, f"{path}.input_schema")
-    for name, value in tool.items():
-        if name not in _TOOL_FIELDS and value is not None:
-            chat[f"tools.{name}"] = value
     function = {"name": tool["name"], "parameters": schema}
     for name in ("description", "strict"):
         if tool.get(name) is not None:
@@ -245,7 +223,7 @@ def _tool(tool: Any, chat: Json, path: str) -> Json:
 
 
 def _tool_choice(body: Json, chat: Json) -> None:
-    """Without tools there is nothing to choose, and OpenAI refuses the mere name."""
+    """Without tools that a chat knows there is nothing to choose, and OpenAI refuses the mere name."""
     choice = body["tool_choice"]
     wire_checks.mapping(choice, "tool_choice")
     kind = choice.get("type")
@@ -256,13 +234,17 @@ def _tool_choice(body: Json, chat: Json) -> None:
         chosen = _CHOICES[kind]
     else:
         wrong_value("tool_choice.type", "expected 'auto', 'any', 'tool' or 'none'.")
-    if not body.get("tools"):
+    if not chat.get("tools") or (kind == "tool" and choice["name"] in _run_by_provider(body)):
         return
     chat["tool_choice"] = chosen
     if choice.get("disable_parallel_tool_use") is not None:
         param = "tool_choice.disable_parallel_tool_use"
         wire_checks.boolean(choice["disable_parallel_tool_use"], param)
         chat["parallel_tool_calls"] = not choice["disable_parallel_tool_use"]
+
+
+def _run_by_provider(body: Json) -> set[Any]:
+    return {tool.get("name") for tool in body["tools"] if _tool(tool, "tools") is None}
 
 
 # In this order: an effort that is named wins over thinking, but thinking that is switched off over both.
@@ -281,8 +263,4 @@ _WRITERS: Final[Mapping[str, Any]] = {
     "tools": _tools,
     "tool_choice": _tool_choice,
 }
-_NATIVE: Final[Mapping[str, Check]] = {
-    "top_k": wire_checks.integer(0, 2**31 - 1),
-    "cache_control": _cache_control,
-}
-_TRANSLATED: Final = frozenset({"messages", "system", *_WRITERS, *_NATIVE})
+_TRANSLATED: Final = frozenset({"messages", "system", *_WRITERS, *messages_native.KNOWN})

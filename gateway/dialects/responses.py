@@ -9,7 +9,6 @@ import time
 from typing import Any, Final
 
 from billing.types import TokenUsage
-from gateway.dialects.base import NOTHING
 from gateway.dialects.responses_output import INCOMPLETE, Output, read_logprobs
 from gateway.dialects.responses_request import Asked, read_request
 from gateway.errors import ApiError
@@ -28,7 +27,6 @@ class ResponsesDialect:
 
     id_prefix = _PREFIX
     chunk_object = ""
-    native = NOTHING
 
     def __init__(self) -> None:
         self._asked: Asked | None = None

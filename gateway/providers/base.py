@@ -122,12 +122,18 @@ RETRYABLE: frozenset[ErrorKind] = frozenset(
 
 
 class ServeAs(msgspec.Struct, frozen=True):
-    """What the customer must see in an answer: our id, the model's public name, and what was asked of streams."""
+    """
+    What the customer must see in an answer: our id, the model's public name, and what was asked of streams.
+
+    `native` asks for Anthropic's own words where Anthropic's API serves, beside (whole) or in the place of (streams)
+    their translation: `anthropic_native`.
+    """
 
     id: str
     model: str
     created: int
     include_usage: bool = False
+    native: bool = False
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ class Caller:
         gateway: Gateway | None = None,
         key: str = "",
         headers: Mapping[str, str] | None = None,
+        path: str = "/v1/chat/completions",
         **fields: Any,
     ) -> None:
         body = {
@@ -29,7 +30,7 @@ class Caller:
         }
         data = json.dumps(body).encode()
         head = (
-            "POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\n"
+            f"POST {path} HTTP/1.1\r\nhost: gateway\r\n"
             f"authorization: Bearer {key or shop.secret}\r\ncontent-type: application/json\r\n"
             f"content-length: {len(data)}\r\n"
             + "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())

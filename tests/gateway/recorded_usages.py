@@ -60,9 +60,12 @@ def _chats() -> Iterator[tuple[str, Any, TokenUsage | None]]:
 
 def _messages() -> Iterator[tuple[str, Any, TokenUsage | None]]:
     for item in recorded_anthropic.exchanges():
-        # Claude is told how to cite by a text of its own (600 tokens); we do not ask for citations.
-        cites = '"citations": {"enabled": true}' in json.dumps(item.request)
-        if item.status == 200 and isinstance(item.request, dict) and not cites:
+        # Citations and Anthropic's own tools go out in Anthropic's form alone: `test_messages_native_recorded`.
+        text = json.dumps(item.request)
+        native = '"citations": {"enabled": true}' in text or any(
+            tool.get("type", "custom") != "custom" for tool in (item.request or {}).get("tools", ())
+        )
+        if item.status == 200 and isinstance(item.request, dict) and not native:
             usage = _usage(AnthropicAdapter(), item.data, streamed=item.streamed)
             yield f"anthropic/{item.name}", lambda body=item.request: read_request(body), usage
 

@@ -381,24 +381,3 @@ def test_the_customers_body_is_not_changed():
     sent(messages=messages, tools=TOOLS, parallel_tool_calls=False)
 
     assert json.dumps(messages) == before
-
-
-def test_what_only_anthropics_format_says_goes_out_as_it_came():
-    native = {"top_k": 3, "cache_control": {"type": "ephemeral"}, "budget_tokens": 1_500}
-    asked: Json = {"reasoning_effort": "high", "anthropic": native}
-
-    by_budget = sent(model="claude-sonnet-4-5", **asked)
-    adaptive = sent(model="claude-opus-4-6", **asked)
-
-    assert by_budget["thinking"] == {"type": "enabled", "budget_tokens": 1_500}
-    assert adaptive["thinking"]["type"] == "adaptive"
-    assert {"top_k": 3, "cache_control": {"type": "ephemeral"}}.items() <= by_budget.items()
-
-
-@pytest.mark.parametrize(("budget", "written"), [(9_000, 3_999), (1, 1_024)])
-def test_a_budget_of_thinking_stays_within_the_limit_that_was_reserved(budget, written):
-    body = sent(
-        model="claude-sonnet-4-5", reasoning_effort="low", anthropic={"budget_tokens": budget}
-    )
-
-    assert body["thinking"]["budget_tokens"] == written

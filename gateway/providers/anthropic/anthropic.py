@@ -11,9 +11,11 @@ from gateway.providers import one_choice, wire_json
 from gateway.providers.anthropic import (
     anthropic_answer,
     anthropic_errors,
+    anthropic_native,
     anthropic_request,
     anthropic_usage,
 )
+from gateway.providers.anthropic.anthropic_native_stream import NativeStream
 from gateway.providers.anthropic.anthropic_stream import AnthropicStream
 from gateway.providers.base import (
     ProviderError,
@@ -44,7 +46,11 @@ class AnthropicAdapter:
     ) -> UpstreamRequest:
         """Return the request for a chat answer. Raises ProviderError where it cannot be translated."""
         sent = anthropic_request.translate(body, model=upstream_model, stream=stream)
-        headers = [*_HEADERS, _ACCEPT_EVENTS if stream else _ACCEPT_JSON]
+        headers = [
+            *_HEADERS,
+            _ACCEPT_EVENTS if stream else _ACCEPT_JSON,
+            *anthropic_native.headers(body.get(anthropic_native.FIELD)),
+        ]
         if upstream.credential:
             headers.append(("x-api-key", upstream.credential))
         return UpstreamRequest(
@@ -62,7 +68,7 @@ class AnthropicAdapter:
         blocks = theirs.get("content")
         if not isinstance(blocks, list):
             raise ProviderError("bad_answer", "The provider's answer has no content.")
-        message = anthropic_answer.message(blocks)
+        message = anthropic_answer.message(blocks, lossless=serve_as.native)
         text = anthropic_answer.output_text(message)
         reason = theirs.get("stop_reason")
         message["refusal"] = anthropic_answer.refusal(reason, theirs.get("stop_details"))
@@ -72,7 +78,7 @@ class AnthropicAdapter:
             tools_called="tool_calls" in message,
         )
         raw = wire_json.mapping(theirs.get("usage"))
-        return one_choice.answer(
+        answer = one_choice.answer(
             message,
             ending=ending,
             text=text,
@@ -81,9 +87,14 @@ class AnthropicAdapter:
             upstream_id=str(theirs.get("id") or ""),
             serve_as=serve_as,
         )
+        if serve_as.native:
+            answer.body[anthropic_native.FIELD] = theirs
+        return answer
 
     def chat_stream(self, *, serve_as: ServeAs, quirks: frozenset[str]) -> StreamTranslator:
         """Return a translator for one stream."""
+        if serve_as.native:
+            return NativeStream(serve_as=serve_as)
         return AnthropicStream(serve_as=serve_as)
 
     def stream_decoder(self) -> StreamDecoder:

@@ -51,8 +51,22 @@ def known_kind(block: object) -> str:
     raise ProviderError("bad_answer", "The provider's answer has content of an unknown kind.")
 
 
-def message(blocks: list[Any]) -> Json:
-    """Return OpenAI's message for the content blocks of a whole answer. Raises ProviderError."""
+def any_kind(block: object) -> str:
+    """Return what a block is where nothing is lost of it: what nobody knows is the provider's. Raises ProviderError."""
+    try:
+        return known_kind(block)
+    except ProviderError:
+        if isinstance(block, dict) and isinstance(block.get("type"), str):
+            return "provider"
+        raise
+
+
+def message(blocks: list[Any], *, lossless: bool = False) -> Json:
+    """
+    Return OpenAI's message for the content blocks of a whole answer. Raises ProviderError.
+
+    `lossless` says that the blocks go on as they are beside it, so that those of unknown kinds are no loss.
+    """
     text: list[str] = []
     calls: list[Json] = []
     thoughts: list[str] = []
@@ -60,7 +74,7 @@ def message(blocks: list[Any]) -> Json:
     others: list[Json] = []
     sources: Json = {}
     for block in blocks:
-        kind = known_kind(block)
+        kind = any_kind(block) if lossless else known_kind(block)
         if kind == "text":
             start = len("".join(text))
             text.append(_string(block, "text"))
@@ -137,6 +151,9 @@ def output_text(written: Json) -> str:
     parts = [written["content"] or "", written.get("reasoning_content") or ""]
     for call in written.get("tool_calls") or ():
         parts += call["function"].values()
+    for block in written.get("provider_blocks") or ():
+        if asked := block.get("input"):  # of a tool that the provider ran: the model wrote it
+            parts += [str(block.get("name") or ""), wire_json.encode({"": asked}).decode()]
     return "".join(parts)
 
 

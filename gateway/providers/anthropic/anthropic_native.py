@@ -1,32 +1,93 @@
 """
-What a request of Anthropic's own API says beyond chats, carried unchanged to where Anthropic's API is spoken. Pure.
+A request of Anthropic's own API that goes on to Anthropic as it came, but for what is ours. Pure.
 
-Nothing of it raises a price beyond its bound: `top_k` is free, thinking is output inside of its limit, and the bound
-takes the rate of a written cache whether one is asked for or not.
+`gateway.dialects.messages_native` has left in it only what may go out. Ours are the model, the output limit that was
+reserved, and what the design forbids to tell (names of users). The customer's words for the rest stand.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+import msgspec
+
+from gateway.providers.anthropic import anthropic_reasoning
 from gateway.providers.anthropic.anthropic_reasoning import BUDGET_MIN
 
+Json = dict[str, Any]
+
 FIELD: Final = "anthropic"  # of a chat's body, for adapters of SPEAKING alone
-SPEAKING: Final = frozenset({"anthropic", "vertex-claude"})
-# Elsewhere it is left out and named; a budget of thinking has become an effort there, which says the same.
-_LEFT_OUT: Final = ("top_k", "cache_control")
+ANTHROPIC: Final = "anthropic"
+VERTEX: Final = "vertex-claude"
+SPEAKING: Final = frozenset({ANTHROPIC, VERTEX})
+# Vertex has one tier and one place per address
+# (https://platform.claude.com/docs/en/build-with-claude/claude-on-vertex-ai, read 2026-11).
+NOT_ON_VERTEX: Final = ("service_tier", "inference_geo")
+# From here on a system message may stand between turns
+# (https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages, read 2026-11).
+_SYSTEM_TURNS_FROM: Final = (4, 8)
 
 
-def add(sent: dict[str, Any], native: Mapping[str, Any]) -> None:
-    """Write the fields into a request, in place; a budget only where the model thinks by budgets."""
-    for name in _LEFT_OUT:
-        if name in native:
-            sent[name] = native[name]
-    thinking = sent.get("thinking", {})
-    if "budget_tokens" in native and thinking.get("type") == "enabled":
-        budget = min(native["budget_tokens"], sent["max_tokens"] - 1)
-        thinking["budget_tokens"] = max(BUDGET_MIN, budget)
+class Need(NamedTuple):
+    """What only Anthropic's API can say: where it stands, why it is refused elsewhere, and which APIs have it."""
+
+    param: str
+    reason: str
+    apis: frozenset[str] = SPEAKING
 
 
-def left_out(native: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of the fields that another API has no word for."""
-    return tuple(name for name in _LEFT_OUT if name in native)
+class Native(msgspec.Struct, frozen=True):
+    """
+    A checked request: its `body` with the fields that may go out, and the beta features that it names.
+
+    `needs` are what no other API can say; `lost` the names of what is left out elsewhere, in the order of the request;
+    `marks` all of its `cache_control`.
+    """
+
+    body: Mapping[str, Any]
+    betas: tuple[str, ...] = ()
+    needs: tuple[Need, ...] = ()
+    lost: tuple[str, ...] = ()
+    marks: tuple[Any, ...] = ()
+
+
+def can_say(native: Native, api: str) -> bool:
+    """Whether an API can say all of a request."""
+    return api in SPEAKING and all(api in need.apis for need in native.needs)
+
+
+def written(native: Native, *, model: str, max_tokens: int, user_id: str | None) -> Json:
+    """Return the body to send, without `stream`."""
+    sent: Json = {**native.body, "model": model, "max_tokens": max_tokens}
+    thinking = sent.get("thinking")
+    if thinking and thinking.get("budget_tokens"):
+        budget = min(thinking["budget_tokens"], max_tokens - 1)
+        sent["thinking"] = {**thinking, "budget_tokens": max(BUDGET_MIN, budget)}
+    if user_id:
+        sent["metadata"] = {"user_id": user_id}
+    _, *version = anthropic_reasoning.generation(model)
+    if tuple(version) < _SYSTEM_TURNS_FROM:
+        _hoist_system_turns(sent)
+    return sent
+
+
+def headers(native: Native | None) -> tuple[tuple[str, str], ...]:
+    """Return the header that switches beta features on, if any are."""
+    return (("anthropic-beta", ",".join(native.betas)),) if native and native.betas else ()
+
+
+def _hoist_system_turns(sent: Json) -> None:
+    """Put what system messages say into the system prompt, in place: coding agents send such to every model."""
+    turns = sent["messages"]
+    hoisted = [turn for turn in turns if turn["role"] == "system"]
+    if not hoisted:
+        return
+    system = _blocks(sent.get("system") or [])
+    for turn in hoisted:
+        system += _blocks(turn.get("content") or [])
+    sent["messages"] = [turn for turn in turns if turn["role"] != "system"]
+    if system:
+        sent["system"] = system
+
+
+def _blocks(content: str | list[Json]) -> list[Json]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)

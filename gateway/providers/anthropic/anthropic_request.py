@@ -1,5 +1,6 @@
 """
 OpenAI's chat request as Anthropic's: every parameter translated, left out where it is a hint, or refused. Pure.
+A request that came in Anthropic's own form goes out as it came (`anthropic_native`).
 
 Where a model itself refuses a value with a clear 400 (temperature from Claude 4.7 on, forced tools with some),
 that answer is passed on, so that no list of models has to be kept here.
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 from gateway.providers.anthropic import anthropic_messages, anthropic_native, anthropic_reasoning
 from gateway.providers.anthropic.anthropic_errors import invalid, unsupported
+from gateway.providers.anthropic.anthropic_native import Native
 
 Json = dict[str, Any]
 
@@ -35,6 +37,8 @@ _OPAQUE: Final = re.compile(r"(?=[^0-9]*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_-]{16,256
 
 def translate(body: Json, *, model: str, stream: bool) -> Json:
     """Return the body for POST /v1/messages; `max_completion_tokens` must be in it. Raises ProviderError."""
+    if native := body.get(anthropic_native.FIELD):
+        return _as_it_came(native, body, model=model, stream=stream)
     refuse(body)
     system, messages = anthropic_messages.translate(body["messages"])
     sent: Json = {
@@ -53,15 +57,22 @@ def translate(body: Json, *, model: str, stream: bool) -> Json:
         sent["stop_sequences"] = [stop] if isinstance(stop, str) else stop
     if user_id := _user_id(body):
         sent["metadata"] = {"user_id": user_id}
-    if native := body.get(anthropic_native.FIELD):
-        anthropic_native.add(sent, native)
     if stream:
         sent["stream"] = True
     return sent
 
 
+def _as_it_came(native: Native, body: Json, *, model: str, stream: bool) -> Json:
+    sent = anthropic_native.written(
+        native, model=model, max_tokens=body["max_completion_tokens"], user_id=_user_id(body)
+    )
+    return {**sent, "stream": True} if stream else sent
+
+
 def set_aside(body: Json) -> tuple[str, ...]:
     """Return the names of the parameters that are left out though they were given."""
+    if anthropic_native.FIELD in body:
+        return ()
     return tuple(name for name in _SET_ASIDE if name in body)
 
 

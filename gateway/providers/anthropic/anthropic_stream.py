@@ -51,8 +51,9 @@ class Event(msgspec.Struct):
     usage: Json | None = None
 
 
-_DECODER: Final = msgspec.json.Decoder(Event)
-_AFTER_END: Final = frozenset({"message_delta", "message_stop"})  # usage may follow the last chunk
+DECODER: Final = msgspec.json.Decoder(Event)
+AFTER_END: Final = frozenset({"message_delta", "message_stop"})  # usage may follow the last chunk
+_SEARCH: Final = "web_search"
 _TEXTS: Final = ("text", "thinking", "signature", "data", "id", "name")
 
 
@@ -80,6 +81,7 @@ class AnthropicStream:
         self.upstream_id = ""
         self.done = False
         self.output_text: list[str] = []
+        self.searches = 0  # begun by the provider's own tool, each with a fee
         self._serve_as = serve_as
         self._usage: Json = {}
         self._blocks: dict[int, _Block] = {}
@@ -112,16 +114,23 @@ class AnthropicStream:
 
     def feed(self, event: bytes, data: bytes) -> list[bytes]:
         """Return the chunks to send for one event of the provider. Raises ProviderError."""
-        try:
-            decoded = _DECODER.decode(data)
-        except wire_json.UNREADABLE:
-            decoded = _decode_unusual(data)
+        decoded = self._decoded(data)
         if decoded.type == "error" or event == b"error":
             raise anthropic_errors.error_of(wire_json.decode(data))
-        if self.finish_reason and decoded.type not in _AFTER_END:
-            return []  # a repeated event
+        if self.is_repeated(decoded):
+            return []
         handle = self._events.get(decoded.type)
         return handle(decoded) if handle is not None else []  # ping, and what is new
+
+    def _decoded(self, data: bytes) -> Event:
+        try:
+            return DECODER.decode(data)
+        except wire_json.UNREADABLE:
+            return _decode_unusual(data)
+
+    def is_repeated(self, event: Event) -> bool:
+        """Whether an event comes when all has been said."""
+        return bool(self.finish_reason) and event.type not in AFTER_END
 
     def finish(self) -> list[bytes]:
         """Return a last chunk where the provider named no reason to stop. Raises ProviderError if cut short."""
@@ -147,7 +156,7 @@ class AnthropicStream:
 
     def _block_start(self, event: Event) -> list[bytes]:
         raw = event.content_block or {}
-        kind = anthropic_answer.known_kind(raw)
+        kind = self._kind(raw)
         if any(not isinstance(raw.get(name, ""), str | None) for name in _TEXTS):
             raise ProviderError("bad_answer", "The provider's block has values of wrong types.")
         number = self._counts.get(kind, 0)
@@ -158,9 +167,20 @@ class AnthropicStream:
             return [self._reasoning_start(block)]
         if kind == "tool_use":
             return [self._tool_start(block)]
+        if kind == "provider":
+            self._provider_start(raw)
         if text := raw.get("text"):
             return self._text(block, Delta(text=text))
         return []
+
+    def _kind(self, raw: Json) -> str:
+        return anthropic_answer.known_kind(raw)
+
+    def _provider_start(self, raw: Json) -> None:
+        """A call of the provider's own tool is output that the model made, though chats have no form for it."""
+        if raw["type"] == "server_tool_use":
+            self.output_text.append(str(raw.get("name") or ""))
+            self.searches += raw.get("name") == _SEARCH
 
     def _reasoning_start(self, block: _Block) -> bytes:
         detail = anthropic_reasoning.detail(
@@ -220,6 +240,7 @@ class AnthropicStream:
             return []
         block.pieces.append(piece)
         if block.kind != "tool_use":
+            self.output_text.append(piece)
             return []
         return [self._arguments(block, piece)]
 

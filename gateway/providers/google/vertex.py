@@ -15,7 +15,7 @@ from msgspec import structs
 
 from billing.types import TokenUsage
 from gateway.providers import wire_json
-from gateway.providers.anthropic import anthropic_errors, anthropic_request
+from gateway.providers.anthropic import anthropic_errors, anthropic_native, anthropic_request
 from gateway.providers.anthropic.anthropic import AnthropicAdapter
 from gateway.providers.base import ProviderError, ServeAs, Upstream, UpstreamRequest, WholeAnswer
 from gateway.providers.google import gemini, gemini_config, gemini_errors
@@ -102,7 +102,8 @@ class VertexClaudeAdapter(AnthropicAdapter):
         if not _CLAUDE_MODEL.fullmatch(upstream_model):
             raise ProviderError("not_found", "The provider has no such model.", sent=False)
         sent = anthropic_request.translate(body, model=upstream_model, stream=stream)
-        del sent["model"]
+        for name in ("model", *anthropic_native.NOT_ON_VERTEX):
+            sent.pop(name, None)
         verb = "streamRawPredict" if stream else "rawPredict"
         return UpstreamRequest(
             url=f"{upstream.base_url.rstrip('/')}/models/{upstream_model}:{verb}",
@@ -110,6 +111,7 @@ class VertexClaudeAdapter(AnthropicAdapter):
                 ("content-type", "application/json"),
                 ("accept", "text/event-stream" if stream else "application/json"),
                 ("user-agent", "exerati/1"),
+                *anthropic_native.headers(body.get(anthropic_native.FIELD)),
             ),
             body=wire_json.encode({"anthropic_version": _CLAUDE_VERSION, **sent}),
             ignored=anthropic_request.set_aside(body),
