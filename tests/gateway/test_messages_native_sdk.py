@@ -102,7 +102,7 @@ def client(claude):
         yield anthropic_client
 
 
-def charge(usage: Json) -> int:
+def charge(usage: dict[str, Any]) -> Any:
     """Return what the usage costs at the price of the tests."""
     return (
         usage["input_tokens"] * 100
@@ -252,7 +252,8 @@ def test_what_else_the_provider_says_reaches_the_client(claude, client):
 
 def test_where_no_route_speaks_anthropics_api_its_tools_are_refused(shop):
     with Anthropic(base_url=base_url_of(shop), api_key=shop.secret, max_retries=0) as client:
-        for tool in ({"type": "bash_20250124", "name": "bash"}, SEARCH, FETCH):
+        tools: list[Any] = [{"type": "bash_20250124", "name": "bash"}, SEARCH, FETCH]
+        for tool in tools:
             with pytest.raises(anthropic.BadRequestError) as caught:
                 client.messages.create(model=shop.model, tools=[tool], **ASK)
             error = body_of(caught)["error"]
