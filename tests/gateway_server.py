@@ -155,6 +155,7 @@ def _environment(database_url: str, redis_url: str, settings: Mapping[str, Any])
         "DATABASE_URL": database_url,
         "REDIS_URL": redis_url,
         "EXERATI_DRAIN_SECONDS": "3",
+        "EXERATI_TEST_STARTER": str(os.getpid()),
         "EXERATI_TEST_SETTINGS": json.dumps({**SETTINGS, "REDIS_URL": redis_url, **settings}),
     }
 

@@ -9,6 +9,7 @@ said of a new one stands in tests/pages/world.py. Brings its own servers, and a 
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 def main() -> int:
     """Run as told; with `--audit`, return 1 if a page breaks a rule."""
     options = _parser().parse_args()
+    # Ends as by Ctrl-C, so that nothing is left running.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with _servers():
         from tests.pages import audit, pictures, scenes, site
 

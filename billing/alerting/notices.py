@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet, Value
 
 from accounts.models import Organization, User
 from apikeys.models import ApiKey
@@ -12,6 +13,7 @@ from billing.alerting.told import Told
 from billing.models import Notification, NotificationRead
 
 PAGE_ROWS = 50
+URGENT_SHOWN = 3
 COUNTED = 99  # beyond, the exact number is of no use to anybody
 
 
@@ -46,19 +48,28 @@ def page(organization: Organization, *, user: User, before: str = "") -> tuple[l
         shown = organization.notifications.filter(public_id=before).values("created_at")
         found = found.filter(created_at__lt=shown[:1])
     rows = list(found.order_by("-created_at")[: PAGE_ROWS + 1])
-    notices = [
-        Notice(
-            public_id=row.public_id,
-            told=alert_words.told(row),
-            created_at=row.created_at,
-            key=row.key,
-            is_read=row.is_read,
-            is_of_credit=row.kind in (Notification.Kind.WALLET, Notification.Kind.PAYMENT),
-            is_leak=row.kind == Notification.Kind.LEAK,
-        )
-        for row in rows[:PAGE_ROWS]
-    ]
+    notices = [_notice(row) for row in rows[:PAGE_ROWS]]
     return notices, notices[-1].public_id if len(rows) > PAGE_ROWS else ""
+
+
+def urgent(organization: Organization, *, user: User) -> list[Notice]:
+    """Return what cannot wait of the newest notifications that a member has not read; runs one query."""
+    newest = _unread(organization, user=user).select_related("key").order_by("-created_at")
+    found = [_notice(row) for row in newest.annotate(is_read=Value(False))[:URGENT_SHOWN]]
+    return [notice for notice in found if notice.told.tone == "danger"]
+
+
+def _notice(row: Any) -> Notice:
+    """Return a row with its `is_read` as pages show it."""
+    return Notice(
+        public_id=row.public_id,
+        told=alert_words.told(row),
+        created_at=row.created_at,
+        key=row.key,
+        is_read=row.is_read,
+        is_of_credit=row.kind in (Notification.Kind.WALLET, Notification.Kind.PAYMENT),
+        is_leak=row.kind == Notification.Kind.LEAK,
+    )
 
 
 def unread_count(organization: Organization, *, user: User) -> int:

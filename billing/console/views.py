@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.middleware import OrganizationRequest
 from accounts.permissions import Action, allows, organization_page
+from billing.alerting import notices
 from billing.console import page_query, page_words, sample_overview, usage_charts
 from billing.read_models import budget_report, recent_calls, refusal_log, reports, request_log
 from billing.read_models.periods import DAY
@@ -33,6 +34,7 @@ def overview(request: OrganizationRequest) -> HttpResponse:
     week = page_query.named_period(request, "7d", now=now).start
     context = {
         **_readings(request, now=now),
+        "urgent": notices.urgent(organization, user=request.user),
         "errors": recent_calls.recent_errors(organization, since=week),
         "bases": recent_calls.bases(organization, since=week),
         "chart": usage_charts.bars(request, by_model, usage_charts.METRICS["spend"]),

@@ -48,6 +48,16 @@ def test_the_notifications_page_leads_to_the_rotation(leaked, alice_client):
     assert reverse("dashboard:key_rotate", args=["acme", leaked.key.public_id]) in page
 
 
+def test_the_overview_tells_of_it_until_it_is_read(leaked, alice_client):
+    overview = reverse("dashboard:overview", args=["acme"])
+    factories.make_usage_event(leaked.key)
+    assert "The key prod-api was found in public" in alice_client.get(overview).content.decode()
+
+    alice_client.post(reverse("dashboard:notifications_read", args=["acme"]))
+
+    assert "was found in public" not in alice_client.get(overview).content.decode()
+
+
 @pytest.mark.parametrize("done", ["disabled", "limited", "old_ended", "refused", "told"])
 def test_each_outcome_has_its_words(leaked, alice_client, done):
     notice = Notification.objects.get()

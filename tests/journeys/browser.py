@@ -11,7 +11,11 @@ import pytest
 from django.conf import settings
 from playwright.sync_api import Browser, ConsoleMessage, Page, Response, sync_playwright
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+# The shell is the same browser without a window of its own: a new page costs it a third of the processor time.
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "chromium-browser"))),
+    None,
+)
 # What a machine without a screen, a sound card and a way out wants.
 ARGUMENTS = [
     "--headless",
@@ -36,7 +40,7 @@ FOCUSED = """() => {
 def chromium() -> Iterator[Browser]:
     """Yield a browser; skips the test where there is none."""
     if CHROMIUM is None:
-        pytest.skip("There is no chromium: `apt-get install chromium` brings it.")
+        pytest.skip("There is no chromium: `apt-get install chromium-headless-shell` brings it.")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser

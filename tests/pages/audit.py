@@ -1,6 +1,6 @@
 """What every page must hold to: accessible in both themes, light, few queries, no breach of the security policy."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -10,7 +10,16 @@ from django.test.utils import CaptureQueriesContext
 from playwright.sync_api import Page
 
 from tests.cast import signed_in
-from tests.pages.looking import PageBroken, Seen, lcp_ms, violations
+from tests.pages.looking import (
+    ELSEWHERE,
+    OWNER,
+    STRANGER,
+    PageBroken,
+    Seen,
+    is_page,
+    lcp_ms,
+    violations,
+)
 from tests.pages.scenes import Scene
 from tests.pages.site import Site
 from tests.pages.url_table import Address
@@ -34,15 +43,36 @@ class Finding:
     problems: tuple[str, ...]
 
 
-def run(site: Site, addresses: Sequence[Address]) -> Iterator[Finding]:
-    """Yield what each page shows; addresses that are no pages are left out."""
-    for address in addresses:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who sees the page at an address, and how many queries it runs for them."""
+
+    who: str
+    queries: int
+
+
+def run(
+    site: Site, addresses: Sequence[Address], *, leave_out: Sequence[str] = ()
+) -> Iterator[Finding]:
+    """
+    Yield what each page shows; addresses that are no pages are left out.
+
+    `leave_out` are selectors of what axe-core does not look at.
+    """
+    # Playwright's own thread has an event loop, which Django refuses.
+    with ThreadPoolExecutor(1) as thread:
+        clients = thread.submit(_clients, site).result()
         try:
-            found = _examine(site, address)
-        except PageBroken as broken:
-            found = Finding(address.path, 0, 0, 0, (str(broken),))
-        if found is not None:
-            yield found
+            for address in addresses:
+                try:
+                    asked = thread.submit(_ask, clients, address).result()
+                    found = _examine(site, address, asked, leave_out) if asked else None
+                except PageBroken as broken:
+                    found = Finding(address.path, 0, 0, 0, (str(broken),))
+                if found is not None:
+                    yield found
+        finally:
+            thread.submit(connections.close_all).result()
 
 
 def run_scenes(site: Site, scenes: Sequence[Scene]) -> Iterator[Finding]:
@@ -61,29 +91,24 @@ def run_scenes(site: Site, scenes: Sequence[Scene]) -> Iterator[Finding]:
         )
 
 
-def _accessible(page: Page) -> list[str]:
+def _accessible(page: Page, leave_out: Sequence[str] = ()) -> list[str]:
     """Return what axe-core finds in the light, and against contrast in the dark."""
-    problems = [f"light: {one}" for one in violations(page)]
+    problems = [f"light: {one}" for one in violations(page, leave_out=leave_out)]
     page.emulate_media(color_scheme="dark")
     page.wait_for_function(IS_DARK)  # a busy browser takes its time
-    return problems + [f"dark: {one}" for one in violations(page, rules=["color-contrast"])]
+    dark = violations(page, rules=["color-contrast"], leave_out=leave_out)
+    return problems + [f"dark: {one}" for one in dark]
 
 
-def _examine(site: Site, address: Address) -> Finding | None:
-    with site.looker.look(address) as found:
-        if found is None:
-            return None
-        page, seen = found
+def _examine(site: Site, address: Address, asked: Asked, leave_out: Sequence[str]) -> Finding:
+    with site.looker.look_as(asked.who, address) as (page, seen):
+        if seen.status != 200 or seen.is_elsewhere:
+            raise PageBroken(f"{address.name} answers {seen.status} at {page.url}")
         painted = lcp_ms(page)
-        problems = _accessible(page)
-    with ThreadPoolExecutor(
-        1
-    ) as thread:  # Playwright's own has an event loop, which Django refuses
-        queries = thread.submit(_count_queries, site, address).result()
-    problems += _broken(seen, queries)
-    return Finding(
-        address.path, round(seen.weight_bytes / 1_000), painted, queries, tuple(problems)
-    )
+        problems = _accessible(page, leave_out)
+    problems += _broken(seen, asked.queries)
+    weight = round(seen.weight_bytes / 1_000)
+    return Finding(address.path, weight, painted, asked.queries, tuple(problems))
 
 
 def _broken(seen: Seen, queries: int) -> Iterator[str]:
@@ -94,14 +119,19 @@ def _broken(seen: Seen, queries: int) -> Iterator[str]:
         yield f"runs {queries} queries, more than {MOST_QUERIES}"
 
 
-def _count_queries(site: Site, address: Address) -> int:
-    """Return how many queries the page runs, those of the session and the organization included."""
-    try:
-        for client in (signed_in(site.samples.owner), Client()):
-            with CaptureQueriesContext(connection) as queries:
-                answer = client.get(address.path)
-            if answer.status_code == 200:
-                return len(queries)
-        raise AssertionError(f"{address.path} answers nobody")
-    finally:
-        connections.close_all()
+def _clients(site: Site) -> dict[str, Client]:
+    return {OWNER: signed_in(site.samples.owner), STRANGER: Client()}
+
+
+def _ask(clients: Mapping[str, Client], address: Address) -> Asked | None:
+    """Ask within this process, as the owner and then as a stranger; those of session and organization are counted."""
+    for who, client in clients.items():
+        with CaptureQueriesContext(connection) as queries:
+            answer = client.get(address.path)
+        if answer.status_code == 200:
+            body = b"" if answer.streaming else answer.content
+            is_one = is_page(answer.headers.get("content-type", ""), body)
+            return Asked(who, len(queries)) if is_one else None
+        if answer.status_code not in ELSEWHERE:
+            raise PageBroken(f"{address.name} answers {answer.status_code}")
+    return None

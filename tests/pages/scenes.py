@@ -13,11 +13,10 @@ from playwright.sync_api import Page, expect
 
 from tests import factories
 from tests.pages import people
+from tests.pages.looking import OWNER, STRANGER
 from tests.pages.url_table import Address
 
 expect.set_options(timeout=60_000)
-OWNER = "owner"
-STRANGER = ""
 HOME = "/dashboard/northwind/"
 EMPTY = f"/dashboard/{people.NEW_SLUG}/"
 

@@ -21,12 +21,13 @@ from django.utils import timezone
 from accounts import invitations
 from accounts import services as account_services
 from accounts.models import Membership, Organization, User
-from apikeys import projects
+from apikeys import leaks, projects
 from apikeys import services as key_services
 from apikeys.models import ApiKey
 from apikeys.projects import ProjectRules
 from apikeys.services import KeyRules
 from billing.aggregation import roll_up
+from billing.alerting import notices
 from billing.models import UsageEvent
 from billing.read_models import request_log
 from exerati.lib import money
@@ -68,6 +69,7 @@ def make() -> Samples:
     calls = history.write(keys[:4], now=now)
     roll_up()
     _set_budgets(organization, keys, owner)
+    _leak(keys[5], owner=owner)
     refused = _fill(keys)
     _measure(now)
     slug = {"slug": organization.slug}
@@ -91,7 +93,7 @@ def make() -> Samples:
         owner,
         organization,
         {
-            "dashboard:key": [key],
+            "dashboard:key": [key, {**slug, "public_id": keys[5].public_id}],
             "dashboard:key_models": [key],
             "dashboard:member": [member],
             "dashboard:project": [{**slug, "public_id": project.public_id}],
@@ -118,6 +120,7 @@ def make() -> Samples:
     )
 
 
+_LEAKED_AT = "https://github.com/northwind/notebooks/blob/4c1d2f/tickets.ipynb"
 _ASKED = '{"model": "claude-sonnet-4-5", "messages": [{"role": "user", "content": "Sum up the ticket."}]}'
 _ANSWERED = '{"choices": [{"message": {"role": "assistant", "content": "A printer is on fire."}}]}'
 _PEOPLE = (
@@ -155,6 +158,7 @@ def _make_keys(organization: Organization, owner: User) -> list[ApiKey]:
         make("nightly-batch", expires_at=timezone.now() + timedelta(days=20)),
         make("ci", mode="test"),
         make("old-laptop"),
+        make("demo-notebook"),
     ]
 
 
@@ -170,6 +174,12 @@ def _set_budgets(organization: Organization, keys: Sequence[ApiKey], owner: User
             keys[0], model=model, period=period, cap_nanousd=cap * USD, actor=owner
         )
     key_services.revoke_key(keys[4], actor=owner)
+
+
+def _leak(key: ApiKey, *, owner: User) -> None:
+    """Store that a key was found in public, which its owner has read: others are told on the overview."""
+    leaks.mark(key, place=_LEAKED_AT, source="a secret scanner (commit)", actor=None)
+    notices.mark_read(key.organization, user=owner)
 
 
 def _fill(keys: Sequence[ApiKey]) -> Any:
