@@ -383,7 +383,7 @@ def test_an_unknown_request_is_not_there(alice_client, public_id):
     assert page(alice_client, "request", public_id=public_id).status_code == 404
 
 
-@pytest.mark.parametrize(("name", "most"), [("overview", 14), ("usage", 13), ("requests", 12)])
+@pytest.mark.parametrize(("name", "most"), [("overview", 15), ("usage", 13), ("requests", 12)])
 def test_a_page_asks_the_same_number_of_queries_however_much_there_is(
     alice_client, acme, call, count_queries, name, most
 ):
