@@ -223,7 +223,7 @@ def _translated(name: str, parts: tuple[bytes, list[bytes], bytes], shown: Any) 
 
     adapter = registry.adapter(name)
     decoder, writer = adapter.stream_decoder(), ChatDialect().stream(shown)
-    translator = adapter.chat_stream(serve_as=shown, quirks=frozenset())
+    translator = adapter.chat_stream(serve_as=shown)
     pieces = [bare(piece) for piece in parts[1]]
     for event, data in decoder.feed(bare(parts[0])):
         translator.feed(event, data)

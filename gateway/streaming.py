@@ -37,7 +37,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 def _chat_translator(
     adapter: Adapter, route: RouteSnapshot, response: UpstreamResponse, *, serve_as: ServeAs
 ) -> StreamTranslator:
-    return adapter.chat_stream(serve_as=serve_as, quirks=route.upstream.quirks)
+    return adapter.chat_stream(serve_as=serve_as)
 
 
 @dataclass(frozen=True, slots=True)

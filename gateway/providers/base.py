@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from billing.types import TokenUsage
+from gateway.sse import SseDecoder
 
 ErrorKind = Literal[
     "bad_request",
@@ -195,7 +196,12 @@ class StreamTranslator(Protocol):
 
 
 class Adapter(Protocol):
-    """One provider API. Methods are pure; `body` is the customer's checked request in OpenAI's form."""
+    """
+    One provider API. Methods are pure; `body` is the customer's checked request in OpenAI's form.
+
+    What most of them share stands here for those that derive from it: streams are server-sent events, and an API
+    without embeddings refuses them.
+    """
 
     def chat_request(
         self, upstream: Upstream, *, upstream_model: str, body: dict[str, Any], stream: bool
@@ -203,14 +209,33 @@ class Adapter(Protocol):
 
     def chat_answer(self, data: bytes, *, serve_as: ServeAs) -> WholeAnswer: ...
 
-    def chat_stream(self, *, serve_as: ServeAs, quirks: frozenset[str]) -> StreamTranslator: ...
+    def chat_stream(self, *, serve_as: ServeAs) -> StreamTranslator:
+        """Return a translator for one stream."""
+        ...
 
-    def stream_decoder(self) -> StreamDecoder: ...
+    def stream_decoder(self) -> StreamDecoder:
+        """Return what cuts a stream into events."""
+        return SseDecoder()
 
     def embeddings_request(
         self, upstream: Upstream, *, upstream_model: str, body: dict[str, Any]
-    ) -> UpstreamRequest: ...
+    ) -> UpstreamRequest:
+        """Return the request for embeddings. Raises ProviderError."""
+        raise _no_embeddings()
 
-    def embeddings_answer(self, data: bytes, *, serve_as: ServeAs) -> WholeAnswer: ...
+    def embeddings_answer(self, data: bytes, *, serve_as: ServeAs) -> WholeAnswer:
+        """Return embeddings in OpenAI's form. Raises ProviderError."""
+        raise _no_embeddings()
 
     def error(self, status: int, headers: Mapping[str, str], data: bytes) -> ProviderError: ...
+
+
+def _no_embeddings() -> ProviderError:
+    return ProviderError(
+        "bad_request",
+        "This model makes no embeddings. GET /v1/models lists those that do.",
+        status=400,
+        code="unsupported_parameter",
+        param="model",
+        sent=False,
+    )

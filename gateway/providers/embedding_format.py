@@ -1,10 +1,40 @@
-"""Vectors as the customer asked for them: some servers ignore `encoding_format`, and strict clients break. Pure."""
+"""
+Embeddings in OpenAI's form, whoever made them: inputs as texts, vectors as the customer asked for them. Pure.
+
+Some servers ignore `encoding_format`, and strict clients break.
+"""
 
 import struct
 from base64 import b64decode, b64encode
+from collections.abc import Iterable
 from typing import Any
 
-from gateway.providers.base import ProviderError
+from billing.types import TokenUsage
+from gateway.providers.base import ProviderError, ServeAs, WholeAnswer
+from gateway.providers.openai import quirks
+
+
+def texts(body: dict[str, Any]) -> list[str]:
+    """Return the inputs of a request as texts, for providers that take no tokens. Raises ProviderError."""
+    body = dict(body)
+    quirks.write_texts_for_tokens(body)
+    inputs: str | list[str] = body["input"]
+    return [inputs] if isinstance(inputs, str) else inputs
+
+
+def answer(
+    vectors: Iterable[Any], *, usage: TokenUsage | None, serve_as: ServeAs, upstream_id: str = ""
+) -> WholeAnswer:
+    """Return the answer that holds these vectors, in the order of the inputs."""
+    rows = [
+        {"object": "embedding", "index": index, "embedding": vector}
+        for index, vector in enumerate(vectors)
+    ]
+    body: dict[str, Any] = {"object": "list", "data": rows, "model": serve_as.model}
+    if usage is not None:
+        tokens = usage.input_tokens
+        body["usage"] = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return WholeAnswer(body=body, usage=usage, upstream_id=upstream_id)
 
 
 def write_as(body: dict[str, Any], *, encoding_format: str) -> None:

@@ -256,7 +256,7 @@ def _run_stream(case: Case, api: str, response: Json, *, wrong: str) -> None:
 def play(adapter: Adapter, pieces: Sequence[bytes]) -> Played:
     """Return what goes out for a stream that comes in such pieces."""
     decoder = adapter.stream_decoder()
-    translator = adapter.chat_stream(serve_as=SERVE_AS, quirks=frozenset())
+    translator = adapter.chat_stream(serve_as=SERVE_AS)
     sent, kind = [], ""
     try:
         for piece in pieces:

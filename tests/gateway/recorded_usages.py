@@ -159,7 +159,7 @@ def _usage(adapter: Adapter, data: bytes, *, streamed: bool) -> TokenUsage | Non
     try:
         if not streamed:
             return adapter.chat_answer(data, serve_as=SERVE_AS).usage
-        translator = adapter.chat_stream(serve_as=SERVE_AS, quirks=frozenset())
+        translator = adapter.chat_stream(serve_as=SERVE_AS)
         decoder = SseDecoder()
         for event, line in decoder.feed(data) + decoder.flush():
             translator.feed(event, line)

@@ -240,7 +240,7 @@ def test_errors_are_understood_with_and_without_a_status(status, word, message, 
 
     error = ADAPTER.error(status, {"retry-after": "7"}, data)
     with pytest.raises(ProviderError) as streamed:
-        ADAPTER.chat_stream(serve_as=SERVE_AS, quirks=frozenset()).feed(b"error", data)
+        ADAPTER.chat_stream(serve_as=SERVE_AS).feed(b"error", data)
     with pytest.raises(ProviderError) as whole:
         ADAPTER.chat_answer(data, serve_as=SERVE_AS)
 

@@ -28,7 +28,7 @@ needs_recordings = pytest.mark.skipif(not recorded.SHARED.exists(), reason=recor
 
 def run(pieces: list[bytes], *, serve_as: ServeAs = SERVE_AS):
     """Return the chunks that go out for a stream, its translator, and the error it ended with."""
-    decoder, translator = SseDecoder(), ADAPTER.chat_stream(serve_as=serve_as, quirks=frozenset())
+    decoder, translator = SseDecoder(), ADAPTER.chat_stream(serve_as=serve_as)
     sent, error = [], None
     try:
         for piece in pieces:
@@ -379,7 +379,7 @@ def test_broken_streams_end_as_bad_answers(events):
 @pytest.mark.parametrize("data", [b"not json", b"[1]", b'{"no":"type"}'])
 def test_broken_events_end_the_stream(data):
     with pytest.raises(ProviderError) as caught:
-        ADAPTER.chat_stream(serve_as=SERVE_AS, quirks=frozenset()).feed(b"", data)
+        ADAPTER.chat_stream(serve_as=SERVE_AS).feed(b"", data)
 
     assert caught.value.kind == "bad_answer"
 

@@ -79,7 +79,7 @@ def test_the_filters_results_come_with_the_first_choice():
          "choices": [{"index": 0, "delta": {}, "finish_reason": "content_filter"}]},
     ]  # fmt: skip
     data = b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events)
-    translator = ADAPTER.chat_stream(serve_as=SERVE_AS, quirks=frozenset())
+    translator = ADAPTER.chat_stream(serve_as=SERVE_AS)
 
     sent = [
         chunk for name, line in SseDecoder().feed(data) for chunk in translator.feed(name, line)

@@ -23,7 +23,7 @@ needs_recordings = pytest.mark.skipif(not recorded.SHARED.exists(), reason=recor
 def run(*pieces: bytes):
     """Return the chunks that go out for a stream, its translator, and the error it ended with."""
     decoder = ADAPTER.stream_decoder()
-    translator = ADAPTER.chat_stream(serve_as=SERVE_AS, quirks=frozenset())
+    translator = ADAPTER.chat_stream(serve_as=SERVE_AS)
     sent, error = [], None
     try:
         for piece in pieces:

@@ -44,7 +44,7 @@ def sent(messages: Any = HI, **fields: Any) -> Json:
 def run(*pieces: bytes):
     """Return the chunks that go out for a stream, its translator, and the error it ended with."""
     decoder = ADAPTER.stream_decoder()
-    translator = ADAPTER.chat_stream(serve_as=SERVE_AS, quirks=frozenset())
+    translator = ADAPTER.chat_stream(serve_as=SERVE_AS)
     out, error = [], None
     try:
         for piece in pieces:

@@ -30,7 +30,7 @@ needs_recordings = pytest.mark.skipif(not recorded.SHARED.exists(), reason=recor
 
 def run(pieces: list[bytes], *, serve_as: ServeAs = SERVE_AS):
     """Return the chunks that go out for a stream, its translator, and the error it ended with."""
-    decoder, translator = SseDecoder(), ADAPTER.chat_stream(serve_as=serve_as, quirks=frozenset())
+    decoder, translator = SseDecoder(), ADAPTER.chat_stream(serve_as=serve_as)
     sent, error = [], None
     try:
         for piece in pieces:

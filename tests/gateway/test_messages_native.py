@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from billing import pricing
-from billing.types import Price, Rates, TokenUsage
+from billing.types import Rates, TokenUsage
 from gateway import provider_tools, serializers, tokens
 from gateway.dialects import messages_native
 from gateway.dialects.messages import MessagesDialect
@@ -444,17 +443,12 @@ def test_a_mark_that_chats_do_not_say_lets_the_prompt_be_written_to_the_cache(pl
     mark = {"cache_control": {"type": "ephemeral", "ttl": ttl}}
     tool = {"type": "bash_20250124", "name": "bash"}
     fields: Json = mark if place == "request" else {"tools": [{**tool, **mark}]}
-    bound = bound_of(call_of(**fields))
+    bound, unmarked = bound_of(call_of(**fields)), bound_of(call_of())
 
-    usage = TokenUsage(input_tokens=bound.input_tokens, cache_write_5m_tokens=bound.input_tokens)
-    if ttl == "1h":
-        usage = TokenUsage(
-            input_tokens=bound.input_tokens, cache_write_1h_tokens=bound.input_tokens
-        )
-    price = Price(0, RATES)
-    assert pricing.charge_nanousd(usage, price=price) <= pricing.upper_bound_nanousd(
-        bound, price=price
-    )
+    assert (
+        getattr(bound, f"cache_write_{ttl}_tokens") is None
+    )  # any number, up to all of the prompt
+    assert getattr(unmarked, f"cache_write_{ttl}_tokens") == 0
 
 
 # Streams

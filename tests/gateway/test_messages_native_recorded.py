@@ -32,7 +32,7 @@ def replaced(event):
 @pytest.mark.parametrize("item", recorded_anthropic.streams(), ids=lambda item: item.name)
 def test_events_are_the_providers_apart_from_what_is_ours(item):
     adapter, decoder = AnthropicAdapter(), SseDecoder()
-    translator = adapter.chat_stream(serve_as=SERVED, quirks=frozenset())
+    translator = adapter.chat_stream(serve_as=SERVED)
     writer = MessagesDialect().stream(SERVED)
     out = b""
     theirs = [event for event in recorded_anthropic.events_of(item.data) if event["type"] != "ping"]
@@ -127,7 +127,7 @@ def usage_of(item):
     adapter = AnthropicAdapter()
     if not item.streamed:
         return adapter.chat_answer(item.data, serve_as=SERVED).usage
-    translator, decoder = adapter.chat_stream(serve_as=SERVED, quirks=frozenset()), SseDecoder()
+    translator, decoder = adapter.chat_stream(serve_as=SERVED), SseDecoder()
     for name, line in decoder.feed(item.data):
         translator.feed(name, line)
     return translator.usage

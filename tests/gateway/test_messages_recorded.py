@@ -112,7 +112,7 @@ def test_recorded_streams_come_back_as_they_were(item):
 
 def through_chat(data):
     """Return a recorded stream after its way through our chat format and back."""
-    translator = AnthropicAdapter().chat_stream(serve_as=SERVED, quirks=frozenset())
+    translator = AnthropicAdapter().chat_stream(serve_as=SERVED)
     writer = MessagesDialect().stream(SERVED)
     decoder = SseDecoder()
     out = [

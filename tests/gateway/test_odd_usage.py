@@ -20,7 +20,7 @@ NO_COUNTS = ["-1", "1e12", "1e400", "NaN", "Infinity", "null", "true", '"x"', '"
 
 def stream(adapter, events, *, cut=False):
     """Feed a stream; return the translator at its end."""
-    translator = adapter.chat_stream(serve_as=SERVE_AS, quirks=frozenset())
+    translator = adapter.chat_stream(serve_as=SERVE_AS)
     decoder = SseDecoder()
     data = b"".join(b"data: " + event.encode() + b"\n\n" for event in events)
     for name, line in decoder.feed(data) + decoder.flush():
@@ -183,7 +183,7 @@ def test_a_stream_that_breaks_off_has_no_last_word():
 
 
 def test_no_frame_of_usage_reaches_the_client():
-    translator = OpenAIAdapter().chat_stream(serve_as=SERVE_AS, quirks=frozenset())
+    translator = OpenAIAdapter().chat_stream(serve_as=SERVE_AS)
     frames = [chunk(choices=[], usage=usage) for usage in (told(), "{}", "[]", told(-1))]
     frames.append(chunk(choices=[{"index": 0, "delta": {}, "usage": json.loads(told())}]))
 

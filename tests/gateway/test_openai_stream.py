@@ -24,7 +24,7 @@ STREAMS = recorded.streams()
 
 def run(data: bytes, *, serve_as: ServeAs = SERVE_AS):
     """Return the chunks that go out for a stream, its translator, and the error it ended with."""
-    decoder, translator = SseDecoder(), ADAPTER.chat_stream(serve_as=serve_as, quirks=frozenset())
+    decoder, translator = SseDecoder(), ADAPTER.chat_stream(serve_as=serve_as)
     sent, error = [], None
     try:
         for event, payload in decoder.feed(data) + decoder.flush():
@@ -246,7 +246,7 @@ def one_chunk(**fields) -> bytes:
     ],
 )
 def test_only_the_chunks_own_id_and_model_are_exchanged(payload):
-    translator = ADAPTER.chat_stream(serve_as=SERVE_AS, quirks=frozenset())
+    translator = ADAPTER.chat_stream(serve_as=SERVE_AS)
 
     (sent,) = translator.feed(b"", payload)
 
@@ -270,7 +270,7 @@ def test_only_the_chunks_own_id_and_model_are_exchanged(payload):
     ],
 )
 def test_broken_chunks_end_the_stream(payload, kind):
-    translator = ADAPTER.chat_stream(serve_as=SERVE_AS, quirks=frozenset())
+    translator = ADAPTER.chat_stream(serve_as=SERVE_AS)
 
     with pytest.raises(ProviderError) as caught:
         translator.feed(b"", payload)
@@ -280,7 +280,7 @@ def test_broken_chunks_end_the_stream(payload, kind):
 
 def test_half_a_surrogate_pair_does_not_break_the_stream():
     payload = one_chunk().replace(b"Hi", rb"\ud83d")
-    translator = ADAPTER.chat_stream(serve_as=SERVE_AS, quirks=frozenset())
+    translator = ADAPTER.chat_stream(serve_as=SERVE_AS)
 
     (sent,) = translator.feed(b"", payload)
 
@@ -289,7 +289,7 @@ def test_half_a_surrogate_pair_does_not_break_the_stream():
 
 def test_content_and_reasoning_in_one_delta_are_both_counted():
     choice = {"index": 0, "delta": {"content": "a", "reasoning": "b", "reasoning_content": "b"}}
-    translator = ADAPTER.chat_stream(serve_as=SERVE_AS, quirks=frozenset())
+    translator = ADAPTER.chat_stream(serve_as=SERVE_AS)
 
     translator.feed(b"", one_chunk(choices=[choice]))
 
@@ -309,7 +309,7 @@ def chunk_of(**changes: Any) -> Json:
 def test_an_ordinary_chunk_is_not_written_anew():
     data = json.dumps(chunk_of(), separators=(",", ":")).replace("Hi", "\\u0048i").encode()
 
-    sent = ADAPTER.chat_stream(serve_as=SERVE_AS, quirks=frozenset()).feed(b"", data)
+    sent = ADAPTER.chat_stream(serve_as=SERVE_AS).feed(b"", data)
 
     assert b"\\u0048i" in sent[0]
 
@@ -375,7 +375,7 @@ CHUNKS = st.fixed_dictionaries(
 @example(chunks=[chunk_of(unknown={"a": 1, "usage": None}, usage=None)], serve_as=SERVE_AS)
 def test_chunks_that_are_relabelled_say_what_chunks_written_anew_say(chunks, serve_as):
     def run_all(separators):
-        stream = ADAPTER.chat_stream(serve_as=serve_as, quirks=frozenset())
+        stream = ADAPTER.chat_stream(serve_as=serve_as)
         sent = [
             json.loads(data)
             for chunk in chunks

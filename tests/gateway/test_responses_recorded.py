@@ -51,7 +51,7 @@ def dialect():
 
 def last_bytes(adapter, data, writer):
     """Feed a recorded stream; return all that the client gets, whether it ended well or not."""
-    translator = adapter.chat_stream(serve_as=SERVE_AS, quirks=frozenset())
+    translator = adapter.chat_stream(serve_as=SERVE_AS)
     decoder = SseDecoder()
     sent = b""
     try:

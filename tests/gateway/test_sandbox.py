@@ -45,7 +45,7 @@ async def answer(text: str = PARIS, *, model: str = "gpt-4o", **fields):
 
 async def streamed(text: str = PARIS, *, model: str = "gpt-4o", **fields):
     response = await ask(text, model=model, stream=True, **fields)
-    decoder, translator = SseDecoder(), ADAPTER.chat_stream(serve_as=SERVE_AS, quirks=frozenset())
+    decoder, translator = SseDecoder(), ADAPTER.chat_stream(serve_as=SERVE_AS)
     chunks = []
     async for part in response.chunks():
         for event, data in decoder.feed(part):

@@ -73,7 +73,7 @@ def writers() -> list[Any]:
 def translated(api: str, data: bytes, *, cuts: list[int]) -> tuple[Any, list[bytes], bool]:
     """Return translator, chunks and whether the end was told of as an error, as the gateway's pump reads it."""
     adapter = ADAPTERS[api]
-    translator = adapter.chat_stream(serve_as=SHOWN, quirks=frozenset())
+    translator = adapter.chat_stream(serve_as=SHOWN)
     decoder = adapter.stream_decoder()
     places = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
     chunks: list[bytes] = []

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-from gateway.providers import one_choice, wire_json
+from gateway.providers import embedding_format, one_choice, wire_json
 from gateway.providers.amazon import (
     bedrock_answer,
     bedrock_embeddings,
@@ -22,6 +22,7 @@ from gateway.providers.amazon.bedrock_frames import EventStreamDecoder
 from gateway.providers.amazon.bedrock_stream import BedrockStream
 from gateway.providers.anthropic import anthropic_answer, anthropic_request
 from gateway.providers.base import (
+    Adapter,
     ProviderError,
     ServeAs,
     StreamDecoder,
@@ -30,7 +31,6 @@ from gateway.providers.base import (
     UpstreamRequest,
     WholeAnswer,
 )
-from gateway.providers.openai import quirks
 
 # A model's id, or the ARN of an inference profile or of a model of our own.
 _MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,2000}")
@@ -40,7 +40,7 @@ _ACCEPT_JSON: Final = ("accept", "application/json")
 _ACCEPT_EVENTS: Final = ("accept", "application/vnd.amazon.eventstream")
 
 
-class BedrockAdapter:
+class BedrockAdapter(Adapter):
     """The translator for Amazon Bedrock; see `Adapter`."""
 
     def chat_request(
@@ -77,7 +77,7 @@ class BedrockAdapter:
             serve_as=serve_as,
         )
 
-    def chat_stream(self, *, serve_as: ServeAs, quirks: frozenset[str]) -> StreamTranslator:
+    def chat_stream(self, *, serve_as: ServeAs) -> StreamTranslator:
         """Return a translator for one stream."""
         return BedrockStream(serve_as=serve_as)
 
@@ -89,8 +89,6 @@ class BedrockAdapter:
         self, upstream: Upstream, *, upstream_model: str, body: dict[str, Any]
     ) -> UpstreamRequest:
         """Return the request for embeddings. Raises ProviderError."""
-        body = dict(body)
-        quirks.write_texts_for_tokens(body)
         return _request(
             upstream,
             model=upstream_model,
@@ -102,16 +100,12 @@ class BedrockAdapter:
     def embeddings_answer(self, data: bytes, *, serve_as: ServeAs) -> WholeAnswer:
         """Return embeddings as floats. Raises ProviderError."""
         theirs = wire_json.decode(data)
-        rows = [
-            {"object": "embedding", "index": index, "embedding": vector}
-            for index, vector in enumerate(bedrock_embeddings.vectors(theirs))
-        ]
-        body: dict[str, Any] = {"object": "list", "data": rows, "model": serve_as.model}
-        usage = bedrock_embeddings.usage(theirs)
-        if usage is not None:
-            tokens = usage.input_tokens
-            body["usage"] = {"prompt_tokens": tokens, "total_tokens": tokens}
-        return WholeAnswer(body=body, usage=usage, upstream_id=str(theirs.get("id") or ""))
+        return embedding_format.answer(
+            bedrock_embeddings.vectors(theirs),
+            usage=bedrock_embeddings.usage(theirs),
+            serve_as=serve_as,
+            upstream_id=str(theirs.get("id") or ""),
+        )
 
     def error(self, status: int, headers: Mapping[str, str], data: bytes) -> ProviderError:
         """Return what a status of 400 or more means."""

@@ -8,6 +8,7 @@ Titan (model-parameters-titan-embed-text.html, both read 2026-11) one a call.
 from typing import Any, Final
 
 from billing.types import TokenUsage
+from gateway.providers import embedding_format
 from gateway.providers.anthropic.anthropic_errors import unsupported
 from gateway.providers.base import ProviderError
 from gateway.providers.openai import openai_usage
@@ -18,8 +19,8 @@ _MAX_COHERE: Final = 96
 
 
 def request_body(body: Json, *, model: str) -> Json:
-    """Return the body for InvokeModel; the inputs are texts. Raises ProviderError."""
-    inputs = [body["input"]] if isinstance(body["input"], str) else body["input"]
+    """Return the body for InvokeModel. Raises ProviderError."""
+    inputs = embedding_format.texts(body)
     if "cohere.embed" in model:
         return _cohere(inputs, body)
     if "amazon.titan-embed-text" in model:

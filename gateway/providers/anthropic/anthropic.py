@@ -5,7 +5,7 @@ https://platform.claude.com/docs/en/api/messages, read 2026-11.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from gateway.providers import one_choice, wire_json
 from gateway.providers.anthropic import (
@@ -18,15 +18,14 @@ from gateway.providers.anthropic import (
 from gateway.providers.anthropic.anthropic_native_stream import NativeStream
 from gateway.providers.anthropic.anthropic_stream import AnthropicStream
 from gateway.providers.base import (
+    Adapter,
     ProviderError,
     ServeAs,
-    StreamDecoder,
     StreamTranslator,
     Upstream,
     UpstreamRequest,
     WholeAnswer,
 )
-from gateway.sse import SseDecoder
 
 # All that a provider learns of us: nothing of the customer's headers goes out.
 _HEADERS: Final = (
@@ -38,7 +37,7 @@ _ACCEPT_JSON: Final = ("accept", "application/json")
 _ACCEPT_EVENTS: Final = ("accept", "text/event-stream")
 
 
-class AnthropicAdapter:
+class AnthropicAdapter(Adapter):
     """The translator for Anthropic; see `Adapter`."""
 
     def chat_request(
@@ -91,32 +90,12 @@ class AnthropicAdapter:
             answer.body[anthropic_native.FIELD] = theirs
         return answer
 
-    def chat_stream(self, *, serve_as: ServeAs, quirks: frozenset[str]) -> StreamTranslator:
+    def chat_stream(self, *, serve_as: ServeAs) -> StreamTranslator:
         """Return a translator for one stream."""
         if serve_as.native:
             return NativeStream(serve_as=serve_as)
         return AnthropicStream(serve_as=serve_as)
 
-    def stream_decoder(self) -> StreamDecoder:
-        """Return what cuts a stream into events."""
-        return SseDecoder()
-
-    def embeddings_request(
-        self, upstream: Upstream, *, upstream_model: str, body: dict[str, Any]
-    ) -> UpstreamRequest:
-        """Anthropic has no embeddings. Raises ProviderError."""
-        _no_embeddings()
-
-    def embeddings_answer(self, data: bytes, *, serve_as: ServeAs) -> WholeAnswer:
-        """Anthropic has no embeddings. Raises ProviderError."""
-        _no_embeddings()
-
     def error(self, status: int, headers: Mapping[str, str], data: bytes) -> ProviderError:
         """Return what a status of 400 or more means."""
         return anthropic_errors.read_error(status, headers, data)
-
-
-def _no_embeddings() -> NoReturn:
-    anthropic_errors.unsupported(
-        "model", "This model makes no embeddings. GET /v1/models lists those that do."
-    )

@@ -8,12 +8,12 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from gateway.providers import one_choice, wire_json
+from gateway.providers import embedding_format, one_choice, wire_json
 from gateway.providers.anthropic.anthropic_errors import unsupported
 from gateway.providers.base import (
+    Adapter,
     ProviderError,
     ServeAs,
-    StreamDecoder,
     StreamTranslator,
     Upstream,
     UpstreamRequest,
@@ -21,8 +21,7 @@ from gateway.providers.base import (
 )
 from gateway.providers.cohere import cohere_answer, cohere_request, cohere_usage
 from gateway.providers.cohere.cohere_stream import CohereStream
-from gateway.providers.openai import openai_errors, quirks
-from gateway.sse import SseDecoder
+from gateway.providers.openai import openai_errors
 
 _MAX_INPUTS: Final = 96
 _BLOCKED: Final = (
@@ -32,7 +31,7 @@ _TOO_LONG: Final = re.compile(r"too many tokens|size limit exceeded|token limit"
 _TRIAL_IS_USED_UP: Final = re.compile(r"trial key|monthly|billing")
 
 
-class CohereAdapter:
+class CohereAdapter(Adapter):
     """The translator for Cohere; see `Adapter`."""
 
     def chat_request(
@@ -70,21 +69,15 @@ class CohereAdapter:
             serve_as=serve_as,
         )
 
-    def chat_stream(self, *, serve_as: ServeAs, quirks: frozenset[str]) -> StreamTranslator:
+    def chat_stream(self, *, serve_as: ServeAs) -> StreamTranslator:
         """Return a translator for one stream."""
         return CohereStream(serve_as=serve_as)
-
-    def stream_decoder(self) -> StreamDecoder:
-        """Return what cuts a stream into events."""
-        return SseDecoder()
 
     def embeddings_request(
         self, upstream: Upstream, *, upstream_model: str, body: dict[str, Any]
     ) -> UpstreamRequest:
         """Return the request for embeddings, which are taken as those of documents. Raises ProviderError."""
-        body = dict(body)
-        quirks.write_texts_for_tokens(body)
-        inputs = [body["input"]] if isinstance(body["input"], str) else body["input"]
+        inputs = embedding_format.texts(body)
         if len(inputs) > _MAX_INPUTS:
             unsupported("input", f"This model takes at most {_MAX_INPUTS} inputs a call.")
         sent = {
@@ -104,16 +97,12 @@ class CohereAdapter:
         vectors = wire_json.mapping(theirs.get("embeddings")).get("float")
         if not isinstance(vectors, list) or not all(isinstance(item, list) for item in vectors):
             raise ProviderError("bad_answer", "The provider's answer has no embeddings.")
-        rows = [
-            {"object": "embedding", "index": index, "embedding": vector}
-            for index, vector in enumerate(vectors)
-        ]
-        usage = cohere_usage.read_usage(wire_json.mapping(theirs.get("meta")))
-        body: dict[str, Any] = {"object": "list", "data": rows, "model": serve_as.model}
-        if usage is not None:
-            tokens = usage.input_tokens
-            body["usage"] = {"prompt_tokens": tokens, "total_tokens": tokens}
-        return WholeAnswer(body=body, usage=usage, upstream_id=str(theirs.get("id") or ""))
+        return embedding_format.answer(
+            vectors,
+            usage=cohere_usage.read_usage(wire_json.mapping(theirs.get("meta"))),
+            serve_as=serve_as,
+            upstream_id=str(theirs.get("id") or ""),
+        )
 
     def error(self, status: int, headers: Mapping[str, str], data: bytes) -> ProviderError:
         """Return what a status of 400 or more means."""

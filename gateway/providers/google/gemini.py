@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from gateway.providers import wire_json
+from gateway.providers import embedding_format, wire_json
 from gateway.providers.base import (
+    Adapter,
     ProviderError,
     ServeAs,
-    StreamDecoder,
     StreamTranslator,
     Upstream,
     UpstreamRequest,
@@ -32,8 +32,7 @@ from gateway.providers.google.gemini_answer import (
 from gateway.providers.google.gemini_errors import refused
 from gateway.providers.google.gemini_request import request_body
 from gateway.providers.google.gemini_stream import GeminiStream
-from gateway.providers.openai import openai_usage, quirks
-from gateway.sse import SseDecoder
+from gateway.providers.openai import openai_usage
 
 SPEAKING: Final = frozenset({"gemini", "vertex"})  # the values of `Upstream.api` that mean this API
 _MODEL: Final = re.compile(r"(?:tunedModels/)?[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
@@ -41,7 +40,7 @@ _MAX_INPUTS: Final = 100  # of one batchEmbedContents
 _OUTPUT: Final = ("content", "reasoning_content", "tool_calls", "images")
 
 
-class GeminiAdapter:
+class GeminiAdapter(Adapter):
     """The translator for Gemini; see `Adapter`."""
 
     def chat_request(
@@ -93,21 +92,15 @@ class GeminiAdapter:
             output_text="".join(output) if usage is None else "",
         )
 
-    def chat_stream(self, *, serve_as: ServeAs, quirks: frozenset[str]) -> StreamTranslator:
-        """Return a translator for one stream; Gemini has no quirks of its own."""
+    def chat_stream(self, *, serve_as: ServeAs) -> StreamTranslator:
+        """Return a translator for one stream."""
         return GeminiStream(serve_as=serve_as)
-
-    def stream_decoder(self) -> StreamDecoder:
-        """Return what cuts a stream into events."""
-        return SseDecoder()
 
     def embeddings_request(
         self, upstream: Upstream, *, upstream_model: str, body: dict[str, Any]
     ) -> UpstreamRequest:
         """Return the request for embeddings, one or many. Raises ProviderError."""
-        body = dict(body)
-        quirks.write_texts_for_tokens(body)
-        inputs = [body["input"]] if isinstance(body["input"], str) else body["input"]
+        inputs = embedding_format.texts(body)
         if len(inputs) > _MAX_INPUTS:
             raise refused(f"This model takes at most {_MAX_INPUTS} inputs a call.", param="input")
         shared = {"model": f"models/{upstream_model}"}
@@ -124,16 +117,11 @@ class GeminiAdapter:
         embeddings = body.get("embeddings") or [body.get("embedding")]
         if not isinstance(embeddings, list) or not all(_is_vector(item) for item in embeddings):
             raise ProviderError("bad_answer", "The provider's answer has no embeddings.")
-        rows = [
-            {"object": "embedding", "index": index, "embedding": item["values"]}
-            for index, item in enumerate(embeddings)
-        ]
-        usage = gemini_usage.read_usage(_usage_metadata(body), has_output=False)
-        answer: dict[str, Any] = {"object": "list", "data": rows, "model": serve_as.model}
-        if usage is not None:
-            tokens = usage.input_tokens
-            answer["usage"] = {"prompt_tokens": tokens, "total_tokens": tokens}
-        return WholeAnswer(body=answer, usage=usage)
+        return embedding_format.answer(
+            (item["values"] for item in embeddings),
+            usage=gemini_usage.read_usage(_usage_metadata(body), has_output=False),
+            serve_as=serve_as,
+        )
 
     def error(self, status: int, headers: Mapping[str, str], data: bytes) -> ProviderError:
         """Return what a status of 400 or more means."""

@@ -14,14 +14,14 @@ from typing import Any, Final
 from msgspec import structs
 
 from billing.types import TokenUsage
-from gateway.providers import wire_json
+from gateway.providers import embedding_format, wire_json
 from gateway.providers.anthropic import anthropic_errors, anthropic_native, anthropic_request
 from gateway.providers.anthropic.anthropic import AnthropicAdapter
 from gateway.providers.base import ProviderError, ServeAs, Upstream, UpstreamRequest, WholeAnswer
 from gateway.providers.google import gemini, gemini_config, gemini_errors
 from gateway.providers.google.gemini import GeminiAdapter
 from gateway.providers.google.gemini_request import request_body
-from gateway.providers.openai import openai_usage, quirks
+from gateway.providers.openai import openai_usage
 
 _CLAUDE_VERSION: Final = "vertex-2023-10-16"
 _CLAUDE_MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,200}")
@@ -57,9 +57,7 @@ class VertexAdapter(GeminiAdapter):
 
         https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-embeddings-api (read 2026-11).
         """
-        body = dict(body)
-        quirks.write_texts_for_tokens(body)
-        inputs = [body["input"]] if isinstance(body["input"], str) else body["input"]
+        inputs = embedding_format.texts(body)
         if len(inputs) > 1 and upstream_model.startswith("gemini-"):
             raise gemini_errors.refused("This model takes one input a call.", param="input")
         sent: dict[str, Any] = {"instances": [{"content": text} for text in inputs]}
@@ -78,18 +76,15 @@ class VertexAdapter(GeminiAdapter):
         ]
         if not found or not all(isinstance(item.get("values"), list) for item in found):
             raise ProviderError("bad_answer", "The provider's answer has no embeddings.")
-        rows = [
-            {"object": "embedding", "index": index, "embedding": item["values"]}
-            for index, item in enumerate(found)
-        ]
         tokens = sum(
             openai_usage.count(wire_json.mapping(item.get("statistics")).get("token_count"))
             for item in found
         )
-        body: dict[str, Any] = {"object": "list", "data": rows, "model": serve_as.model}
-        if tokens:
-            body["usage"] = {"prompt_tokens": tokens, "total_tokens": tokens}
-        return WholeAnswer(body=body, usage=TokenUsage(input_tokens=tokens) if tokens else None)
+        return embedding_format.answer(
+            (item["values"] for item in found),
+            usage=TokenUsage(input_tokens=tokens) if tokens else None,
+            serve_as=serve_as,
+        )
 
 
 class VertexClaudeAdapter(AnthropicAdapter):

@@ -5,9 +5,9 @@ from typing import Any, Final
 
 from gateway.providers import wire_json
 from gateway.providers.base import (
+    Adapter,
     ProviderError,
     ServeAs,
-    StreamDecoder,
     StreamTranslator,
     Upstream,
     UpstreamRequest,
@@ -15,7 +15,6 @@ from gateway.providers.base import (
 )
 from gateway.providers.openai import openai_audio, openai_errors, openai_usage, quirks
 from gateway.providers.openai.openai_stream import OpenAIStream
-from gateway.sse import SseDecoder
 
 # All that a provider learns of us: nothing of the customer's headers goes out.
 _USER_AGENT: Final = ("user-agent", "exerati/1")
@@ -24,7 +23,7 @@ _ACCEPT_JSON: Final = ("accept", "application/json")
 _ACCEPT_EVENTS: Final = ("accept", "text/event-stream")
 
 
-class OpenAIAdapter:
+class OpenAIAdapter(Adapter):
     """The translator for OpenAI and every compatible server; see `Adapter`."""
 
     def chat_request(
@@ -81,13 +80,9 @@ class OpenAIAdapter:
             audio_characters=spoken,
         )
 
-    def chat_stream(self, *, serve_as: ServeAs, quirks: frozenset[str]) -> StreamTranslator:
-        """Return a translator for one stream; answers show their own quirks, so that none need be named."""
+    def chat_stream(self, *, serve_as: ServeAs) -> StreamTranslator:
+        """Return a translator for one stream; answers show their own quirks."""
         return OpenAIStream(serve_as=serve_as)
-
-    def stream_decoder(self) -> StreamDecoder:
-        """Return what cuts a stream into events."""
-        return SseDecoder()
 
     def embeddings_request(
         self, upstream: Upstream, *, upstream_model: str, body: dict[str, Any]
