@@ -10,6 +10,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "exerati.settings.base")
 
 django_site: Any = get_asgi_application()  # its types know dicts alone
 
+from exerati import statement_limit  # noqa: E402  as below
 from exerati.body_limit import limited  # noqa: E402  as below
 from exerati.compression import compressed  # noqa: E402  as below
 from gateway.asgi import Gateway  # noqa: E402  models may be imported only once Django is set up
@@ -36,6 +37,7 @@ async def application(scope: Any, receive: Receive, send: Send) -> None:
 
 async def _lifespan(receive: Receive, send: Send) -> None:
     await receive()
+    statement_limit.begin()
     await gateway.startup()
     await send({"type": "lifespan.startup.complete"})
     await receive()

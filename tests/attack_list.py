@@ -409,6 +409,7 @@ PROOFS: Mapping[str, Proof] = {
             "apikeys/test_search_attacks.py::test_f7_the_palette_takes_wildcards_for_letters",
             "apikeys/test_search_attacks.py::test_f7_a_pattern_of_many_stars_is_matched_at_once",
             "apikeys/test_search_attacks.py::test_f7_a_pattern_is_letters_and_stars_alone",
+            "exerati/test_statement_limit.py::test_statement_of_a_page_is_ended_and_the_connection_goes_on",
         ),
     ),
     "F8": Proof(
