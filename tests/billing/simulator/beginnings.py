@@ -16,6 +16,8 @@ from apikeys.models import ApiKey
 from billing.models import PriceVersion
 from tests.billing.simulator.world import ZONES, Key, World
 
+SHARED_BY = 5  # organizations with the same people
+
 
 def ask(statement: str, *parameters: Any) -> list[Any]:
     """Return the rows of a statement."""
@@ -38,16 +40,15 @@ def make_worlds(seeds: Sequence[int]) -> list[World]:
         )
         for seed, roll in zip(seeds, dice, strict=True)
     )
-    # The same two people are in every organization: what binds them in one is nobody's business in another.
-    users = [_make_user(name) for name in ("bob", "dora")]
-    members = join([(one.pk, user.pk) for one in organizations for user in users])
-    keys = _make_keys(organizations, users)
+    people = _make_people(organizations)
+    members = join([(one.pk, user.pk) for one in organizations for user in people[one.pk]])
+    keys = _make_keys(organizations, people)
     worlds = [
         World(
             seed=seed,
             organization_id=organization.pk,
             keys=keys[organization.pk],
-            members=[members[organization.pk, user.pk] for user in users],
+            members=[members[organization.pk, user.pk] for user in people[organization.pk]],
             price_version_id=price.pk,
             credit=roll.choice((5_000, 20_000, 50_000)),
             zone=organization.time_zone,
@@ -73,11 +74,26 @@ def _far_from_midnight(zone: str) -> bool:
     return (now + timedelta(minutes=15)).date() == now.date()
 
 
+def _make_people(organizations: list[Organization]) -> dict[int, list[User]]:
+    """
+    Return two people for each organization, who are in the next few as well: what binds them in one is nobody's
+    business in another.
+    """
+    people: dict[int, list[User]] = {}
+    for number, organization in enumerate(organizations):
+        if number % SHARED_BY == 0:
+            pair = [_make_user(name) for name in ("bob", "dora")]
+        people[organization.pk] = pair
+    return people
+
+
 def _make_user(name: str) -> User:
     return User.objects.create(email=f"{name}-{secrets.token_hex(8)}@simulated.example")
 
 
-def _make_keys(organizations: list[Organization], users: list[User]) -> dict[int, tuple[Key, ...]]:
+def _make_keys(
+    organizations: list[Organization], people: dict[int, list[User]]
+) -> dict[int, tuple[Key, ...]]:
     projects = Project.objects.bulk_create(
         Project(organization=organization, name=name)
         for organization in organizations
@@ -92,13 +108,13 @@ def _make_keys(organizations: list[Organization], users: list[User]) -> dict[int
             name="simulated",
             mode=mode,
             key_hash=secrets.token_bytes(32),
-            created_by=users[maker],
+            created_by=people[organization.pk][maker],
         )
         for n, organization in enumerate(organizations)
         for mode, project, maker in kinds
     )
     keys: dict[int, tuple[Key, ...]] = defaultdict(tuple)
-    makers = {user.pk: maker for maker, user in enumerate(users)}
+    makers = {user.pk: maker for pair in people.values() for maker, user in enumerate(pair)}
     for row in rows:
         key = Key(row.pk, row.project_id, makers[row.created_by_id], row.mode)  # type: ignore[arg-type, index]
         keys[row.organization_id] += (key,)
