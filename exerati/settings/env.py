@@ -57,9 +57,7 @@ class Env(BaseSettings):
     stripe_tax: bool = Field(default=False, alias="EXERATI_STRIPE_TAX")
     leak_report_keys: str = Field(default="", alias="EXERATI_LEAK_REPORT_KEYS")
     drain_seconds: int = Field(default=120, ge=0, alias="EXERATI_DRAIN_SECONDS")
-    page_statement_seconds: float = Field(
-        default=10, gt=0, alias="EXERATI_PAGE_STATEMENT_SECONDS"
-    )
+    page_statement_seconds: float = Field(default=10, gt=0, alias="EXERATI_PAGE_STATEMENT_SECONDS")
     log_level: str = Field(default="INFO", alias="EXERATI_LOG_LEVEL")
 
     @field_validator("leak_report_keys")
