@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.middleware import OrganizationRequest
 from accounts.permissions import Action, organization_page
-from apikeys import services
+from apikeys import leaks, services
 from apikeys.forms import RotateForm
 from apikeys.models import ApiKey
 from apikeys.views import LAST_NONCE, find_key, secret_context
@@ -22,7 +22,8 @@ from apikeys.views import LAST_NONCE, find_key, secret_context
 def key_rotate(request: OrganizationRequest, *, public_id: str) -> HttpResponse:
     """Ask how long the old secret is to work; the answer to the POST is the only page that holds the new one."""
     key = find_key(request, public_id=public_id)
-    form = RotateForm(request.POST or None)
+    is_leaked = leaks.of_present_secrets(key) is not None
+    form = RotateForm(request.POST or None, initial={"overlap": 0} if is_leaked else None)
     if request.method == "POST" and form.is_valid():
         return _rotate(request, key=key, form=form)
     context = {

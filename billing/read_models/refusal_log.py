@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 
 from accounts.models import Organization
 from billing.models import RefusedRequest
-from billing.read_models import log_scan, request_log
+from billing.read_models import log_scan, log_status, request_log
 from billing.read_models.log_scan import Cursor, Found
 from billing.read_models.request_log import REFUSED, LogFilters, LogPage, LogRow
 
@@ -20,6 +20,7 @@ def page(
     organization: Organization, *, filters: LogFilters, cursor: Cursor | None = None
 ) -> LogPage:
     """Return one page of calls and refusals; a query or two for each, whatever the depth."""
+    filters = request_log.resolved(organization, filters)
     found: list[LogRow] = []
     edges: list[Cursor] = []
     for read, is_wanted in (
@@ -65,6 +66,7 @@ def refused_since(
     organization: Organization, *, filters: LogFilters, since: datetime
 ) -> list[tuple[datetime, LogRow]]:
     """Return the requests refused after a moment with that moment, newest first, at most a page. One query."""
+    filters = request_log.resolved(organization, filters)
     narrowed = _narrowed(filters)
     found = _refusals(organization, filters).filter(narrowed, occurred_at__gt=since)
     newest = found.order_by("-occurred_at", "-request_id")[: request_log.PAGE_ROWS]
@@ -105,15 +107,15 @@ def _narrowed(filters: LogFilters) -> Q:
     given = {
         "model": filters.model,
         **request_log.key_filter(filters.key),
-        "project__public_id": filters.project,
+        "project_id": filters.project_id,
         "key__created_by__memberships__public_id": filters.member,
         "code": filters.error,
         "mode": filters.mode,
         "client_request_id": filters.search,
     }
-    named = Q(**{name: value for name, value in given.items() if value})
+    named = Q(**{name: value for name, value in given.items() if value not in ("", None)})
     # Every refusal is an error, so that those are nothing to look for.
-    return named if filters.status == "error" else named & request_log.status(filters.status)
+    return named if filters.status == "error" else named & log_status.condition(filters.status)
 
 
 def _log_row(refusal: RefusedRequest) -> LogRow:

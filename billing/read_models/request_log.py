@@ -6,7 +6,7 @@ refused before a reservation has no usage event and is in `billing.read_models.r
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from uuid import UUID
@@ -18,7 +18,7 @@ from apikeys.models import ApiKey
 from billing import price_formula
 from billing.basis import BASIS_WORDS
 from billing.models import Attempt, Reservation, UsageEvent
-from billing.read_models import log_scan
+from billing.read_models import log_scan, log_status
 from billing.read_models.log_scan import Cursor, Found
 from billing.types import TokenUsage
 from exerati.lib import ids
@@ -28,6 +28,7 @@ TAIL = timedelta(minutes=5)
 PLAYGROUND = "playground"  # the key to filter by, of calls that sessions made
 REFUSED = "refused"  # the outcome, and the status to filter by, of what has no event
 ID_PREFIXES = ("req_", "chatcmpl-", "cmpl-", "resp_", "msg_", "embd-")
+NO_ROW = 0  # a row id that none has
 DEAR_NANOUSD = 100_000_000  # calls that cost more are few, and in an index of their own
 Basis, Outcome = UsageEvent.Basis, UsageEvent.Outcome
 
@@ -54,6 +55,7 @@ class LogFilters:
     since: datetime | None = None
     until: datetime | None = None
     line: int | None = None  # row id of the invoice line that charges them
+    project_id: int | None = None  # row id of `project`, see `resolved`
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,18 @@ def parse_id(text: str) -> UUID | None:
     return None
 
 
+def resolved(organization: Organization, filters: LogFilters) -> LogFilters:
+    """
+    Return the filters with the row id of the project they name; a query, where they name one.
+
+    What a join would bring the planner cannot know, and sorts all that a page may look at.
+    """
+    if not filters.project or filters.project_id is not None:
+        return filters
+    own = organization.projects.filter(public_id=filters.project)
+    return replace(filters, project_id=own.values_list("pk", flat=True).first() or NO_ROW)
+
+
 def page(
     organization: Organization, *, filters: LogFilters, cursor: Cursor | None = None
 ) -> LogPage:
@@ -165,6 +179,7 @@ def look(
     One query where an index has what the filters name, two where not; where the calls that it looks at have nothing,
     it looks once more where the hourly sums say that there is something, with four more.
     """
+    filters = resolved(organization, filters)
     found = _look(organization, filters, cursor)
     edge = found.edge
     if edge is None or edge.direction == "newer":
@@ -183,8 +198,11 @@ def _look(
     organization: Organization, filters: LogFilters, cursor: Cursor | None
 ) -> Found[UsageEvent]:
     indexed, narrowed = _conditions(organization, filters)
+    implied = Q(status__gte=HTTPStatus.BAD_REQUEST) if log_status.is_error(filters.status) else None
     events = UsageEvent.objects.filter(indexed).select_related("key", "project")
-    return log_scan.next_to(cursor, events, narrowed=narrowed, at_most=PAGE_ROWS + 1)
+    return log_scan.next_to(
+        cursor, events, narrowed=narrowed, implied=implied, at_most=PAGE_ROWS + 1
+    )
 
 
 def settled_since(
@@ -223,7 +241,7 @@ def page_of(
 
 
 def _filtered(organization: Organization, filters: LogFilters) -> QuerySet[UsageEvent]:
-    indexed, narrowed = _conditions(organization, filters)
+    indexed, narrowed = _conditions(organization, resolved(organization, filters))
     return UsageEvent.objects.filter(indexed, narrowed or Q())
 
 
@@ -239,7 +257,7 @@ def _conditions(organization: Organization, filters: LogFilters) -> tuple[Q, Q |
     if filters.key and filters.key != PLAYGROUND:
         key = ApiKey.every.filter(organization=organization, public_id=filters.key)
         indexed &= Q(key_id=Subquery(key.values("pk")))
-    if _is_error(filters.status):
+    if filters.status == "error":  # a status of its own is narrowed to below
         indexed &= Q(status__gte=HTTPStatus.BAD_REQUEST)
     if filters.outcome not in ("", Outcome.FINISHED) or filters.basis not in ("", Basis.REPORTED):
         indexed &= ~Q(outcome=Outcome.FINISHED) | ~Q(basis=Basis.REPORTED)
@@ -261,30 +279,24 @@ def _narrowed(filters: LogFilters) -> Q:
     }
     if filters.key != PLAYGROUND:
         given.pop("key__public_id", None)
-    narrowed = Q(**{name: value for name, value in given.items() if value})
+    narrowed = Q(**{name: value for name, value in given.items() if value not in ("", None, [])})
     if filters.cost_over_nanousd is not None:
         narrowed &= Q(charge_nanousd__gt=filters.cost_over_nanousd)
     if filters.status not in ("", "error"):
-        narrowed &= status(filters.status)
+        narrowed &= log_status.condition(filters.status)
     return narrowed
 
 
-def _dimensions(filters: LogFilters) -> dict[str, str]:
+def _dimensions(filters: LogFilters) -> dict[str, str | int]:
     """Return the conditions that calls and hourly sums have in common."""
-    given = {
+    given: dict[str, str | int | None] = {
         "model": filters.model,
         **key_filter(filters.key),
-        "project__public_id": filters.project,
+        "project_id": filters.project_id,
         "key__created_by__memberships__public_id": filters.member,
         "mode": filters.mode,
     }
-    return {name: value for name, value in given.items() if value}
-
-
-def _is_error(wanted: str) -> bool:
-    """Say whether a status to filter by is that of an error."""
-    exact = wanted.isdecimal() and len(wanted) == 3 and int(wanted) >= HTTPStatus.BAD_REQUEST
-    return exact or wanted in ("error", "4xx", "5xx")
+    return {name: value for name, value in given.items() if value not in ("", None)}
 
 
 def key_filter(wanted: str) -> dict[str, str]:
@@ -292,18 +304,6 @@ def key_filter(wanted: str) -> dict[str, str]:
     if wanted == PLAYGROUND:
         return {"key__kind": ApiKey.Kind.SEAT}
     return {"key__public_id": wanted}
-
-
-def status(wanted: str) -> Q:
-    """Return the condition for `ok`, `error`, `4xx`, `5xx` or an exact status; all for anything else."""
-    if wanted.isdecimal() and len(wanted) == 3:
-        return Q(status=int(wanted))
-    return {
-        "ok": Q(status__lt=400),
-        "error": Q(status__gte=400),
-        "4xx": Q(status__gte=400, status__lt=500),
-        "5xx": Q(status__gte=500),
-    }.get(wanted, Q())
 
 
 def _at(row: LogRow) -> str:

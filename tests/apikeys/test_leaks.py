@@ -192,6 +192,15 @@ def test_rotation_leaves_a_key_disabled_that_somebody_disabled(acme_key, alice):
     assert status(services.rotate_key(acme_key.key, overlap=DAY, actor=alice).key) == "disabled"
 
 
+def test_the_rotation_of_a_leaked_key_offers_to_end_the_secret_at_once(acme_key, alice_client):
+    url = reverse("dashboard:key_rotate", args=["acme", acme_key.key.public_id])
+    assert alice_client.get(url).context["form"]["overlap"].value() == 24
+
+    report(acme_key.secret)
+
+    assert alice_client.get(url).context["form"]["overlap"].value() == 0
+
+
 def test_the_key_page_says_where_it_was_found_and_what_to_do(acme_key, alice_client):
     report(acme_key.secret)
 

@@ -4,6 +4,8 @@ import random
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from billing.aggregation import roll_up
@@ -134,3 +136,42 @@ def test_what_is_rare_needs_no_steps_where_an_index_has_it(acme, call):
     ):
         page = request_log.page(acme, filters=filters)
         assert ([row.id for row in page.rows], page.older) == ([ident], "")
+
+
+@pytest.mark.parametrize("wanted", ["500", "4xx", "error"])
+def test_a_walk_by_status_finds_each_error_once(acme, call, wanted):
+    now, found = timezone.now(), []
+    for number in range(40):
+        status = (200, 404, 429, 500)[number % 4]
+        ident = call(at=now - number * SECOND, status=status)
+        if {"500": status == 500, "4xx": 400 <= status < 500, "error": status >= 400}[wanted]:
+            found.append(ident)
+
+    assert ids_of(walk(acme, LogFilters(status=wanted))) == found
+
+
+def test_a_project_is_found_by_its_row_and_one_of_somebody_else_has_nothing(
+    acme, globex, call, django_assert_max_num_queries
+):
+    ident = call(at=timezone.now())
+    own, foreign = acme.projects.get(), globex.projects.get()
+
+    with django_assert_max_num_queries(5) as queries:
+        assert ids_of([refusal_log.page(acme, filters=LogFilters(project=own.public_id))]) == [
+            ident
+        ]
+    assert ids_of(walk(acme, LogFilters(project=foreign.public_id))) == []
+
+    # A join tells the planner nothing: it sorted 10,000 calls for a page, in 370 ms instead of 0.2.
+    asked = [one["sql"] for one in queries if "public_id\" = '" in one["sql"]]
+    assert [sql.partition(" FROM ")[2].split()[0] for sql in asked] == ['"accounts_project"']
+
+
+def test_a_status_is_asked_for_once_where_the_rows_are_read(acme, call):
+    """Two conditions on it, of which one follows from the other, seem to leave next to nothing: then all is sorted."""
+    with CaptureQueriesContext(connection) as queries:
+        request_log.page(acme, filters=LogFilters(status="500"))
+
+    [read] = [one["sql"] for one in queries if "LIMIT 4" in one["sql"]]
+    assert '"status" = 500' in read
+    assert '"status" >= 400' not in read
