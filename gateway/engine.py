@@ -73,6 +73,7 @@ class Engine:
         self._vocabulary: asyncio.Future[Any] | None = None
         self._catalog_connection = Connection("catalog")
         self._catalog_signature = ""
+        self._catalog_lock = asyncio.Lock()
 
     async def start(self) -> None:
         """Read the catalog; raises psycopg.OperationalError when the database is away."""
@@ -95,11 +96,12 @@ class Engine:
         await self._catalog_connection.close()
 
     async def refresh_catalog(self) -> None:
-        """Read the catalog again if any row of it has changed."""
-        signature = await self._catalog_connection.fetch_value(SIGNATURE_QUERY)
-        if signature != self._catalog_signature:
-            self.catalog = await sync_to_async(_load_catalog, thread_sensitive=False)()
-            self._catalog_signature = signature
+        """Read the catalog again if any row of it has changed; one after the other, so that an older one never wins."""
+        async with self._catalog_lock:
+            signature = await self._catalog_connection.fetch_value(SIGNATURE_QUERY)
+            if signature != self._catalog_signature:
+                self.catalog = await sync_to_async(_load_catalog, thread_sensitive=False)()
+                self._catalog_signature = signature
 
     async def send(self, request: UpstreamRequest, upstream: Upstream) -> UpstreamResponse:
         """Send a request to a provider, or to the sandbox in this process. Raises ProviderError."""
