@@ -173,7 +173,7 @@ def _context_management(value: Any, param: str) -> None:
 
 
 def _inference_geo(value: Any, param: str) -> None:
-    """One place costs a tenth more (https://platform.claude.com/docs/en/about-claude/pricing, read 2026-11)."""
+    """One place costs a tenth more (https://platform.claude.com/docs/en/about-claude/pricing, from memory)."""
     wire_checks.text(value, param)
     if value != "global":
         unsupported_value(

@@ -2,8 +2,8 @@
 Tools of a request as they go on to Anthropic, and what each may cost there. Pure.
 
 A tool that the client runs costs the tokens of its description. One that Anthropic runs makes it read the prompt
-again for each result, and a web search has a fee (https://platform.claude.com/docs/en/about-claude/pricing, read
-2026-11): how often it may run is written into the request, so that the bound holds.
+again for each result, and a web search has a fee (https://platform.claude.com/docs/en/about-claude/pricing): how often
+it may run is written into the request, so that the bound holds.
 """
 
 import re
@@ -21,7 +21,7 @@ Json = dict[str, Any]
 MAX_USES: Final = 5
 _MOST_USES: Final = wire_checks.integer(1, 100)
 # The text that describes one to Claude: up to 735 tokens, and 499 for the computer's
-# (https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview#pricing, read 2026-11); a toolset is twenty.
+# (https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview#pricing, from memory); a toolset is twenty.
 _TOOL_TOKENS: Final = 1_536
 _TOOLSET_TOKENS: Final = 16_384
 

@@ -20,10 +20,10 @@ ANTHROPIC: Final = "anthropic"
 VERTEX: Final = "vertex-claude"
 SPEAKING: Final = frozenset({ANTHROPIC, VERTEX})
 # Vertex has one tier and one place per address
-# (https://platform.claude.com/docs/en/build-with-claude/claude-on-vertex-ai, read 2026-11).
+# (https://platform.claude.com/docs/en/build-with-claude/claude-on-vertex-ai, from memory).
 NOT_ON_VERTEX: Final = ("service_tier", "inference_geo")
 # From here on a system message may stand between turns
-# (https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages, read 2026-11).
+# (https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages, from memory).
 _SYSTEM_TURNS_FROM: Final = (4, 8)
 
 
