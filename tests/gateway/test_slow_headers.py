@@ -97,7 +97,14 @@ def test_second_request_of_a_connection_has_its_own_deadline(strict_gateway):
 @pytest.fixture
 def strict_shop(shop: Shop, strict_gateway: Gateway) -> Shop:
     strict_gateway.learn(shop.model, key=shop.secret)
-    return replace(shop, gateway=strict_gateway)
+    # What is looked at are connections, not the limits of a key.
+    key = factories.make_api_key(
+        shop.organization,
+        concurrency=10 * CLIENTS,
+        requests_per_minute=1_000_000,
+        tokens_per_minute=10**9,
+    )
+    return replace(shop, gateway=strict_gateway, key=key)
 
 
 def seconds_of_calls(shop: Shop, model: str, *, between: list[socket.socket]) -> list[float]:
