@@ -12,7 +12,6 @@ from django.utils import timezone
 from accounts.admin import ReadOnly
 from accounts.models import User
 from apikeys import leaks, services
-from apikeys.leaks import STAFF
 from apikeys.models import ApiKey, KeyLeak, KeyModelBudget
 
 
@@ -27,7 +26,10 @@ class LeakForm(ActionForm):
     """Where a key was found, for the action that says so."""
 
     place = forms.CharField(
-        required=False, max_length=500, label="Found at", widget=forms.TextInput(attrs={"size": 40})
+        required=False,
+        max_length=leaks.MOST_PLACE,
+        label="Found at",
+        widget=forms.TextInput(attrs={"size": 40}),
     )
 
 
@@ -84,7 +86,7 @@ class ApiKeyAdmin(admin.ModelAdmin):
             self.message_user(request, "Say where the key was found.", messages.ERROR)
             return
         for key in chosen.select_related("organization"):
-            leaks.mark(key, place=place, source=STAFF, actor=cast(User, request.user))
+            leaks.mark(key, place=place, source=leaks.STAFF, actor=cast(User, request.user))
         self.message_user(request, f"Told to be leaked: {len(chosen)}.", messages.SUCCESS)
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:

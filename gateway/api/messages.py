@@ -52,10 +52,10 @@ class Messages(AnthropicView, ChatView):
         Beta features that stay behind are named in a header of their own: agents send a handful with every call.
         """
         chat = super().read(context, body, dialect)
-        header = context.header(b"anthropic-beta")
-        found = messages_native.read(body, beta_header=header)
-        if header and (ignored := messages_native.betas(header)[1]):
-            context.add_header(IGNORED_BETAS, ",".join(serializers.header_names(ignored)))
+        found = messages_native.read(body, beta_header=context.header(b"anthropic-beta"))
+        if found.ignored_betas:
+            names = serializers.header_names(found.ignored_betas)
+            context.add_header(IGNORED_BETAS, ",".join(names))
         return replace(
             chat,
             native=found.native,

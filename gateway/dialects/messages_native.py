@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import msgspec
+
 from gateway import wire_checks
 from gateway.dialects import messages_native_blocks, messages_native_tools
 from gateway.dialects.messages_native_blocks import Found
@@ -61,15 +63,16 @@ _BUDGET_TOKENS: Final = 256  # Claude is told of its budget
 _FREE_EDITS: Final = frozenset({"clear_tool_uses_20250919", "clear_thinking_20251015"})
 
 
-class Read:
-    """A request's native side: what goes out, what its provider's tools may add, and names that nobody knows."""
+class Read(msgspec.Struct, frozen=True):
+    """
+    A request's native side: what goes out, what its provider's tools may add, and the names that stay behind, of
+    fields that nobody knows and of beta features.
+    """
 
-    __slots__ = ("native", "tools", "unknown")
-
-    def __init__(self, native: Native, *, tools: ProviderTools, unknown: tuple[str, ...]) -> None:
-        self.native = native
-        self.tools = tools
-        self.unknown = unknown
+    native: Native
+    tools: ProviderTools
+    unknown: tuple[str, ...]
+    ignored_betas: tuple[str, ...]
 
 
 def read(body: Json, *, beta_header: str = "") -> Read:
@@ -78,6 +81,7 @@ def read(body: Json, *, beta_header: str = "") -> Read:
         if body.get(name) is not None:
             refuse(body[name], name)
     found = Found()
+    passed_betas, ignored_betas = betas(beta_header)
     sent: Json = {}
     for name, check in _FIELDS.items():
         if body.get(name) is not None:
@@ -101,13 +105,14 @@ def read(body: Json, *, beta_header: str = "") -> Read:
     return Read(
         Native(
             body=sent,
-            betas=betas(beta_header)[0],
+            betas=passed_betas,
             needs=tuple(found.needs),
             lost=tuple(dict.fromkeys(found.lost)),
             marks=tuple(found.marks),
         ),
         tools=found.tools(),
         unknown=tuple(dict.fromkeys(found.unknown)),
+        ignored_betas=ignored_betas,
     )
 
 

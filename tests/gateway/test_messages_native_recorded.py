@@ -14,7 +14,8 @@ from gateway.sse import SseDecoder
 from gateway.wire_checks import InvalidRequest
 from tests.gateway import recorded, recorded_anthropic
 from tests.gateway.test_messages import events_of
-from tests.gateway.test_messages_native import CONTEXT, RATES, SERVED, bound_of, call_of, sent_to
+from tests.gateway.test_messages_native import CONTEXT, RATES, bound_of, call_of, sent_to
+from tests.gateway.test_messages_native_stream import SERVED
 
 pytestmark = pytest.mark.skipif(not recorded.SHARED.exists(), reason=recorded.MISSING)
 

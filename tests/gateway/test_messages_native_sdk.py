@@ -12,7 +12,8 @@ from tests import factories
 from tests.gateway import books
 from tests.gateway.caller import Caller
 from tests.gateway.test_anthropic_stream import end, sse, start
-from tests.gateway.test_messages_native import DONE, FETCH, FINDER, SEARCH
+from tests.gateway.test_messages_native import FETCH, FINDER, SEARCH
+from tests.gateway.test_messages_native_stream import DONE
 from tests.gateway.test_messages_sdk import ASK, base_url_of, body_of
 
 Json = dict[str, Any]
