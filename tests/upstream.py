@@ -212,8 +212,12 @@ class Upstream:
         return response
 
     async def _elsewhere(self, request: web.Request) -> web.StreamResponse:
-        """APIs that name the model in their path; scripted by `raw`."""
+        """APIs that name the model in their path, and Anthropic's counts; scripted by `raw`."""
         call, script = await self._received(request)
+        if script.delay_seconds:
+            await asyncio.sleep(script.delay_seconds)
+        if script.abort_at == "request":
+            _abort(request)
         call.ended_at, call.finished = time.monotonic(), True
         if script.status != 200:
             return _error(script)

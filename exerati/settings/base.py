@@ -279,6 +279,7 @@ UPSTREAM_MAX_WHOLE_BYTES = 64 * 1024 * 1024
 UPSTREAM_MAX_STREAM_BYTES = 512 * 1024 * 1024
 UPSTREAM_RETRIES = 2
 ROUTE_STATS_SECONDS = 10
+COUNT_TOKENS_SECONDS = 10  # for a provider that counts the tokens of a prompt; then we do
 CALL_SECONDS = 3_600  # the longest any call may take; `x-exerati-timeout` shortens it
 KEEPALIVE_SECONDS = 15
 SLOW_READER_SECONDS = 60

@@ -23,7 +23,7 @@ Json = dict[str, Any]
 
 # Beta features without a price of their own, or whose price is bounded whether they are on or not. The name of a
 # feature stands before its date.
-_BETAS: Final = frozenset(
+BETAS: Final = frozenset(
     {
         "cache-diagnosis",
         "computer-use",
@@ -57,6 +57,7 @@ _BETAS: Final = frozenset(
     }
 )
 _BETA: Final = re.compile(r"([a-z0-9][a-z0-9-]{1,60})-20\d\d-\d\d-\d\d")
+_UNCOUNTED: Final = frozenset({"url", *messages_native_blocks.NATIVE_KINDS}) - {"tool_reference"}
 _BUDGET: Final = wire_checks.integer(1, 2**31 - 1)
 _MAX_BETAS: Final = 50
 _BUDGET_TOKENS: Final = 256  # Claude is told of its budget
@@ -116,10 +117,22 @@ def read(body: Json, *, beta_header: str = "") -> Read:
     )
 
 
+def is_counted(found: Read) -> bool:
+    """
+    Whether Anthropic counts such a prompt: not where tools of its own run, nor what it would have to fetch
+    (https://platform.claude.com/docs/en/build-with-claude/token-counting, of 2026-09-26).
+    """
+    if found.tools.repeats:
+        return False
+    return not any(
+        part.get("type") in _UNCOUNTED for part in messages_native_blocks.objects(found.native.body)
+    )
+
+
 def betas(header: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the beta features of a header that go out, and those that stay behind."""
     names = [name for part in header.split(",") if (name := part.strip())][:_MAX_BETAS]
-    passed = [name for name in names if (m := _BETA.fullmatch(name)) and m[1] in _BETAS]
+    passed = [name for name in names if (m := _BETA.fullmatch(name)) and m[1] in BETAS]
     return tuple(dict.fromkeys(passed)), tuple(n for n in names if n not in passed)
 
 
@@ -178,7 +191,10 @@ def _context_management(value: Any, param: str) -> None:
 
 
 def _inference_geo(value: Any, param: str) -> None:
-    """One place costs a tenth more (https://platform.claude.com/docs/en/about-claude/pricing, from memory)."""
+    """
+    One place costs a tenth more: 1.1 times every rate from Claude 4.6 on, older models refuse the field
+    (https://platform.claude.com/docs/en/about-claude/pricing#data-residency-pricing, of 2026-10).
+    """
     wire_checks.text(value, param)
     if value != "global":
         unsupported_value(

@@ -146,7 +146,7 @@ def _is_ours(signed: object) -> bool:
 def _note_native(block: Json, found: Found) -> None:
     """What Anthropic's own tools did in an earlier turn; it comes back as it was."""
     kind = block["type"]
-    if any(True for part in _objects(block) if "file_id" in part):
+    if any(True for part in objects(block) if "file_id" in part):
         unsupported_value(
             "messages", "files are not stored here. Leave out what names a 'file_id'."
         )
@@ -158,7 +158,7 @@ def _note_native(block: Json, found: Found) -> None:
     found.needs.append(Need("messages", reason, apis) if apis else Need("messages", reason))
     # A page that is a document takes up more than its bytes say.
     found.prompt_tokens += FILE_TOKENS * sum(
-        part.get("type") == "base64" for part in _objects(block)
+        part.get("type") == "base64" for part in objects(block)
     )
 
 
@@ -179,12 +179,12 @@ def _note_lost(block: Json, found: Found) -> None:
         found.reads(citations)
 
 
-def _objects(value: Any) -> Iterator[Json]:
+def objects(value: Any) -> Iterator[Json]:
     """Yield every object in a JSON value; request bodies are not nested deeply (`MAX_JSON_DEPTH`)."""
     if isinstance(value, dict):
         yield value
         for inner in value.values():
-            yield from _objects(inner)
+            yield from objects(inner)
     elif isinstance(value, list):
         for inner in value:
-            yield from _objects(inner)
+            yield from objects(inner)

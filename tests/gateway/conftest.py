@@ -195,3 +195,18 @@ def shop(gateway: Gateway, upstream: Upstream) -> Shop:
     factories.make_model(model, provider=provider)
     gateway.learn(model, key=key.secret)
     return Shop(gateway, upstream, organization, key, provider, model)
+
+
+SEARCH_FEE = 10_000_000  # nano-USD
+
+
+@pytest.fixture
+def claude(shop: Shop) -> Shop:
+    """The shop, its provider now speaking Anthropic's API, its model's searches priced."""
+    Provider.objects.filter(pk=shop.provider.pk).update(api="anthropic")
+    Model.objects.filter(name=shop.model).update(owned_by="anthropic")
+    factories.make_price(
+        shop.model, search_nanousd=SEARCH_FEE, effective_from=factories.LONG_AGO.replace(year=2021)
+    )
+    shop.relearn()
+    return shop

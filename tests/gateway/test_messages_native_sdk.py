@@ -7,10 +7,11 @@ import anthropic
 import pytest
 from anthropic import Anthropic
 
-from gateway.models import Model, Provider, Route
+from gateway.models import Route
 from tests import factories
 from tests.gateway import books
 from tests.gateway.caller import Caller
+from tests.gateway.conftest import SEARCH_FEE as FEE
 from tests.gateway.test_anthropic_stream import end, sse, start
 from tests.gateway.test_messages_native import FETCH, FINDER, SEARCH
 from tests.gateway.test_messages_native_stream import DONE
@@ -18,7 +19,6 @@ from tests.gateway.test_messages_sdk import ASK, base_url_of, body_of
 
 Json = dict[str, Any]
 
-FEE = 10_000_000  # nano-USD
 USAGE: Json = {
     "input_tokens": 1_000,
     "cache_creation_input_tokens": 0,
@@ -81,18 +81,6 @@ def stream_of_a_search() -> bytes:
         ),
     ]
     return b"".join(sse(start(**USAGE), *events, *end("end_turn", **USAGE)))
-
-
-@pytest.fixture
-def claude(shop):
-    """The shop, its provider now speaking Anthropic's API, its model's searches priced."""
-    Provider.objects.filter(pk=shop.provider.pk).update(api="anthropic")
-    Model.objects.filter(name=shop.model).update(owned_by="anthropic")
-    factories.make_price(
-        shop.model, search_nanousd=FEE, effective_from=factories.LONG_AGO.replace(year=2021)
-    )
-    shop.relearn()
-    return shop
 
 
 @pytest.fixture

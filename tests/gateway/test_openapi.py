@@ -2,9 +2,10 @@
 
 import json
 import re
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from anthropic.types import AnthropicBetaParam
 from jsonschema import Draft202012Validator
 
 from gateway import api_urls, model_list, serializers
@@ -72,6 +73,19 @@ def test_every_address_is_described_with_its_methods_and_no_other():
     described = {path: METHODS & set(item) for path, item in DESCRIPTION["paths"].items()}
 
     assert described == table()
+
+
+def test_beta_features_of_anthropics_are_listed_as_they_are_treated():
+    header = DESCRIPTION["components"]["parameters"]["AnthropicBeta"]
+    passed_on = set(header["x-exerati-passed-on"])
+    left_out = {name for group in header["x-exerati-left-out"] for name in group["names"]}
+    known = {name[: -len("-2026-01-01")] for name in get_args(get_args(AnthropicBetaParam)[1])}
+
+    assert passed_on == messages_native.BETAS
+    assert known <= passed_on | left_out
+    for name in passed_on | left_out:
+        passed, ignored = messages_native.betas(f"{name}-2026-01-01")
+        assert (bool(passed), bool(ignored)) == (name in passed_on, name in left_out)
 
 
 def test_every_operation_has_a_name_of_its_own_and_says_how_it_fails():

@@ -15,6 +15,7 @@ from gateway.providers.anthropic import (
     anthropic_request,
     anthropic_usage,
 )
+from gateway.providers.anthropic.anthropic_native import Native
 from gateway.providers.anthropic.anthropic_native_stream import NativeStream
 from gateway.providers.anthropic.anthropic_stream import AnthropicStream
 from gateway.providers.base import (
@@ -26,6 +27,7 @@ from gateway.providers.base import (
     UpstreamRequest,
     WholeAnswer,
 )
+from gateway.providers.openai import openai_usage
 
 # All that a provider learns of us: nothing of the customer's headers goes out.
 _HEADERS: Final = (
@@ -58,6 +60,30 @@ class AnthropicAdapter(Adapter):
             body=wire_json.encode(sent),
             ignored=anthropic_request.set_aside(body),
         )
+
+    def count_request(
+        self, upstream: Upstream, *, upstream_model: str, native: Native
+    ) -> UpstreamRequest:
+        """
+        Return the request for the number of a prompt's tokens. Raises ProviderError.
+
+        https://platform.claude.com/docs/en/build-with-claude/token-counting (read 2026-11-28).
+        """
+        headers = [*_HEADERS, _ACCEPT_JSON, *anthropic_native.headers(native)]
+        if upstream.credential:
+            headers.append(("x-api-key", upstream.credential))
+        return UpstreamRequest(
+            url=upstream.base_url.rstrip("/") + "/messages/count_tokens",
+            headers=tuple(headers),
+            body=wire_json.encode(anthropic_native.counted(native, model=upstream_model)),
+        )
+
+    def counted(self, data: bytes) -> dict[str, Any]:
+        """Return what the provider says of a prompt's tokens. Raises ProviderError."""
+        theirs = wire_json.decode(data)
+        if openai_usage.told(theirs.get("input_tokens")) is None:
+            raise ProviderError("bad_answer", "The provider's answer has no count.")
+        return theirs
 
     def chat_answer(self, data: bytes, *, serve_as: ServeAs) -> WholeAnswer:
         """Return a whole chat answer in OpenAI's form. Raises ProviderError."""

@@ -19,12 +19,25 @@ FIELD: Final = "anthropic"  # of a chat's body, for adapters of SPEAKING alone
 ANTHROPIC: Final = "anthropic"
 VERTEX: Final = "vertex-claude"
 SPEAKING: Final = frozenset({ANTHROPIC, VERTEX})
-# Vertex has one tier and one place per address
-# (https://platform.claude.com/docs/en/build-with-claude/claude-on-vertex-ai, from memory).
+# Vertex has no tiers of Anthropic's, and its address is the place
+# (https://platform.claude.com/docs/en/manage-claude/data-residency: `inference_geo` is of the Claude API alone;
+# https://platform.claude.com/docs/en/api/service-tiers; read 2026-11-28).
 NOT_ON_VERTEX: Final = ("service_tier", "inference_geo")
-# From here on a system message may stand between turns
-# (https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages, from memory).
+# From here on a system message may stand between turns, but not with Sonnet 5
+# (https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages, of 2026-09-26).
 _SYSTEM_TURNS_FROM: Final = (4, 8)
+_NO_SYSTEM_TURNS: Final = ("sonnet", 5, 0)
+# What the endpoint that counts takes (parameters of Anthropic's SDK 2.12).
+_COUNTED: Final = (
+    "messages",
+    "system",
+    "tools",
+    "tool_choice",
+    "thinking",
+    "output_config",
+    "cache_control",
+    "context_management",
+)
 
 
 class Need(NamedTuple):
@@ -64,15 +77,27 @@ def written(native: Native, *, model: str, max_tokens: int, user_id: str | None)
         sent["thinking"] = {**thinking, "budget_tokens": max(BUDGET_MIN, budget)}
     if user_id:
         sent["metadata"] = {"user_id": user_id}
-    _, *version = anthropic_reasoning.generation(model)
-    if tuple(version) < _SYSTEM_TURNS_FROM:
-        _hoist_system_turns(sent)
+    _fit_system_turns(sent, model)
+    return sent
+
+
+def counted(native: Native, *, model: str) -> Json:
+    """Return the body that asks for the tokens of a prompt."""
+    sent = {name: native.body[name] for name in _COUNTED if name in native.body}
+    sent["model"] = model
+    _fit_system_turns(sent, model)
     return sent
 
 
 def headers(native: Native | None) -> tuple[tuple[str, str], ...]:
     """Return the header that switches beta features on, if any are."""
     return (("anthropic-beta", ",".join(native.betas)),) if native and native.betas else ()
+
+
+def _fit_system_turns(sent: Json, model: str) -> None:
+    found = anthropic_reasoning.generation(model)
+    if found[1:] < _SYSTEM_TURNS_FROM or found == _NO_SYSTEM_TURNS:
+        _hoist_system_turns(sent)
 
 
 def _hoist_system_turns(sent: Json) -> None:

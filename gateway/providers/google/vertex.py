@@ -17,6 +17,7 @@ from billing.types import TokenUsage
 from gateway.providers import embedding_format, wire_json
 from gateway.providers.anthropic import anthropic_errors, anthropic_native, anthropic_request
 from gateway.providers.anthropic.anthropic import AnthropicAdapter
+from gateway.providers.anthropic.anthropic_native import Native
 from gateway.providers.base import ProviderError, ServeAs, Upstream, UpstreamRequest, WholeAnswer
 from gateway.providers.google import gemini, gemini_config, gemini_errors
 from gateway.providers.google.gemini import GeminiAdapter
@@ -100,23 +101,46 @@ class VertexClaudeAdapter(AnthropicAdapter):
         for name in ("model", *anthropic_native.NOT_ON_VERTEX):
             sent.pop(name, None)
         verb = "streamRawPredict" if stream else "rawPredict"
-        return UpstreamRequest(
-            url=f"{upstream.base_url.rstrip('/')}/models/{upstream_model}:{verb}",
-            headers=(
-                ("content-type", "application/json"),
-                ("accept", "text/event-stream" if stream else "application/json"),
-                ("user-agent", "exerati/1"),
-                *anthropic_native.headers(body.get(anthropic_native.FIELD)),
-            ),
-            body=wire_json.encode({"anthropic_version": _CLAUDE_VERSION, **sent}),
-            ignored=anthropic_request.set_aside(body),
+        made = _to_claude(
+            upstream, f"{upstream_model}:{verb}", sent, body.get(anthropic_native.FIELD)
         )
+        accept = ("accept", "text/event-stream" if stream else "application/json")
+        return structs.replace(
+            made, headers=(*made.headers, accept), ignored=anthropic_request.set_aside(body)
+        )
+
+    def count_request(
+        self, upstream: Upstream, *, upstream_model: str, native: Native
+    ) -> UpstreamRequest:
+        """
+        Return the request for the number of a prompt's tokens, whose model stands in the body. Raises ProviderError.
+
+        https://platform.claude.com/docs/en/build-with-claude/token-counting names Google Cloud among the platforms;
+        address and body are those of Anthropic's SDK 2.12 (`lib/vertex`; both read 2026-11-28).
+        """
+        sent = anthropic_native.counted(native, model=upstream_model)
+        made = _to_claude(upstream, "count-tokens:rawPredict", sent, native)
+        return structs.replace(made, headers=(*made.headers, ("accept", "application/json")))
 
     def error(self, status: int, headers: Mapping[str, str], data: bytes) -> ProviderError:
         """Return what a status of 400 or more means: Google answers for the platform, Anthropic for the model."""
         if b'"type"' in data and b'"error"' in data and b'"status"' not in data:
             return anthropic_errors.read_error(status, headers, data)
         return gemini_errors.read_error(status, headers, data)
+
+
+def _to_claude(
+    upstream: Upstream, what: str, sent: dict[str, Any], native: Native | None
+) -> UpstreamRequest:
+    return UpstreamRequest(
+        url=f"{upstream.base_url.rstrip('/')}/models/{what}",
+        headers=(
+            ("content-type", "application/json"),
+            ("user-agent", "exerati/1"),
+            *anthropic_native.headers(native),
+        ),
+        body=wire_json.encode({"anthropic_version": _CLAUDE_VERSION, **sent}),
+    )
 
 
 def _unsigned(
