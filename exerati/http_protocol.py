@@ -10,6 +10,7 @@ envelope of `/v1`, since there is no path yet.
 
 import asyncio
 import json
+import socket
 from typing import NamedTuple
 
 from django.conf import settings
@@ -18,6 +19,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from exerati.lib import ids
 
 MAX_HEADER_BYTES = 64 * 1024
+# What the kernel takes in advance for a client; left to itself it takes megabytes for one that stopped reading.
+MAX_UNSENT_BYTES = 128 * 1024
 # The application ends a stream that is not read after SLOW_READER_SECONDS, and knows why; this is the net below it.
 GRACE_SECONDS = 5
 
@@ -71,6 +74,9 @@ class DeadlineProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         """Expect the first request at once."""
         super().connection_made(transport)
+        transport.get_extra_info("socket").setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_UNSENT_BYTES
+        )
         self._start_deadline()
 
     def data_received(self, data: bytes) -> None:
