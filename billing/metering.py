@@ -17,7 +17,7 @@ from billing.types import AttemptRecord, Settlement, TokenUsage
 from exerati.lib.batch import Batcher
 from exerati.lib.database import Connection
 
-# Token classes and units without a column of their own on the usage event.
+# Token classes, units, and the size that tells the prompt tier, without a column of their own on the usage event.
 DETAILS = (
     "cache_write_5m_tokens",
     "cache_write_1h_tokens",
@@ -29,6 +29,7 @@ DETAILS = (
     "seconds",
     "characters",
     "searches",
+    "longest_prompt_tokens",
 )
 # Texts from outside, cut to what their columns hold.
 LENGTHS = {

@@ -54,11 +54,12 @@ def asked(price: Price, *, service_tier: str) -> Price:
 
 def rates_of(usage: TokenUsage, *, price: Price) -> Rates:
     """
-    Return the rates that hold for a usage.
+    Return the rates that hold for a usage, by the size of its prompt: the longest one where there were several.
 
     Audio that is paid by the second is not paid by the token too: Mistral leaves it out of the prompt's tokens.
     """
-    rates = rates_for(usage.input_tokens, price=price, service_tier=usage.service_tier)
+    prompt_tokens = usage.longest_prompt_tokens or usage.input_tokens
+    rates = rates_for(prompt_tokens, price=price, service_tier=usage.service_tier)
     if usage.seconds and rates.second_nanousd and rates.audio_input_microusd_per_mtok is None:
         return replace(rates, audio_input_microusd_per_mtok=0)
     return rates

@@ -18,6 +18,10 @@ class TokenUsage(msgspec.Struct, frozen=True):
     What one call used. Cached, audio and image input are inside `input_tokens`; reasoning, audio and image
     output are inside `output_tokens`. All counts are 0 or more. `service_tier` is the provider's own word for the
     tier that served the call, empty for the ordinary one.
+
+    `input_tokens` of a call whose prompt was read several times (a tool that the provider runs) are those of all
+    readings; `longest_prompt_tokens` are those of the longest one then, and 0 where there was one reading, or where
+    nobody told.
     """
 
     input_tokens: int = 0
@@ -35,6 +39,7 @@ class TokenUsage(msgspec.Struct, frozen=True):
     characters: int = 0
     searches: int = 0
     calls: int = 0
+    longest_prompt_tokens: int = 0
     service_tier: str = ""
 
 

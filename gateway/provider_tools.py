@@ -12,7 +12,11 @@ import msgspec
 # Passes after the first (https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons, read 2026-11:
 # "the default limit is 10 iterations"; 11 passes were counted by users, first one included).
 PASSES: Final = 10
-# What one web search adds to the prompt: 5,400 and 6,000 tokens in recorded traffic; no figure is published.
+# What one web search adds to the prompt. Nothing bounds it: the tool has no parameter for it, and its page no figure,
+# but that "every search result is loaded" (of 2026-09-26,
+# https://platform.claude.com/docs/en/agents-and-tools/tool-use/web-search-tool). Recorded traffic has 5,400 and 6,000
+# tokens for nine and ten results, Anthropic's examples of usage 6,039 and 14,468 in one call: this is more than twice
+# the most of these. What goes beyond it is our loss, and flagged.
 SEARCH_TOKENS: Final = 40_000
 
 

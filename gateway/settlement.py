@@ -38,6 +38,7 @@ def settlement(
     `reported` is the provider's own word on the final usage, None when it gave none.
     """
     basis, billed = _basis(call, reported, outcome=outcome, has_output=has_output)
+    billed = _in_context(billed, call)
     usage = clamp(billed, call.bound)
     price = pricing.charge_nanousd(usage, price=call.price)
     charge = 0 if basis == "waived" or call.key.mode == "test" else min(price, call.upper_nanousd)
@@ -116,6 +117,7 @@ def clamp(usage: TokenUsage, bound: TokenBound) -> TokenUsage:
         characters=_within(usage.characters, bound.characters),
         searches=_within(usage.searches, bound.searches),
         calls=_within(usage.calls, bound.calls),
+        longest_prompt_tokens=_within(usage.longest_prompt_tokens, input_tokens),
         service_tier=usage.service_tier,
     )
 
@@ -128,6 +130,19 @@ def _basis(
     if reported is not None and outcome == "finished":
         return "reported", reported
     return "counted", call.delivered_usage()
+
+
+def _in_context(usage: TokenUsage, call: OpenCall) -> TokenUsage:
+    """
+    Return the usage with its longest prompt no longer than the model's context.
+
+    Only a call whose prompt may be read several times is bounded beyond that (`provider_tools`).
+    """
+    context = call.model.context_tokens
+    if context is None or call.bound.input_tokens <= context or usage.input_tokens <= context:
+        return usage
+    longest = min(usage.longest_prompt_tokens or context, context)
+    return structs.replace(usage, longest_prompt_tokens=longest)
 
 
 def _provider_cost(call: OpenCall, billed: TokenUsage, now: float) -> int | None:
@@ -175,6 +190,7 @@ def _is_sound(usage: TokenUsage) -> bool:
             usage.audio_output_tokens,
             usage.image_input_tokens,
             usage.image_output_tokens,
+            usage.longest_prompt_tokens,
         )
         >= 0
         and _is_consistent(usage)
@@ -187,6 +203,7 @@ def _is_consistent(usage: TokenUsage) -> bool:
     return (
         usage.cache_read_tokens + usage.cache_write_5m_tokens + usage.cache_write_1h_tokens
         <= usage.input_tokens
+        and usage.longest_prompt_tokens <= usage.input_tokens
         and usage.reasoning_tokens <= usage.output_tokens
     )
 

@@ -48,7 +48,8 @@ BEGIN
     WITH chunk AS MATERIALIZED (
         SELECT e.request_id, e.occurred_at, e.project_id, e.key_id, e.model, e.price_version_id, e.charge_nanousd,
                e.input_tokens, e.output_tokens, e.cache_read_tokens, e.cache_write_tokens, e.reasoning_tokens,
-               e.usage_details, e.service_tier
+               e.usage_details - 'longest_prompt_tokens' AS usage_details, e.service_tier,
+               coalesce((e.usage_details ->> 'longest_prompt_tokens')::bigint, e.input_tokens) AS prompt_tokens
         FROM billing_usageevent e
         WHERE e.organization_id = invoice.organization_id AND e.postpaid AND e.invoice_line_id IS NULL
           AND e.occurred_at < until AND e.occurred_at >= invoice.claimed_to_at
@@ -62,7 +63,7 @@ BEGIN
             SELECT max((tier ->> 'above_input_tokens')::bigint)
             FROM priced p CROSS JOIN LATERAL jsonb_array_elements(CASE c.service_tier WHEN '' THEN p.tiers
                 ELSE coalesce(p.service_tiers -> c.service_tier -> 'tiers', '[]') END) tier
-            WHERE p.id = c.price_version_id AND (tier ->> 'above_input_tokens')::bigint < c.input_tokens
+            WHERE p.id = c.price_version_id AND (tier ->> 'above_input_tokens')::bigint < c.prompt_tokens
         ), 0) AS above
         FROM chunk c
     ), counted AS (

@@ -57,7 +57,10 @@ BETAS: Final = frozenset(
     }
 )
 _BETA: Final = re.compile(r"([a-z0-9][a-z0-9-]{1,60})-20\d\d-\d\d-\d\d")
-_UNCOUNTED: Final = frozenset({"url", *messages_native_blocks.NATIVE_KINDS}) - {"tool_reference"}
+_UNCOUNTED: Final = frozenset({"url", *messages_native_blocks.NATIVE_KINDS}) - {
+    "tool_reference",
+    "browser_state",
+}
 _BUDGET: Final = wire_checks.integer(1, 2**31 - 1)
 _MAX_BETAS: Final = 50
 _BUDGET_TOKENS: Final = 256  # Claude is told of its budget

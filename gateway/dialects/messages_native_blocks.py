@@ -33,6 +33,7 @@ _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "thinking": ("thinking", "signature"),
     "redacted_thinking": ("data",),
     "tool_reference": ("tool_name",),
+    "browser_state": ("tabs", "state_changes"),
     "server_tool_use": ("id", "name", "input", "caller"),
     "web_search_tool_result": ("tool_use_id", "content", "caller"),
     "web_fetch_tool_result": ("tool_use_id", "content", "caller"),
@@ -43,7 +44,11 @@ _ONLY_ANTHROPIC: Final = frozenset(
     {"tool_reference", "tool_search_tool_result", "web_fetch_tool_result"}
 )
 # Of Anthropic's own tools; what else one may find in a conversation belongs to tools that are not offered.
-NATIVE_KINDS: Final = _ONLY_ANTHROPIC | {"server_tool_use", "web_search_tool_result"}
+NATIVE_KINDS: Final = _ONLY_ANTHROPIC | {
+    "server_tool_use",
+    "web_search_tool_result",
+    "browser_state",
+}
 _SIGNED: Final = {"thinking": "signature", "redacted_thinking": "data"}
 _TURN: Final = ("role", "content", "clear_at", "output_config")
 
@@ -152,7 +157,7 @@ def _note_native(block: Json, found: Found) -> None:
         )
     apis = frozenset({ANTHROPIC}) if kind in _ONLY_ANTHROPIC else None
     reason = (
-        f"content of type '{kind}' belongs to a tool that Anthropic runs, and no route of this model speaks its API. "
+        f"content of type '{kind}' belongs to a tool of Anthropic's own, and no route of this model speaks its API. "
         "Leave it out, or send what it says as text."
     )
     found.needs.append(Need("messages", reason, apis) if apis else Need("messages", reason))

@@ -20,8 +20,9 @@ Json = dict[str, Any]
 # Where the request names no maximum; the most that it may name.
 MAX_USES: Final = 5
 _MOST_USES: Final = wire_checks.integer(1, 100)
-# The text that describes one to Claude: up to 735 tokens, and 499 for the computer's
-# (https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview#pricing, from memory); a toolset is twenty.
+# The text that describes one to Claude: up to 735 tokens, the computer's, and 499 beside it; 700 for the editor, 325
+# for bash. A toolset is 4,590 tokens (the computer's) or 6,670 and 880 more with all of its members (the browser's):
+# https://platform.claude.com/docs/en/about-claude/pricing#specific-tool-pricing, of 2026-10.
 _TOOL_TOKENS: Final = 1_536
 _TOOLSET_TOKENS: Final = 16_384
 
@@ -58,7 +59,9 @@ _SERVERS: Final = (
 _TRANSLATED: Final = frozenset(
     {"type", "name", "description", "input_schema", "strict", "cache_control"}
 )
-_CLIENT: Final = re.compile(r"(bash|text_editor|computer|memory|computer_toolset)_20\d{6}")
+_CLIENT: Final = re.compile(
+    r"(bash|text_editor|computer|memory|computer_toolset|browser_toolset)_20\d{6}"
+)
 _SEARCH: Final = re.compile(r"web_search_(20\d{6})")
 _FETCH: Final = re.compile(r"web_fetch_(20\d{6})")
 _TOOL_SEARCH: Final = re.compile(r"tool_search_tool_(regex|bm25)(_20\d{6})?")
@@ -110,11 +113,16 @@ def _run_by_provider(tool: Json, found: Found, *, path: str) -> None:
         uses = _limited(tool, path)
         found.searches += uses
         found.adds(uses * SEARCH_TOKENS)
-        found.needs.append(_need(kind, path))
+        # Google has no version but the first
+        # (https://platform.claude.com/docs/en/agents-and-tools/tool-use/web-search-tool, of 2026-09-26).
+        is_newer = version[1] > _DIRECT_UNTIL["web_search"]
+        found.needs.append(_need(kind, path, only_anthropic=is_newer))
     elif version := _FETCH.fullmatch(kind):
         _called_directly(tool, version[1], path=path)
         _limited(tool, path)
-        found.adds(None)  # `max_content_tokens` is no bound: documents are not counted by it
+        # `max_content_tokens` is no bound: it "applies to text content, not to binary content such as PDFs", and "is
+        # approximate" (https://platform.claude.com/docs/en/agents-and-tools/tool-use/web-fetch-tool, of 2026-09-26).
+        found.adds(None)
         found.needs.append(_need(kind, path, only_anthropic=True))
     elif _TOOL_SEARCH.fullmatch(kind):
         found.adds(0)  # what it finds are tools of this request

@@ -233,6 +233,29 @@ def test_prompts_above_a_tier_have_their_own_line_at_its_rate():
     assert "prompts above 5,000 tokens" in part.description
 
 
+def test_prompts_that_were_read_several_times_are_on_the_line_of_the_longest():
+    payer = make_debtor()
+    tiered = factories.make_price(
+        "tiered/model", tiers=[{"above_input_tokens": 5_000, "input_microusd_per_mtok": 700_000}]
+    )
+    calls = {"model": "tiered/model", "price_version": tiered, "input_tokens": 9_000}
+    use(payer, DOLLAR, at=MID, usage_details={"longest_prompt_tokens": 5_000}, **calls)
+    use(
+        payer,
+        DOLLAR,
+        at=MID,
+        usage_details={"longest_prompt_tokens": 4_000, "searches": 2},
+        **calls,
+    )
+    use(payer, DOLLAR, at=MID, usage_details={"longest_prompt_tokens": 5_001}, **calls)
+
+    invoice = close_month(payer.organization)
+
+    low, high = invoice.lines.order_by("above_input_tokens")
+    assert (low.above_input_tokens, low.requests, low.details) == (0, 2, {"searches": 2})
+    assert (high.above_input_tokens, high.requests, high.details) == (5_000, 1, {})
+
+
 def test_each_service_tier_has_its_own_lines_at_its_rates():
     payer = make_debtor()
     price = factories.make_price(

@@ -110,6 +110,16 @@ def test_tier_holds_for_the_whole_request_strictly_above_its_bound():
     assert cost(500_001) == 500  # 500,011 pico-USD... rounded
 
 
+def test_tier_of_a_prompt_that_was_read_several_times_is_that_of_the_longest_reading():
+    price = Price(1, PLAIN, tiers=(Tier(100, Rates(5_000_000, 15_000_000)),))
+
+    def cost(longest: int) -> int:
+        usage = TokenUsage(input_tokens=500, longest_prompt_tokens=longest)
+        return charge_nanousd(usage, price=price)
+
+    assert [cost(longest) for longest in (100, 101, 0)] == [500 * 2_500, 500 * 5_000, 500 * 5_000]
+
+
 def test_service_tier_has_rates_and_prompt_tiers_of_its_own():
     fast = Price(1, Rates(5_000_000, 20_000_000), tiers=(Tier(100, Rates(6_000_000, 20_000_000)),))
     price = Price(1, PLAIN, service_tiers={"priority": fast})

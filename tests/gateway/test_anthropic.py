@@ -92,6 +92,36 @@ def test_recorded_refusals_are_understood(exchange):
     assert error.status == exchange.status
 
 
+@pytest.mark.parametrize(
+    ("iterations", "longest"),
+    [
+        ([("message", 40), ("message", 61), ("compaction", 99)], 61),
+        ([("message", 101)], 0),  # the only one
+        ([("message", "many"), "message", None], 0),
+        ({}, 0),
+    ],
+)
+def test_the_longest_of_several_prompts(iterations, longest):
+    def told(entry):
+        if not isinstance(entry, tuple):
+            return entry
+        kind, tokens = entry
+        return {
+            "type": kind,
+            "input_tokens": tokens,
+            "cache_read_input_tokens": 2,
+            "cache_creation_input_tokens": 1,
+        }
+
+    given = [told(entry) for entry in iterations] if iterations else iterations
+    raw = {"input_tokens": 104, "output_tokens": 4, "iterations": given}
+
+    found = anthropic_usage.read_usage(raw)
+
+    assert found is not None
+    assert found.longest_prompt_tokens == (longest and longest + 3)
+
+
 def test_usage_holds_cached_tokens_inside_the_input_and_keeps_what_is_new():
     raw = {
         "input_tokens": 3,

@@ -13,6 +13,7 @@ from gateway.dialects.messages_request import read_request
 from gateway.provider_tools import PASSES
 from gateway.providers.anthropic import anthropic_native, anthropic_request
 from gateway.providers.anthropic.anthropic import AnthropicAdapter
+from gateway.providers.base import ProviderError
 from gateway.providers.google.vertex import VertexClaudeAdapter
 from gateway.wire_checks import InvalidRequest
 from tests.gateway.test_anthropic_request import UPSTREAM
@@ -283,12 +284,63 @@ def test_system_messages_between_turns_are_hoisted_for_models_that_take_none():
     turns = [*ASKED["messages"], {"role": "system", "content": "Now!"}]
     call = call_of(messages=turns, system="Be brief.")
 
-    old = sent_to(AnthropicAdapter(), call, model="claude-sonnet-4-6")[1]
-    new = sent_to(AnthropicAdapter(), call, model="claude-opus-4-8")[1]
+    for model in ("claude-sonnet-4-6", "claude-opus-4-7", "claude-sonnet-5"):
+        old = sent_to(AnthropicAdapter(), call, model=model)[1]
+        assert [block["text"] for block in old["system"]] == ["Be brief.", "Now!"]
+        assert old["messages"] == ASKED["messages"]
+    for model in ("claude-opus-4-8", "claude-fable-5", "claude-sonnet-5-5", "claude-haiku-5-5"):
+        assert sent_to(AnthropicAdapter(), call, model=model)[1]["messages"] == turns
 
-    assert [block["text"] for block in old["system"]] == ["Be brief.", "Now!"]
-    assert old["messages"] == ASKED["messages"]
-    assert new["messages"] == turns
+
+def test_the_toolset_of_a_browser_and_its_state():
+    state = {"type": "browser_state", "tabs": [], "state_changes": [{"type": "tab_opened"}]}
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": [state]}
+    used = {"type": "tool_use", "id": "toolu_1", "name": "left_click", "input": {}}
+    asked: Json = {
+        "tools": [{"type": "browser_toolset_20260801", "configs": {"zoom": {"enabled": False}}}],
+        "messages": [
+            *ASKED["messages"],
+            {"role": "assistant", "content": [{**used, "toolset_name": "browser"}]},
+            {"role": "user", "content": [{**result, "toolset_name": "browser"}]},
+        ],
+    }
+
+    call = call_of(**asked)
+
+    body = sent_to(AnthropicAdapter(), call)[1]
+    assert (body["tools"], body["messages"]) == (asked["tools"], asked["messages"])
+    assert call.tools_run.prompt_tokens > 8_000  # 7,550 by Anthropic's page
+    assert {need.apis for need in call.native.needs} == {anthropic_native.SPEAKING}
+
+
+@pytest.mark.parametrize(
+    ("version", "on_vertex"), [("web_search_20250305", True), ("web_search_20260209", False)]
+)
+def test_newer_searches_are_not_on_vertex(version, on_vertex):
+    tool = {"type": version, "name": "web_search", "allowed_callers": ["direct"]}
+
+    native = call_of(tools=[tool]).native
+
+    assert anthropic_native.can_say(native, anthropic_native.ANTHROPIC)
+    assert anthropic_native.can_say(native, anthropic_native.VERTEX) is on_vertex
+
+
+@pytest.mark.parametrize("is_result", [False, True])
+def test_sources_by_address_are_for_another_route_than_vertex(is_result):
+    block: Json = {"type": "image", "source": {"type": "url", "url": "https://a.example/a.png"}}
+    if is_result:
+        block = {"type": "tool_result", "tool_use_id": "t", "content": [block]}
+    call = call_of(messages=[{"role": "user", "content": [block]}])
+
+    with pytest.raises(ProviderError) as caught:
+        sent_to(VertexClaudeAdapter(), call)
+
+    assert (caught.value.kind, caught.value.sent, caught.value.status) == (
+        "bad_request",
+        False,
+        400,
+    )
+    assert sent_to(AnthropicAdapter(), call)[1]["messages"][0]["content"] == [block]
 
 
 @pytest.mark.parametrize(("budget", "written"), [(9_000, 3_999), (1_500, 1_500), (1, 1_024)])

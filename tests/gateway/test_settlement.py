@@ -1,5 +1,6 @@
 """The policy: what a call costs by how it ended, and that no usage whatever leaves the bounds."""
 
+import dataclasses
 import time
 from uuid import UUID
 
@@ -64,7 +65,7 @@ prices = some.builds(
         some.builds(lambda above, r: (Tier(above, r),), some.integers(0, 300), rates),
     ),
 )
-usages = some.builds(TokenUsage, *([counts] * 15))
+usages = some.builds(TokenUsage, *([counts] * 16))
 bounds = some.builds(TokenBound, some.integers(0, 300), some.integers(0, 300))
 
 
@@ -198,6 +199,24 @@ def test_usage_that_had_to_be_corrected_is_flagged(reported, flag):
     result = settle(make_call(), reported=reported)
 
     assert result.usage_flag == flag
+
+
+@pytest.mark.parametrize(
+    ("bound", "told", "longest"),
+    [
+        (5_000, TokenUsage(input_tokens=1_500), 1_000),  # several readings: none beyond the context
+        (5_000, TokenUsage(input_tokens=1_500, longest_prompt_tokens=800), 800),
+        (5_000, TokenUsage(input_tokens=900), 0),
+        (1_000, TokenUsage(input_tokens=1_500), 0),  # one reading
+    ],
+)
+def test_no_prompt_of_several_is_longer_than_the_context(bound, told, longest):
+    model = dataclasses.replace(MODEL, context_tokens=1_000)
+    call = make_call(bound=TokenBound(bound, 100), model=model)
+
+    result = settle(call, reported=told)
+
+    assert result.usage.longest_prompt_tokens == longest
 
 
 def test_price_beyond_the_reservation_is_flagged():

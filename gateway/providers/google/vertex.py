@@ -98,6 +98,7 @@ class VertexClaudeAdapter(AnthropicAdapter):
         if not _CLAUDE_MODEL.fullmatch(upstream_model):
             raise ProviderError("not_found", "The provider has no such model.", sent=False)
         sent = anthropic_request.translate(body, model=upstream_model, stream=stream)
+        _check_sources(sent)
         for name in ("model", *anthropic_native.NOT_ON_VERTEX):
             sent.pop(name, None)
         verb = "streamRawPredict" if stream else "rawPredict"
@@ -127,6 +128,28 @@ class VertexClaudeAdapter(AnthropicAdapter):
         if b'"type"' in data and b'"error"' in data and b'"status"' not in data:
             return anthropic_errors.read_error(status, headers, data)
         return gemini_errors.read_error(status, headers, data)
+
+
+def _check_sources(sent: dict[str, Any]) -> None:
+    """
+    Refuse images and documents by address, before anything is sent, so that another route may take them.
+
+    https://platform.claude.com/docs/en/build-with-claude/claude-on-vertex-ai ("Features not supported", of 2026-09-26).
+    """
+    for turn in sent["messages"]:
+        blocks = turn.get("content")
+        for block in blocks if isinstance(blocks, list) else ():
+            inner = block.get("content") if block.get("type") == "tool_result" else None
+            for part in (block, *(inner if isinstance(inner, list) else ())):
+                if wire_json.mapping(part.get("source")).get("type") == "url":
+                    raise ProviderError(
+                        "bad_request",
+                        "Claude on Vertex AI takes images and documents in base64 only. Send their data.",
+                        status=400,
+                        code="unsupported_value",
+                        param="messages",
+                        sent=False,
+                    )
 
 
 def _to_claude(
