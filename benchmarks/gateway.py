@@ -176,14 +176,19 @@ def body(model: str, *, stream: bool = False) -> str:
 
 @contextmanager
 def started(
-    name: str, arguments: list[str], *, core: str, environment: dict[str, str]
+    name: str,
+    arguments: list[str],
+    *,
+    core: str,
+    environment: dict[str, str],
+    tree: Path = ROOT,
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a Python program on one core; end it by its own pid."""
+    """Run a Python program of a tree on one core; end it by its own pid."""
     process = subprocess.Popen(
         ["taskset", "-c", core, *arguments]
         if arguments[0].startswith("/")
         else ["taskset", "-c", core, PYTHON, *arguments],
-        cwd=ROOT,
+        cwd=tree,
         env=os.environ | environment,
         stdout=subprocess.PIPE,
         stderr=(open(f"/tmp/benchmark-{name}.log", "wb")),  # noqa: S108  a log to look at when it fails
@@ -230,8 +235,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def exerati(upstream_url: str, *, seed: Sequence[str] = ()) -> Iterator[Server]:
-    """Run Exerati's gateway on durable throw-away databases; `seed` is a Python program that adds to what is sold."""
+def exerati(upstream_url: str, *, seed: Sequence[str] = (), tree: Path = ROOT) -> Iterator[Server]:
+    """
+    Run the gateway of a tree on durable throw-away databases; `seed` is a Python program that adds to what is sold.
+    """
     from exerati.servers import embedded
 
     home = throwaway.make_home(throwaway.parent())
@@ -247,14 +254,14 @@ def exerati(upstream_url: str, *, seed: Sequence[str] = ()) -> Iterator[Server]:
         }
         made = subprocess.run(
             [PYTHON, "-W", "ignore", "-m", "benchmarks.seed", upstream_url],
-            cwd=ROOT,
+            cwd=tree,
             env=os.environ | environment,
             check=True,
             capture_output=True,
         )
         key = made.stdout.decode().split()[-1]
         if seed:
-            subprocess.run([PYTHON, *seed], cwd=ROOT, env=os.environ | environment, check=True)
+            subprocess.run([PYTHON, *seed], cwd=tree, env=os.environ | environment, check=True)
         port = free_port()
         arguments = [
             "-W",
@@ -266,7 +273,7 @@ def exerati(upstream_url: str, *, seed: Sequence[str] = ()) -> Iterator[Server]:
             str(port),
             *UVICORN,
         ]
-        with started("exerati", arguments, core="0", environment=environment) as process:
+        with started("exerati", arguments, core="0", environment=environment, tree=tree) as process:
             wait_for(f"http://127.0.0.1:{port}/v1/models")
             yield Server("Exerati, everything on", f"http://127.0.0.1:{port}", key, process)
     finally:
