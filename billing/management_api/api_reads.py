@@ -93,6 +93,7 @@ def _request(event: UsageEvent) -> Row:
         "basis": event.basis,
         "error_code": event.error_code or None,
         "streamed": event.streamed,
+        "service_tier": event.service_tier or None,
         **request_log.token_counts(event),
         "price_nanousd": event.price_nanousd,
         "charge_nanousd": event.charge_nanousd,

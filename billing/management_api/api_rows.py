@@ -128,6 +128,9 @@ class RequestRow(Used):
     basis = serializers.CharField()
     error_code = serializers.CharField(allow_null=True)
     streamed = serializers.BooleanField()
+    service_tier = serializers.CharField(
+        allow_null=True, help_text="The tier whose rates hold; null for the ordinary one."
+    )
     first_token_ms = serializers.IntegerField(allow_null=True)
     duration_ms = serializers.IntegerField(allow_null=True)
     tags = serializers.ListField(child=serializers.CharField())

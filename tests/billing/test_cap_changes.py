@@ -5,9 +5,7 @@ import pytest
 from apikeys.models import KeyModelBudget
 from tests.billing import calls
 from tests.billing.calls import (
-    Payer,
     budget,
-    make_payer,
     open_doors,
     outcomes,
     rows,
@@ -17,11 +15,6 @@ from tests.billing.calls import (
 )
 
 pytestmark = [pytest.mark.anyio, pytest.mark.django_db(transaction=True)]
-
-
-@pytest.fixture
-def payer(transactional_db) -> Payer:
-    return make_payer()
 
 
 async def test_raised_cap_admits_and_lowered_cap_only_stops_new_calls(payer):

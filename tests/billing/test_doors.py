@@ -17,7 +17,7 @@ from billing.budgets import (
 from billing.metering import Metering, Settled
 from billing.types import Refusal
 from exerati.lib import ids
-from tests.billing.calls import attempt, make_payer, rows, settlement
+from tests.billing.calls import attempt, rows, settlement
 from tests.upstream import wait_until
 
 REFUSAL = Refusal(
@@ -92,11 +92,6 @@ async def test_text_from_outside_is_stored_as_far_as_it_can_be(
     await budgets.close()
     await door.close()
     assert rows("SELECT error_code, usage_flag FROM billing_usageevent") == [(kept, "clamped")]
-
-
-@pytest.fixture
-def payer(transactional_db):
-    return make_payer()
 
 
 @pytest.mark.anyio

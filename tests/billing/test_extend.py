@@ -6,7 +6,6 @@ import pytest
 
 from billing.budgets import BillingUnavailable, ReservationLost
 from tests.billing.calls import (
-    Payer,
     assert_books_balance,
     budget,
     make_payer,
@@ -19,11 +18,6 @@ from tests.billing.calls import (
 )
 
 pytestmark = [pytest.mark.anyio, pytest.mark.django_db(transaction=True)]
-
-
-@pytest.fixture
-def payer(transactional_db) -> Payer:
-    return make_payer()
 
 
 async def test_step_is_held_on_every_counter_and_allows_a_higher_charge(payer):

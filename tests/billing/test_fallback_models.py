@@ -10,7 +10,6 @@ from tests.billing.calls import (
     assert_books_balance,
     budget,
     expire_leases,
-    make_payer,
     open_doors,
     outcomes,
     rows,
@@ -20,11 +19,6 @@ from tests.billing.calls import (
 )
 
 pytestmark = [pytest.mark.anyio, pytest.mark.django_db(transaction=True)]
-
-
-@pytest.fixture
-def payer(transactional_db) -> Payer:
-    return make_payer()
 
 
 async def cap(payer: Payer, model: str, cap_nanousd: int) -> None:

@@ -5,14 +5,9 @@ import pytest
 from apikeys.models import ApiKey
 from billing.models import UsageEvent
 from billing.tasks import roll_up
-from tests.billing.calls import Payer, make_payer, open_doors, settlement, stored
+from tests.billing.calls import open_doors, settlement, stored
 
 pytestmark = [pytest.mark.anyio, pytest.mark.django_db(transaction=True)]
-
-
-@pytest.fixture
-def payer(transactional_db) -> Payer:
-    return make_payer()
 
 
 async def test_key_remembers_its_latest_call_and_never_an_earlier_one(payer):

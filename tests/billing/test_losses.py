@@ -11,9 +11,7 @@ from django.utils import timezone
 
 from billing.verification.losses import Losses, losses
 from tests.billing.calls import (
-    Payer,
     expire_leases,
-    make_payer,
     open_doors,
     rows,
     settlement,
@@ -22,11 +20,6 @@ from tests.billing.calls import (
 )
 
 pytestmark = [pytest.mark.anyio, pytest.mark.django_db(transaction=True)]
-
-
-@pytest.fixture
-def payer(transactional_db) -> Payer:
-    return make_payer()
 
 
 async def today() -> Losses:

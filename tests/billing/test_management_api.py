@@ -210,13 +210,14 @@ def test_requests_are_listed_page_by_page(ask, call, monkeypatch):
 
 
 def test_a_request_is_told_with_its_tags_and_charge(ask, call, acme_key):
-    call(tags=["a", "b"], charge_nanousd=1_234)
+    call(tags=["a", "b"], charge_nanousd=1_234, service_tier="flex")
     call(status=503, error_code="overloaded")
 
     [row] = ask("usage/requests", tag="a", status="ok").json()["data"]
 
     assert (row["tags"], row["charge_usd"]) == (["a", "b"], "0.000001234")
     assert row["key"] == acme_key.key.public_id
+    assert row["service_tier"] == "flex"
 
 
 def test_the_ledger_is_listed_without_row_ids(ask, acme):

@@ -12,15 +12,10 @@ from billing import raises
 from billing.models import BudgetRaise
 from billing.read_models import budget_report
 from gateway import key_status
-from tests.billing.calls import MODEL, Payer, make_payer, open_doors, outcomes, stored, update
+from tests.billing.calls import MODEL, make_payer, open_doors, outcomes, stored, update
 
 pytestmark = [pytest.mark.anyio, pytest.mark.django_db(transaction=True)]
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def payer(transactional_db) -> Payer:
-    return make_payer()
 
 
 def lift(target, *, start=-HOUR, end=HOUR, extra=500, period="month", **changes):

@@ -31,11 +31,6 @@ def refused(payer, **fields):
 
 
 @pytest.fixture
-def payer(transactional_db):
-    return make_payer()
-
-
-@pytest.fixture
 async def door():
     door = Refusals()
     yield door

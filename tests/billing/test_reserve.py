@@ -12,7 +12,6 @@ from billing.budgets import BillingUnavailable, BudgetExceeded, outcome_of
 from tests import factories
 from tests.billing import calls
 from tests.billing.calls import (
-    Payer,
     budget,
     make_payer,
     named,
@@ -27,11 +26,6 @@ from tests.billing.calls import (
 pytestmark = [pytest.mark.anyio, pytest.mark.django_db(transaction=True)]
 
 USD = 10**9
-
-
-@pytest.fixture
-def payer(transactional_db) -> Payer:
-    return make_payer()
 
 
 async def test_admitted_call_holds_its_bound_on_wallet_project_key_and_every_cap(payer):

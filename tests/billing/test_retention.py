@@ -7,14 +7,9 @@ import pytest
 from billing import retention
 from billing.models import Reservation, UsageEvent
 from exerati.lib import ids
-from tests.billing.calls import Payer, make_payer, open_doors, rows, settlement, stored
+from tests.billing.calls import open_doors, rows, settlement, stored
 
 pytestmark = [pytest.mark.anyio, pytest.mark.django_db(transaction=True)]
-
-
-@pytest.fixture
-def payer(transactional_db) -> Payer:
-    return make_payer()
 
 
 async def test_only_what_ended_long_ago_is_forgotten(payer):

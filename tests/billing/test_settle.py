@@ -30,11 +30,6 @@ from tests.billing.calls import (
 pytestmark = [pytest.mark.anyio, pytest.mark.django_db(transaction=True)]
 
 
-@pytest.fixture
-def payer(transactional_db) -> Payer:
-    return make_payer()
-
-
 async def test_settlement_moves_hold_to_charge_and_writes_every_row(payer):
     usage = TokenUsage(
         input_tokens=100,

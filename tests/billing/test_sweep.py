@@ -8,7 +8,6 @@ from billing.budgets import Budgets
 from billing.metering import attempt_rows
 from exerati.lib import ids
 from tests.billing.calls import (
-    Payer,
     assert_books_balance,
     attempt,
     budget,
@@ -22,11 +21,6 @@ from tests.billing.calls import (
 from tests.upstream import wait_until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.django_db(transaction=True)]
-
-
-@pytest.fixture
-def payer(transactional_db) -> Payer:
-    return make_payer()
 
 
 def progress(request, *, cost: int = 300, sent: bool = True) -> dict[str, object]:

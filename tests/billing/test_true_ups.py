@@ -28,11 +28,6 @@ from tests.billing.calls import (
 pytestmark = [pytest.mark.anyio, pytest.mark.django_db(transaction=True)]
 
 
-@pytest.fixture
-def payer(transactional_db) -> Payer:
-    return make_payer()
-
-
 async def swept(doors: Doors, payer: Payer, *, estimate: int = 300, **changes: object):
     """Return a call that was swept at an estimate, as if its process had been stopped for long."""
     request = payer.call(1_000, **changes)
