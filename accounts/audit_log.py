@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 from django.utils.dateparse import parse_datetime
 
 from accounts.models import AuditEvent, Organization
+from exerati.drawing import formats
 from exerati.lib import money
 from exerati.lib.csv_text import spreadsheet_text
 
@@ -137,7 +138,10 @@ def _text(value: object) -> str:
         return "none"
     if isinstance(value, list):
         return ", ".join(_text(one) for one in value)
-    return value if isinstance(value, str) else json.dumps(value)
+    if not isinstance(value, str):
+        return json.dumps(value)
+    at = _moment(value)
+    return value if at is None else formats.moment_text(at)
 
 
 def _moment(text: str) -> datetime | None:

@@ -21,7 +21,8 @@ def invitation_create(request: OrganizationRequest) -> HttpResponse:
     """Invite an address."""
     form = InviteForm(request.POST)
     if not form.is_valid():
-        messages.error(request, "Enter an email address and choose a role.")
+        wrong = "email address" if "email" in form.errors else "role"
+        messages.error(request, f"That is no {wrong}, so nobody was invited.")
         return _to_team(request)
     email, role = form.cleaned_data["email"], form.cleaned_data["role"]
     _require_may_give(request, role)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from apikeys import keys
+from apikeys.models import DisabledReason
 from apikeys.snapshots import KeyDirectory, KeySnapshot
 
 BEARER_HEADER = b"authorization"
@@ -48,6 +49,14 @@ class KeyDisabled(AuthenticationFailed):
     """Switched off for now."""
 
 
+class KeyLeaked(KeyDisabled):
+    """Switched off since it was found in public."""
+
+
+class KeyFrozen(KeyDisabled):
+    """Switched off since it spent far more than usual."""
+
+
 class KeyExpired(AuthenticationFailed):
     """Past its end date."""
 
@@ -63,6 +72,8 @@ class IpNotAllowed(AuthenticationFailed):
 INACTIVE: dict[str, type[AuthenticationFailed]] = {
     "revoked": KeyRevoked,
     "disabled": KeyDisabled,
+    DisabledReason.LEAKED: KeyLeaked,
+    DisabledReason.SPIKE: KeyFrozen,
     "expired": KeyExpired,
     "suspended": OrganizationSuspended,
     "unknown": KeyInvalid,

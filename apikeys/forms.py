@@ -11,11 +11,12 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from accounts.models import Organization, Project
-from apikeys.models import BUDGET_PERIODS, ApiKey, Endpoint, Modality
+from apikeys.models import BUDGET_PERIODS, ApiKey, Endpoint, Modality, validate_network
 from apikeys.services import KeyRules
 from exerati.lib import money
 
 USD = money.NANOUSD_PER_USD
+LIMIT_NAMES = ("requests_per_minute", "tokens_per_minute", "concurrency", "max_output_tokens")
 RULE_NAMES = tuple(rule.name for rule in fields(KeyRules))
 
 
@@ -78,10 +79,7 @@ GROUPS = (
         (*(f"budget_{period}_nanousd" for period in BUDGET_PERIODS), "max_request_nanousd"),
     ),
     ("Models and endpoints", ("model_patterns", "modalities", "endpoints")),
-    (
-        "Limits",
-        ("requests_per_minute", "tokens_per_minute", "concurrency", "max_output_tokens"),
-    ),
+    ("Limits", LIMIT_NAMES),
     ("Security and behaviour", ("ip_allow_list", "strict_parameters", "drain_on_disconnect")),
 )
 
@@ -153,6 +151,9 @@ class KeyForm(forms.ModelForm):
             "strict_parameters": "Refuse unknown parameters",
             "drain_on_disconnect": "Let calls finish when the client leaves",
         }
+        error_messages = {
+            name: {"min_value": "Enter 1 or more, or leave it empty."} for name in LIMIT_NAMES
+        }
         help_texts = {
             "strict_parameters": "Otherwise they are left out, and named in a header of the answer.",
             "drain_on_disconnect": "Otherwise the provider is told to stop, which costs less.",
@@ -166,6 +167,19 @@ class KeyForm(forms.ModelForm):
             ("concurrency", settings.KEY_DEFAULT_CONCURRENCY),
         ):
             self.fields[name].widget.attrs["placeholder"] = f"{default:,}"
+
+    def clean_ip_allow_list(self) -> list[str]:
+        """Name each entry that is no address; the column's own check would count it among array items."""
+        networks: list[str] = self.cleaned_data["ip_allow_list"]
+        errors = []
+        for network in networks:
+            try:
+                validate_network(network)
+            except ValidationError as error:
+                errors.append(error)
+        if errors:
+            raise ValidationError(errors)
+        return networks
 
     def groups(self) -> list[Group]:
         """Return the fields below the first ones, in groups."""

@@ -23,6 +23,8 @@ NOT_A_KEY_OF_OURS = {
     authentication.TwoKeys: "Two different keys were sent; send one.",
     authentication.KeyRevoked: "This key was revoked.",
     authentication.KeyDisabled: "This key is switched off.",
+    authentication.KeyLeaked: "This key was found in public, so it was disabled: rotate it on the API keys page.",
+    authentication.KeyFrozen: "This key spent far more than usual, so it was frozen.",
     authentication.KeyExpired: "This key has expired.",
     authentication.OrganizationSuspended: "The organization of this key is suspended.",
     authentication.IpNotAllowed: "This key may not be used from this address.",

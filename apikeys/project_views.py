@@ -102,6 +102,16 @@ def project_archive(request: OrganizationRequest, *, public_id: str) -> HttpResp
     return _to_project(request, project)
 
 
+@require_POST
+@organization_page(Action.MANAGE_KEYS)
+def project_restore(request: OrganizationRequest, *, public_id: str) -> HttpResponse:
+    """Take a project back out of the archive."""
+    project = _project(request, public_id=public_id)
+    projects.restore_project(project, actor=request.user)
+    messages.success(request, f"{project.name} is active again. New keys can go there.")
+    return _to_project(request, project)
+
+
 def _page(
     request: OrganizationRequest, project: Project, *, form: ProjectForm, status: int = 200
 ) -> HttpResponse:
@@ -113,6 +123,7 @@ def _page(
         "keys": [(key, key.status_at(now)) for key in keys],
         "form": form,
         "may_manage": may_manage and project.archived_at is None,
+        "may_restore": may_manage and project.archived_at is not None,
         "spend_templates": SPEND_TEMPLATES,
         "projects_url": reverse("dashboard:projects", args=[request.organization.slug]),
         "nav_active": "projects",

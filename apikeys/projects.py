@@ -66,6 +66,13 @@ def archive_project(project: Project, *, actor: User) -> None:
         _record(stored, "project.archived", actor=actor, details={"name": stored.name})
 
 
+@transaction.atomic
+def restore_project(project: Project, *, actor: User) -> None:
+    """Let an archived project take keys again."""
+    if Project.objects.filter(pk=project.pk).exclude(archived_at=None).update(archived_at=None):
+        _record(project, "project.restored", actor=actor, details={"name": project.name})
+
+
 def _save(project: Project) -> None:
     try:
         with transaction.atomic():

@@ -128,7 +128,7 @@ def set_model_budget(
         KeyModelBudget.objects.create(
             key=stored, model=model, period=period, cap_nanousd=cap_nanousd
         )
-    changes = {f"{model} a {period}": {"from": before, "to": cap_nanousd}}
+    changes = {f"{model} a {period}_nanousd": {"from": before, "to": cap_nanousd}}
     _record(stored, "key.model_budget_changed", actor=actor, details=changes)
 
 

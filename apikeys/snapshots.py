@@ -39,7 +39,8 @@ SELECT coalesce(jsonb_agg(jsonb_build_object(
     'tokens_per_minute', k.tokens_per_minute, 'concurrency', k.concurrency,
     'max_request_nanousd', k.max_request_nanousd, 'max_output_tokens', k.max_output_tokens,
     'strict_parameters', k.strict_parameters, 'drain_on_disconnect', k.drain_on_disconnect,
-    'expires_at', k.expires_at, 'disabled_at', k.disabled_at, 'kind', k.kind,
+    'expires_at', k.expires_at, 'disabled_at', k.disabled_at,
+    'disabled_reason', k.disabled_reason, 'kind', k.kind,
     'revoked_at', CASE
         WHEN k.kind = 'seat' AND NOT EXISTS (
             SELECT FROM accounts_membership m
@@ -78,6 +79,7 @@ class KeySnapshot(msgspec.Struct, frozen=True):
     drain_on_disconnect: bool = False
     expires_at: datetime | None = None
     disabled_at: datetime | None = None
+    disabled_reason: str = ""  # a DisabledReason, where it was not somebody's wish
     revoked_at: datetime | None = None
     suspended_at: datetime | None = None
     body_days: int = 0
@@ -93,7 +95,7 @@ class KeySnapshot(msgspec.Struct, frozen=True):
         if self.revoked_at is not None:
             return "revoked"
         if self.disabled_at is not None:
-            return "disabled"
+            return self.disabled_reason or "disabled"
         if self.expires_at is not None and self.expires_at.timestamp() <= now:
             return "expired"
         return "suspended" if self.suspended_at is not None else ""

@@ -22,6 +22,11 @@ dashboard_patterns: list[URLPattern] = [
         project_views.project_archive,
         name="project_archive",
     ),
+    path(
+        "<slug:slug>/projects/<str:public_id>/restore/",
+        project_views.project_restore,
+        name="project_restore",
+    ),
     path("<slug:slug>/keys/", views.key_list, name="keys"),
     path("<slug:slug>/keys/new/", views.key_create, name="key_create"),
     path("<slug:slug>/keys/<str:public_id>/", views.key_detail, name="key"),

@@ -101,9 +101,14 @@ def key_create(request: OrganizationRequest) -> HttpResponse:
         return _create(request)
     chosen = request.GET.get("preset", "")
     preset = presets().get(chosen) or next(iter(presets().values()))
-    initial = preset.initial(timezone.now())
+    initial = {**preset.initial(timezone.now()), **_asked(request)}
     form = NewKeyForm(organization=request.organization, initial=initial)
     return _form_page(request, form=form, chosen=preset.title)
+
+
+def _asked(request: HttpRequest) -> dict[str, str]:
+    """Return what the address chooses beforehand, as the first-call page and a project's page do."""
+    return {name: request.GET[name] for name in ("mode", "project") if name in request.GET}
 
 
 def _create(request: OrganizationRequest) -> HttpResponse:

@@ -45,6 +45,16 @@ _KEY_SENTENCES: Final[Mapping[type[AuthenticationFailed], tuple[str, str]]] = {
         "key_disabled",
         "This API key{shown} is disabled. Its owner can enable it on the API keys page.",
     ),
+    authentication.KeyLeaked: (
+        "key_disabled",
+        "This API key{shown} was found in public, so it was disabled. Rotate it on the API keys page: it works again "
+        "with the new secret alone.",
+    ),
+    authentication.KeyFrozen: (
+        "key_disabled",
+        "This API key{shown} spent far more than usual, so it was frozen. Its owner can unfreeze it on the API keys "
+        "page, or revoke it if the calls were not yours.",
+    ),
     authentication.IpNotAllowed: (
         "ip_not_allowed",
         "This API key{shown} may not be used from your IP address. Its owner can change the allow-list.",
@@ -258,7 +268,7 @@ def no_provider(error: Exception) -> ApiError:
     named = f"the model '{model[:120]}'" if model else "this model"
     return ApiError(
         "no_provider",
-        f"No provider for {named} is switched on at the moment. Choose another model, or ask whoever runs this "
-        "gateway to set one up.",
+        f"No provider for {named} is switched on at the moment. Choose another model, use a test key, which needs "
+        "none, or ask whoever runs this gateway to set one up.",
         headers={"x-should-retry": "false"},
     )

@@ -21,7 +21,10 @@ STATUS_CHOICES = (
     (REFUSED, "Refused"),
 )
 MODE_CHOICES = (("", "Live and test"), ("live", "Live"), ("test", "Test"))
-OUTCOME_CHOICES = (("", "Any outcome"), *UsageEvent.Outcome.choices)
+OUTCOME_CHOICES = (
+    ("", "Any outcome"),
+    *((value, label.capitalize()) for value, label in UsageEvent.Outcome.choices),
+)
 BASIS_CHOICES = (("", "Any basis"), *UsageEvent.Basis.choices)
 COST_CHOICES = (
     ("", "Any cost"),

@@ -66,7 +66,7 @@ class Mover:
         tokens = [sums.tokens // sums.requests for sums in (self.before, self.now)]
         longer = "" if tokens[0] == tokens[1] else f", {tokens[0]:,} to {tokens[1]:,} tokens"
         costs = f"{formats.about_text(before)} to {formats.about_text(now)} each"
-        return f"{'dearer' if now > before else 'cheaper'} ones ({costs}{longer})"
+        return f"{'dearer' if now > before else 'cheaper'} requests ({costs}{longer})"
 
 
 def _each(sums: Sums) -> int:
@@ -83,7 +83,7 @@ def change_text(now: int, before: int) -> str:
     """Return `40 % more` or `3 % fewer`, and `3 times as many` where percents say little."""
     if now >= 3 * before:
         return f"{now / before:.0f} times as many"
-    return f"{abs(round(100 * (now - before) / before))} % {'more' if now > before else 'fewer'}"
+    return f"{abs(round(100 * (now - before) / before))}\N{NO-BREAK SPACE}% {'more' if now > before else 'fewer'}"
 
 
 def top(found: Usage, *, at_most: int = SHOWN) -> list[Mover]:

@@ -58,7 +58,11 @@ ERROR_WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "invalid_api_key": ("The key is malformed or nobody's.", "Copy it whole, or make a new one."),
     "key_revoked": ("The key was revoked.", "Make a new key."),
     "key_expired": ("The key's end date has passed.", "Make a new key."),
-    "key_disabled": ("The key is switched off.", "Enable it on the API keys page."),
+    "key_disabled": (
+        "The key is switched off: by a member, or by itself since it was found in public or spent far more than "
+        "usual. The message says which.",
+        "Enable it on the API keys page; a key found in public is rotated there, and works with the new secret.",
+    ),
     "ip_not_allowed": (
         "The key's allow-list does not hold your address.",
         "Call from an allowed address, or change the list.",
@@ -138,7 +142,10 @@ ERROR_WORDS: Final[Mapping[str, tuple[str, str]]] = {
         "Try again, or choose another model.",
     ),
     "provider_bad_answer": ("The provider's answer was unreadable.", "Try again."),
-    "no_provider": ("No provider of the model is switched on.", "Choose another model."),
+    "no_provider": (
+        "No provider of the model is switched on.",
+        "Choose another model, or a test key (in the playground: the mode Test), which needs no provider.",
+    ),
     "provider_unavailable": (
         "The provider does not serve the model right now.",
         "Try again later.",

@@ -75,6 +75,22 @@ def test_a_wrong_code_gives_nothing(client):
     assert client.get("/dashboard/")["Location"].startswith("/login")
 
 
+def test_who_mistyped_the_address_corrects_it_and_gets_another_code(client):
+    client.post("/register", FORM | {"email": "dora@initech.exmaple"})
+    url = reverse("account_email_verification_sent")
+    page = client.get(url).content.decode()
+
+    client.post(url, {"action": "change", "email": FORM["email"]})
+    client.post(url, {"action": "resend"})
+    answer = client.post(url, {"code": code_in_mail()})
+
+    assert "Use a different address" in page
+    assert "Send a new code" in page
+    assert [one.to[0] for one in mail.outbox] == ["dora@initech.exmaple", *[FORM["email"]] * 2]
+    assert answer["Location"] == "/dashboard/"
+    assert User.objects.get().email == FORM["email"]
+
+
 def test_sign_up_without_an_organization_stores_nothing(client):
     answer = client.post("/register", FORM | {"organization": " "})
 

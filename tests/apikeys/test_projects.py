@@ -76,6 +76,33 @@ def test_the_default_project_stays(alice_client, acme):
     assert default.archived_at is None
 
 
+def test_an_archived_project_comes_back_once(alice_client, acme):
+    make(alice_client, acme)
+    project = acme.projects.get(name="Research")
+    alice_client.post(url_of("project_archive", acme, project.public_id))
+    url = url_of("project_restore", acme, project.public_id)
+    assert url in alice_client.get(url_of("project", acme, project.public_id)).content.decode()
+
+    for _ in range(2):
+        alice_client.post(url)
+
+    project.refresh_from_db()
+    assert project.archived_at is None
+    events = acme.audit_events.filter(target=project.public_id).order_by("pk")
+    assert [one.action for one in events][1:] == ["project.archived", "project.restored"]
+
+
+def test_the_address_chooses_project_and_mode_of_a_new_key(alice_client, acme):
+    make(alice_client, acme)
+    chosen = acme.projects.get(name="Research").public_id
+
+    answer = alice_client.get(url_of("key_create", acme), {"project": chosen, "mode": "test"})
+
+    form = answer.context["form"]
+    assert (form["project"].value(), form["mode"].value()) == (chosen, "test")
+    assert f'<option value="{chosen}" selected>' in answer.content.decode()
+
+
 def test_an_archived_project_takes_no_new_key(alice_client, acme):
     make(alice_client, acme)
     make(alice_client, acme, name="Old")

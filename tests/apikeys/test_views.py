@@ -32,6 +32,17 @@ def test_the_form_starts_with_the_suggested_budget(alice_client, create_url):
     assert answer.context["form"]["budget_month_nanousd"].value() == "50"
 
 
+def test_wrong_limits_and_addresses_are_told_in_words_of_the_form(alice_client, create_url):
+    typed = fill(alice_client, create_url, requests_per_minute="0", ip_allow_list="10.0.0.0/8 999.1.1.1")
+
+    errors = alice_client.post(create_url, typed).context["form"].errors
+
+    assert errors == {
+        "requests_per_minute": ["Enter 1 or more, or leave it empty."],
+        "ip_allow_list": ["999.1.1.1 is no IP address and no network such as 10.0.0.0/8."],
+    }
+
+
 @pytest.mark.parametrize("preset", ["production", "ci", "agent", "throwaway"])
 def test_each_preset_makes_a_key_as_it_stands(alice_client, create_url, acme, preset):
     url = f"{create_url}?preset={preset}"

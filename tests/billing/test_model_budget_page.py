@@ -49,10 +49,10 @@ def test_budget_is_set_shown_changed_and_taken_away(alice_client, acme_key):
     assert caps() == [("openai/gpt-4o", "day", DOLLAR)]
     found = key.organization.audit_events.filter(action="key.model_budget_changed")
     assert [event.details for event in found.order_by("occurred_at", "pk")] == [
-        {"openai/gpt-4o a month": {"from": None, "to": 50 * DOLLAR}},
-        {"openai/gpt-4o a month": {"from": 50 * DOLLAR, "to": 20 * DOLLAR}},
-        {"openai/gpt-4o a day": {"from": None, "to": DOLLAR}},
-        {"openai/gpt-4o a month": {"from": 20 * DOLLAR, "to": None}},
+        {"openai/gpt-4o a month_nanousd": {"from": None, "to": 50 * DOLLAR}},
+        {"openai/gpt-4o a month_nanousd": {"from": 50 * DOLLAR, "to": 20 * DOLLAR}},
+        {"openai/gpt-4o a day_nanousd": {"from": None, "to": DOLLAR}},
+        {"openai/gpt-4o a month_nanousd": {"from": 20 * DOLLAR, "to": None}},
     ]
 
 

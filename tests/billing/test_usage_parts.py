@@ -221,7 +221,7 @@ def test_a_change_is_told_apart_into_more_calls_and_dearer_calls():
     [mover] = movers.top(found)
 
     assert (mover.by_requests_nanousd, mover.by_cost_nanousd) == (2_000, 6_000)
-    assert mover.words.startswith("dearer ones")
+    assert mover.words.startswith("dearer requests")
     assert "3 times as many requests (10 to 30)" in mover.words
 
 

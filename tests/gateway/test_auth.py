@@ -7,7 +7,7 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.models import Organization
-from apikeys import keys, services
+from apikeys import keys, leaks, services
 from apikeys.models import ApiKey
 from tests import factories
 from tests.upstream import wait_until
@@ -165,6 +165,18 @@ def test_key_that_may_be_used_no_more_is_refused_though_it_was_known(shop, chang
     assert (answer.status, answer.error["code"]) == (status, code)
     assert shop.secret.encode() not in answer.body
     assert shop.secret[-4:] in answer.error["message"]
+
+
+def test_refusal_of_a_leaked_key_says_that_it_was_found_and_what_to_do(shop):
+    assert shop.chat().status == 200
+
+    leaks.mark(shop.key.key, place="https://example.com/a.py", source="a scanner", actor=None)
+
+    wait_until(lambda: models(shop, x_api_key=shop.secret).status == 401)
+    told = shop.chat().error
+    assert told["code"] == "key_disabled"
+    assert "found in public" in told["message"]
+    assert "Rotate it" in told["message"]
 
 
 def test_key_that_expires_between_two_looks_is_refused_by_the_database(shop):

@@ -232,5 +232,6 @@ def test_frozen_key_is_refused_and_works_again_once_it_is_unfrozen(shop):
     key_services.enable_key(key, actor=None)
 
     assert told(shop, refused)["error_code"] == "key_disabled"
+    assert "far more than usual" in refused.error["message"]
     wait_until(lambda: shop.gateway.chat(secret, model=shop.model).status == 200)
     books.settled(shop.organization, calls=2, at_least=True)

@@ -88,7 +88,7 @@ def test_stream_is_seen_before_its_end_stopped_charged_and_explained(meet):
     page.get_by_role("link", name="Replay in the playground").click()
     expect(page.get_by_label("Model", exact=True)).to_have_value("sandbox/slow")
     expect(page.locator(".callout")).to_contain_text("Its prompt is not stored")
-    page.get_by_label("Charge").select_option("test")
+    page.get_by_label("Mode", exact=True).select_option("test")
     ask(page, QUICK)
     again = page.locator(".pg-turn[data-role=assistant]")
     expect(again).to_contain_text("not charged", timeout=DEADLINE)

@@ -74,7 +74,7 @@ def test_reason_of_a_refusal_is_found_from_the_log(start_servers, secret, sessio
             "The key night batch",
             "held by calls in progress",
             "this call could cost up to",
-            "When it frees:",
+            "When there is room again:",
             "nothing was charged",
         ):
             assert told in words, told

@@ -156,6 +156,8 @@ class Looker:
         if who in self._tabs:
             with self._tabs[who].loaded(url, address, theme=theme, width=width) as found:
                 yield found
+            if who == STRANGER:
+                self._stranger.clear_cookies()  # who began to sign in or up would be led on from there
             return
         session = self._session()
         name, value = settings.SESSION_COOKIE_NAME, self._cookies[who]

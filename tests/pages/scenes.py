@@ -138,7 +138,7 @@ def _try_limits(tokens: str) -> Callable[[Page], None]:
 
 
 def _ask(page: Page) -> None:
-    page.get_by_label("Charge").select_option("test")
+    page.get_by_label("Mode", exact=True).select_option("test")
     page.get_by_label("Message", exact=True).fill("Is a **budget** a hard cap?")
     page.get_by_role("button", name="Send").click()
     expect(page.locator(".pg-turn[data-role=assistant] .pg-foot a").first).to_be_visible()
