@@ -118,7 +118,9 @@ ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = True
 ACCOUNT_EMAIL_VERIFICATION_SUPPORTS_RESEND = True
 ACCOUNT_EMAIL_VERIFICATION_SUPPORTS_CHANGE = True
-ACCOUNT_RATE_LIMITS = {"confirm_email": "3/3m/key"}  # the first code, and the two more that may be asked for
+ACCOUNT_RATE_LIMITS = {
+    "confirm_email": "3/3m/key"
+}  # the first code, and the two more that may be asked for
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_SESSION_REMEMBER = True

@@ -33,7 +33,9 @@ def test_the_form_starts_with_the_suggested_budget(alice_client, create_url):
 
 
 def test_wrong_limits_and_addresses_are_told_in_words_of_the_form(alice_client, create_url):
-    typed = fill(alice_client, create_url, requests_per_minute="0", ip_allow_list="10.0.0.0/8 999.1.1.1")
+    typed = fill(
+        alice_client, create_url, requests_per_minute="0", ip_allow_list="10.0.0.0/8 999.1.1.1"
+    )
 
     errors = alice_client.post(create_url, typed).context["form"].errors
 
