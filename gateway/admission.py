@@ -127,6 +127,7 @@ async def admit(engine: Engine, admission: Admission) -> OpenCall:
         allowance=allowance,
         streamed=admission.streamed,
         candidates=candidates,
+        repeats=admission.repeats,
         wishes=admission.wishes,
         sticky_key=f"{admission.key.id} {admission.sticky_key}",
         deadline_is_theirs=admission.timeout_seconds is not None,

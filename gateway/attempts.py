@@ -31,7 +31,7 @@ from gateway.routes import retry
 from gateway.routes.routing import routes_for
 from gateway.routes.strategies import Wish, ordered
 from gateway.routes.traffic import THE_ACCOUNT, RetriesSpent, Seat
-from gateway.settlement import cost_nanousd
+from gateway.settlement import cost_nanousd, input_cost
 from gateway.snapshot import RouteSnapshot
 
 MAX_TRIES: int = 1 + settings.UPSTREAM_RETRIES
@@ -263,11 +263,16 @@ def _read_retry_after(error: ProviderError, response: UpstreamResponse | None) -
 
 
 def _cost_of_failure(call: OpenCall, route: RouteSnapshot, error: ProviderError) -> int | None:
-    """Return what a failed try may cost us in nano-USD: the prompt, if the provider may have read it; else 0."""
+    """
+    Return what a failed try may cost us in nano-USD: the prompt, if the provider may have read it; else 0.
+
+    Where tools run at the provider, nobody knows how often it has read it unless its stream has begun.
+    """
     if not error.sent or error.kind not in _PERHAPS_PROCESSED:
         return 0
-    usage = call.delivered_usage()
-    return cost_nanousd(usage, route.costs, time.time())
+    if call.repeats and not call.prompt_is_told:
+        return input_cost(call.bound, costs=route.costs, now=time.time())
+    return cost_nanousd(call.delivered_usage(), route.costs, time.time())
 
 
 def _since(started: float) -> int:

@@ -71,7 +71,8 @@ class OpenCall(msgspec.Struct, eq=False):
     `model`, `price` and `bound` are those of the candidate that is being tried; `serving` is its route, in the
     call's try number `tries`. After `deadline` the call is cut; a
     deadline that the customer set is no fault of ours, so the prompt is charged then. `may_extend`: the customer
-    named no maximum of output, so that its bound may be raised while it runs.
+    named no maximum of output, so that its bound may be raised while it runs. `repeats`: the provider may read the
+    prompt several times.
 
     Times are `time.monotonic()` seconds. `output_tokens` counts what was delivered up to the last progress
     report; the translator's text is counted and dropped then, so that long streams do not pile up. `audio_format` is
@@ -96,6 +97,7 @@ class OpenCall(msgspec.Struct, eq=False):
     deadline: float = math.inf
     deadline_is_theirs: bool = False
     drain: bool = False
+    repeats: bool = False
     may_extend: bool = False
     audio_format: str = ""
     client_request_id: str = ""
@@ -150,6 +152,13 @@ class OpenCall(msgspec.Struct, eq=False):
             self.cuttable.uncancel()
         self.cut_reason = ""
 
+    def forgive(self, seconds: float) -> None:
+        """Leave so many seconds out of what its provider and its client have been waited for."""
+        if self.last_read:
+            self.last_read += seconds
+        if self.sending_since:
+            self.sending_since += seconds
+
     def client_gone(self) -> None:
         """The client hung up: stop, unless its key asks to let the provider finish."""
         self.client_left = True
@@ -162,27 +171,43 @@ class OpenCall(msgspec.Struct, eq=False):
             text = "".join(self.translator.output_text)
             self.translator.output_text.clear()
             self.output_tokens += count_text(text, model=self.model.name)
+            if isinstance(self.translator, AnthropicStream):
+                self.translator.counted_tokens = self.output_tokens
         return self.output_tokens + self._count_audio()
 
+    @property
+    def prompt_is_told(self) -> bool:
+        """Whether the provider has said how long the prompt is, before the end of its stream."""
+        return isinstance(self.translator, AnthropicStream) and self.translator.prompt is not None
+
     def delivered_usage(self) -> TokenUsage:
-        """Return what the client got, as usage: the counted input and the counted output."""
+        """
+        Return what the client got, as usage: the counted output, and the input as the provider told it, else counted.
+
+        A prompt that was read again for the results of the provider's tools counts again, longer each time.
+        """
         if self.measure is not None:
             return self.measure(self)
-        if self.counted_input is None:
-            self.counted_input = min(self.count_input(), self.bound.input_tokens)
+        said = self.translator if isinstance(self.translator, AnthropicStream) else None
         output_tokens = min(self.count_output(), self.bound.output_tokens)
-        return TokenUsage(
-            input_tokens=self.counted_input,
+        prompt = (said.prompt if said else None) or self._counted_prompt()
+        beyond = said.readings.beyond if said else []
+        input_tokens = prompt.input_tokens * (1 + len(beyond)) + sum(beyond)
+        return msgspec.structs.replace(
+            prompt,
+            input_tokens=min(input_tokens, self.bound.input_tokens),
+            longest_prompt_tokens=prompt.input_tokens + beyond[-1] if beyond else 0,
             output_tokens=output_tokens,
             audio_output_tokens=min(self._count_audio(), output_tokens),
-            searches=min(self._searches(), self.bound.searches),
+            # What the provider made of the searches that it has begun is in no text.
+            searches=min(said.searches if said else 0, self.bound.searches),
             service_tier=next(iter(self.price.service_tiers), ""),  # that which was asked for
         )
 
-    def _searches(self) -> int:
-        """Return the searches that the provider has begun; what it made of them is in no text."""
-        said = self.translator
-        return said.searches if isinstance(said, AnthropicStream) else 0
+    def _counted_prompt(self) -> TokenUsage:
+        if self.counted_input is None:
+            self.counted_input = min(self.count_input(), self.bound.input_tokens)
+        return TokenUsage(input_tokens=self.counted_input)
 
     def _count_audio(self) -> int:
         """Return the tokens of the sound delivered so far, by its length."""

@@ -82,8 +82,12 @@ def cost_nanousd(usage: TokenUsage, costs: tuple[Dated, ...], now: float) -> int
 
 
 def input_cost(bound: TokenBound, *, costs: tuple[Dated, ...], now: float) -> int | None:
-    """Return the most that a provider may charge us for having been sent a request; None: not known."""
-    usage = TokenUsage(input_tokens=bound.input_tokens, calls=bound.calls)
+    """
+    Return the most that a provider may charge us for having been sent a request; None: not known.
+
+    Where it runs tools, the bound holds every reading of the prompt, with all that they may find (docs/decisions/0011).
+    """
+    usage = TokenUsage(input_tokens=bound.input_tokens, searches=bound.searches, calls=bound.calls)
     return cost_nanousd(usage, costs, now)
 
 

@@ -31,7 +31,7 @@ class Upkeep:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._renewed = time.monotonic()
+        self._renewed = self._watched = time.monotonic()
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
 
@@ -63,7 +63,7 @@ class Upkeep:
         calls = list(self._engine.open_calls.values())
         try:
             lost = (
-                await self._engine.budgets.renew([_progress(call) for call in calls])
+                await self._engine.budgets.renew([progress(call) for call in calls])
                 if calls
                 else []
             )
@@ -96,8 +96,17 @@ class Upkeep:
                 logger.exception("%s failed", name)
 
     async def _watch_streams(self) -> None:
-        """Cut calls that take too long and streams that stand still; keep silent streams open."""
+        """
+        Cut calls that take too long and streams that stand still; keep silent streams open.
+
+        Time in which this process did not run, frozen or starved, is nobody's silence: what came meanwhile lies unread.
+        """
         now = time.monotonic()
+        missed = now - self._watched - TICK_SECONDS
+        self._watched = now
+        if missed > TICK_SECONDS:
+            for call in self._engine.open_calls.values():
+                call.forgive(missed)
         for call in list(self._engine.open_calls.values()):
             if now - call.started > settings.CALL_SECONDS:
                 call.cut("deadline")
@@ -149,14 +158,16 @@ def _patience_seconds(call: OpenCall) -> float:
     return float(settings.UPSTREAM_IDLE_SECONDS)
 
 
-def _progress(call: OpenCall) -> dict[str, object]:
+def progress(call: OpenCall) -> dict[str, object]:
     """
     Return how far a call has come, as `Budgets.renew` takes it.
 
-    While there is no output nobody counts the prompt here; a cost left out is that of the input bound.
+    While there is no output nobody counts the prompt here; a cost left out is that of the input bound. A stream of
+    Anthropic's that has begun has told its prompt, and then each further reading is seen as it comes.
     """
     usage = call.delivered_usage() if call.first_token_ms is not None else None
-    progress: dict[str, object] = {
+    used = usage or (call.delivered_usage() if call.prompt_is_told else None)
+    row: dict[str, object] = {
         "request_id": call.request_id,
         "input_tokens": usage.input_tokens if usage else 0,
         "output_tokens": usage.output_tokens if usage else 0,
@@ -164,8 +175,8 @@ def _progress(call: OpenCall) -> dict[str, object]:
         "sent": call.sent,
     }
     if call.attempts:
-        attempts = progress["attempts"] = attempt_rows(call.attempts)
-        if usage:
-            cost = cost_nanousd(usage, call.costs, time.time())
-            progress["provider_cost_nanousd"] = attempts[-1]["provider_cost_nanousd"] = cost
-    return progress
+        attempts = row["attempts"] = attempt_rows(call.attempts)
+        if used:
+            cost = cost_nanousd(used, call.costs, time.time())
+            row["provider_cost_nanousd"] = attempts[-1]["provider_cost_nanousd"] = cost
+    return row

@@ -97,8 +97,8 @@ def _renew_without_progress() -> None:
     """Renew leases, but do not say how far the calls have come."""
     from gateway import upkeep
 
-    progress = upkeep._progress
-    upkeep._progress = lambda call: {**progress(call), "output_tokens": 0, "progress_nanousd": 0}
+    progress = upkeep.progress
+    upkeep.progress = lambda call: {**progress(call), "output_tokens": 0, "progress_nanousd": 0}
 
 
 def _forget_failed_settlements() -> None:

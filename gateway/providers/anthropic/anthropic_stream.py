@@ -19,6 +19,7 @@ from gateway.providers.anthropic import (
     anthropic_reasoning,
     anthropic_usage,
 )
+from gateway.providers.anthropic.anthropic_readings import Readings
 from gateway.providers.base import ProviderError, ServeAs
 
 Json = dict[str, Any]
@@ -54,6 +55,8 @@ class Event(msgspec.Struct):
 DECODER: Final = msgspec.json.Decoder(Event)
 AFTER_END: Final = frozenset({"message_delta", "message_stop"})  # usage may follow the last chunk
 _SEARCH: Final = "web_search"
+_RESULT: Final = "_tool_result"
+_CHARACTERS_PER_TOKEN: Final = 4
 _TEXTS: Final = ("text", "thinking", "signature", "data", "id", "name")
 
 
@@ -82,6 +85,9 @@ class AnthropicStream:
         self.done = False
         self.output_text: list[str] = []
         self.searches = 0  # begun by the provider's own tool, each with a fee
+        self.prompt: TokenUsage | None = None  # as far as the start tells
+        self.readings = Readings()
+        self.counted_tokens = 0  # of output that is no longer in `output_text`
         self._serve_as = serve_as
         self._usage: Json = {}
         self._blocks: dict[int, _Block] = {}
@@ -149,6 +155,7 @@ class AnthropicStream:
         message = event.message or {}
         self.upstream_id = str(message.get("id") or "")
         self._usage = _mapping(message.get("usage"))
+        self.prompt = anthropic_usage.read_prompt(self._usage)
         if self._began:
             return []
         self._began = True
@@ -163,6 +170,12 @@ class AnthropicStream:
         self._counts[kind] = number + 1
         block = _Block(raw, kind=kind, number=number, begin=self._characters)
         self._blocks[event.index] = block
+        if kind == "provider" and str(raw["type"]).endswith(_RESULT):
+            said = "".join(self.output_text)
+            said_tokens = self.counted_tokens + len(said) // _CHARACTERS_PER_TOKEN
+            self.readings.result(raw, said_tokens=said_tokens)
+            return []
+        self.readings.said()
         if kind == "reasoning":
             return [self._reasoning_start(block)]
         if kind == "tool_use":

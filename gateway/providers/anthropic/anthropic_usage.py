@@ -53,6 +53,12 @@ def read_usage(raw: Mapping[str, Any]) -> TokenUsage | None:
     return structs.replace(usage, longest_prompt_tokens=longest)
 
 
+def read_prompt(raw: Mapping[str, Any]) -> TokenUsage | None:
+    """Return the input that a stream's start tells, None where it tells none: proxies fill in a 0."""
+    usage = read_usage({**raw, "output_tokens": 0})
+    return usage if usage is not None and usage.input_tokens else None
+
+
 def extra_usage(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of Anthropic's `usage` that OpenAI's has no place for."""
     return {name: value for name, value in raw.items() if name not in _TRANSLATED}
