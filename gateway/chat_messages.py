@@ -11,6 +11,7 @@ from gateway import wire_checks
 from gateway.wire_checks import missing, wrong_type, wrong_value
 
 _ROLES: Final = frozenset({"user", "assistant", "system", "developer", "tool", "function"})
+DETAIL: Final = wire_checks.choice("auto", "low", "high", "original")
 _TEXT_PARTS: Final = frozenset({"text", "refusal", "thinking", "reference"})
 
 
@@ -114,6 +115,8 @@ def _check_image(image: Any, *, param: str) -> None:
     wire_checks.text(url, f"{param}.url")
     if not url.startswith(("https://", "http://", "data:")):
         wrong_value(f"{param}.url", "expected an http(s) address or a data: URL with the image.")
+    if image.get("detail") is not None:
+        DETAIL(image["detail"], f"{param}.detail")
 
 
 def _check_file(file: Any, *, param: str) -> None:

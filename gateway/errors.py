@@ -68,7 +68,11 @@ def stream_error(error: ApiError, *, request_id: str) -> bytes:
 
 def not_supported(path: str) -> ApiError:
     """Return the answer to a route of OpenAI's that we do not have."""
-    return ApiError("not_supported", f"{path} is part of OpenAI's API that Exerati does not offer.")
+    return ApiError(
+        "not_supported",
+        f"{path} is part of OpenAI's API that Exerati does not offer. GET /v1/openapi.json lists what it does.",
+        headers={"x-should-retry": "false"},
+    )
 
 
 def unknown_url(method: str, path: str) -> ApiError:
@@ -96,11 +100,13 @@ def request_too_large(max_bytes: int) -> ApiError:
     )
 
 
-def unsupported_media_type(found: str) -> ApiError:
-    """Return the answer to a body that is not declared as JSON."""
+def unsupported_media_type(
+    found: str, *, wanted: str = "JSON with 'content-type: application/json'"
+) -> ApiError:
+    """Return the answer to a body that is not declared as what the route takes."""
     return ApiError(
         "unsupported_media_type",
-        f"The content type {found[:60]!r} is not supported. Send JSON with 'content-type: application/json'.",
+        f"The content type {found[:60]!r} is not supported. Send {wanted}.",
     )
 
 

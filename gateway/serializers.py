@@ -84,6 +84,8 @@ def parse_chat(body: dict[str, Any], *, limits: ChatLimits) -> ChatCall:
         wrong_value("stream_options", "it is only allowed when 'stream' is true.")
     max_output_tokens = _take_max_output(known)
     known.pop("store", None)
+    if known.get("top_logprobs") and not known.get("logprobs"):
+        wrong_value("top_logprobs", "it is only allowed when 'logprobs' is true.")
     if spoken.is_wanted(known) and "audio" not in known:
         missing("audio")
     if "audio" in known and not spoken.is_wanted(known):
@@ -175,6 +177,14 @@ def _stop(value: Any, param: str) -> None:
         wrong_value(param, f"expected at most 16 sequences, but got {len(value)}.")
     for position, item in enumerate(value):
         wire_checks.text(item, f"{param}[{position}]")
+
+
+def _logit_bias(value: Any, param: str) -> None:
+    wire_checks.mapping(value, param)
+    for token, bias in value.items():
+        if not (token.isascii() and token.isdecimal()):
+            wrong_value(param, f"expected numbers of tokens as names, but got '{token[:60]}'.")
+        _BIAS(bias, f"{param}.{token[:20]}")
 
 
 def _stream_options(value: Any, param: str) -> None:
@@ -270,6 +280,8 @@ def _input(value: Any, param: str) -> None:
 
 def _embedding_inputs(value: Any) -> tuple[str | list[int], ...]:
     """Return the texts or token arrays of `input`: one of either, or a list of either."""
+    if value == "":
+        wrong_value("input", "the text is empty. Send at least one character.")
     if value.__class__ is str:
         value = [value]
     if value.__class__ is not list:
@@ -310,6 +322,9 @@ _SERVICE_TIERS: Final = {
     "fast": "priority",
 }
 _PENALTY: Final = wire_checks.number(-2, 2)
+_BIAS: Final = wire_checks.number(-100, 100)
+EFFORT: Final = wire_checks.choice("none", "minimal", "low", "medium", "high", "xhigh", "max")
+VERBOSITY: Final = wire_checks.choice("low", "medium", "high")
 _OUTPUT_TOKENS: Final = wire_checks.integer(1, _MAX_TOKENS)
 
 # Every parameter of CreateChatCompletionRequest in OpenAI's specification 2.3.0 (2026-08-21).
@@ -326,7 +341,7 @@ _CHAT_CHECKS: Final[Mapping[str, Check]] = {
     "stop": _stop,
     "frequency_penalty": _PENALTY,
     "presence_penalty": _PENALTY,
-    "logit_bias": wire_checks.mapping,
+    "logit_bias": _logit_bias,
     "logprobs": wire_checks.boolean,
     "top_logprobs": wire_checks.integer(0, 20),
     "seed": wire_checks.integer(-(2**63), 2**63 - 1),
@@ -336,8 +351,8 @@ _CHAT_CHECKS: Final[Mapping[str, Check]] = {
     "parallel_tool_calls": wire_checks.boolean,
     "functions": _list,
     "function_call": _function_call,
-    "reasoning_effort": wire_checks.name,
-    "verbosity": wire_checks.name,
+    "reasoning_effort": EFFORT,
+    "verbosity": VERBOSITY,
     "prediction": _prediction,
     "modalities": spoken.modalities,
     "user": wire_checks.name,

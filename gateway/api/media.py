@@ -135,7 +135,7 @@ async def parse_form(context: CallContext) -> Form:
     """Return the request's form, read in a thread, since it may be large. Raises ApiError or InvalidRequest."""
     content_type = context.header(b"content-type")
     if not forms.is_form(content_type):
-        raise unsupported_media_type(content_type)
+        raise unsupported_media_type(content_type, wanted="a form (multipart/form-data)")
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(None, forms.parse, content_type, context.body)
 

@@ -2,7 +2,8 @@
 OpenAI's legacy text completions, spoken over chat: a prompt becomes one user message, an answer becomes `text`.
 
 Parameters as in CreateCompletionRequest of OpenAI's specification 2.3.0 (2026-08-21). What a chat model cannot
-honour (`suffix`, `echo`, `best_of`, several prompts, prompts of tokens) is refused, never passed over in silence.
+honour (`suffix`, `best_of`, several prompts, prompts of tokens) is refused, never passed over in silence. `echo` is
+done here: the prompt goes before each choice.
 """
 
 from collections import defaultdict
@@ -13,7 +14,7 @@ from gateway.dialects.chat import ChatWriter, with_cost
 from gateway.providers import wire_json
 from gateway.providers.base import ServeAs
 from gateway.sse import frame
-from gateway.wire_checks import missing, unsupported_value, wrong_type
+from gateway.wire_checks import missing, unsupported_value, wrong_type, wrong_value
 
 OBJECT: Final = "text_completion"
 DEFAULT_MAX_TOKENS: Final = 16  # OpenAI's
@@ -41,6 +42,9 @@ class CompletionsDialect:
     id_prefix = "cmpl-"
     chunk_object = OBJECT
 
+    def __init__(self) -> None:
+        self._echo = ""  # what goes before each choice
+
     def chat_body(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return the request as a chat of one user message; raises InvalidRequest."""
         for name in _CHAT_ONLY:
@@ -50,7 +54,9 @@ class CompletionsDialect:
                 )
         chat = {name: value for name, value in body.items() if name not in _OWN}
         _refuse_what_chats_cannot(body)
-        chat["messages"] = [{"role": "user", "content": _prompt(body.get("prompt"))}]
+        prompt = _prompt(body.get("prompt"))
+        chat["messages"] = [{"role": "user", "content": prompt}]
+        self._echo = prompt if body.get("echo") else ""
         if body.get("logprobs") is not None:
             _LOGPROBS(body["logprobs"], "logprobs")
             chat |= {"logprobs": True, "top_logprobs": body["logprobs"]}
@@ -60,22 +66,23 @@ class CompletionsDialect:
 
     def whole(self, answer: dict[str, Any], *, cost_nanousd: int) -> dict[str, Any]:
         """Return the chat completion as a text completion, with its cost."""
-        choices = [_whole_choice(choice) for choice in answer.get("choices", ())]
+        choices = [_whole_choice(choice, echo=self._echo) for choice in answer.get("choices", ())]
         return with_cost(_as_text(answer, choices), cost_nanousd=cost_nanousd)
 
     def stream(self, serve_as: ServeAs) -> "CompletionsWriter":
         """Return the writer of one streamed answer."""
-        return CompletionsWriter(serve_as)
+        return CompletionsWriter(serve_as, echo=self._echo)
 
 
 class CompletionsWriter(ChatWriter):
     """See `StreamWriter`. A chunk without text and without an end (a role, reasoning) is left out."""
 
-    __slots__ = ("_offsets",)
+    __slots__ = ("_echo", "_offsets")
     object = OBJECT
 
-    def __init__(self, serve_as: ServeAs) -> None:
+    def __init__(self, serve_as: ServeAs, *, echo: str = "") -> None:
         super().__init__(serve_as)
+        self._echo = echo
         self._offsets: defaultdict[int, int] = defaultdict(int)  # characters sent of each choice
 
     def events(self, chunks: list[bytes]) -> bytes:
@@ -89,7 +96,9 @@ class CompletionsWriter(ChatWriter):
 
     def _choice(self, choice: dict[str, Any]) -> dict[str, Any]:
         index: int = choice.get("index", 0)
+        echo = "" if index in self._offsets else self._echo
         made = _choice(choice, choice.get("delta") or {}, offset=self._offsets[index])
+        made["text"] = echo + made["text"]
         self._offsets[index] += len(made["text"])
         return made
 
@@ -104,6 +113,8 @@ def _prompt(prompt: Any) -> str:
         return str(prompt)
     if prompt.__class__ is not list:
         wrong_type(prompt, "prompt", expected="a string")
+    if not prompt:
+        wrong_value("prompt", "expected a string, or an array of one string.")
     if all(item.__class__ is str for item in prompt):
         unsupported_value("prompt", "one call takes one prompt here. Make a call for each.")
     unsupported_value("prompt", "tokens belong to one vocabulary only. Send the prompt as text.")
@@ -112,8 +123,10 @@ def _prompt(prompt: Any) -> str:
 def _refuse_what_chats_cannot(body: dict[str, Any]) -> None:
     if body.get("suffix"):
         unsupported_value("suffix", "chat models only continue. Put the suffix into the prompt.")
-    if body.get("echo"):
-        unsupported_value("echo", "the prompt is not repeated. Put it before the answer yourself.")
+    if body.get("echo") is not None:
+        wire_checks.boolean(body["echo"], "echo")
+        if body["echo"] and body.get("logprobs") is not None:
+            unsupported_value("echo", "a prompt has no logprobs here. Leave one of the two out.")
     best_of = body.get("best_of")
     if best_of is not None and best_of != (body.get("n") or 1):
         unsupported_value("best_of", "every choice is returned. Ask for them with 'n'.")
@@ -125,10 +138,11 @@ def _as_text(answer: dict[str, Any], choices: list[dict[str, Any]]) -> dict[str,
     return {"object": OBJECT, "choices": choices, **rest}
 
 
-def _whole_choice(choice: dict[str, Any]) -> dict[str, Any]:
-    return _choice(choice, choice.get("message") or {}, offset=0) | {
-        "finish_reason": _finish_reason(choice.get("finish_reason") or "stop")
-    }
+def _whole_choice(choice: dict[str, Any], *, echo: str) -> dict[str, Any]:
+    made = _choice(choice, choice.get("message") or {}, offset=0)
+    made["text"] = echo + made["text"]
+    made["finish_reason"] = _finish_reason(choice.get("finish_reason") or "stop")
+    return made
 
 
 def _choice(choice: dict[str, Any], said: dict[str, Any], *, offset: int) -> dict[str, Any]:

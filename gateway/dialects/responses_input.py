@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from gateway import wire_checks
+from gateway.chat_messages import DETAIL
 from gateway.dialects import responses_reasoning
 from gateway.dialects.responses_tools import chat_name
 from gateway.wire_checks import missing, unsupported_value, wrong_type, wrong_value
@@ -239,7 +240,7 @@ def _image(part: Json, param: str) -> Json:
         )
     image = {"url": url}
     if part.get("detail") is not None:
-        wire_checks.name(part["detail"], f"{param}.detail")
+        DETAIL(part["detail"], f"{param}.detail")
         image["detail"] = part["detail"]
     return {"type": "image_url", "image_url": image}
 

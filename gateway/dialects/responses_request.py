@@ -7,6 +7,7 @@ from typing import Any, Final
 from gateway import wire_checks
 from gateway.dialects.responses_input import read_input
 from gateway.dialects.responses_tools import Tools, read_tools
+from gateway.serializers import EFFORT, VERBOSITY
 from gateway.wire_checks import Check, InvalidRequest, missing, wrong_type
 
 Json = dict[str, Any]
@@ -15,6 +16,7 @@ _REPLAY: Final = "reasoning.encrypted_content"
 _LOGPROBS: Final = "message.output_text.logprobs"
 _FORMATS: Final = wire_checks.choice("text", "json_object", "json_schema")
 _OUTPUT_TOKENS: Final = wire_checks.integer(1, 2**31 - 1)
+_SUMMARY: Final = wire_checks.choice("auto", "concise", "detailed", "none")
 _TRUNCATION: Final = wire_checks.choice("auto", "disabled")
 
 # Read here, each by a function of its own.
@@ -128,7 +130,7 @@ def _read_text(value: Any, chat: Json) -> None:
         return
     wire_checks.mapping(value, "text")
     if value.get("verbosity") is not None:
-        wire_checks.name(value["verbosity"], "text.verbosity")
+        VERBOSITY(value["verbosity"], "text.verbosity")
         chat["verbosity"] = value["verbosity"]
     if value.get("format") is not None:
         _read_format(value["format"], chat)
@@ -156,10 +158,11 @@ def _read_reasoning(value: Any, chat: Json) -> None:
     if value is None:
         return
     wire_checks.mapping(value, "reasoning")
-    for name in ("effort", "summary", "generate_summary"):
+    for name in ("summary", "generate_summary"):
         if value.get(name) is not None:
-            wire_checks.name(value[name], f"reasoning.{name}")
+            _SUMMARY(value[name], f"reasoning.{name}")
     if value.get("effort") is not None:
+        EFFORT(value["effort"], "reasoning.effort")
         chat["reasoning_effort"] = value["effort"]
     _name_others(value, "reasoning", ("effort", "summary", "generate_summary"), chat)
 

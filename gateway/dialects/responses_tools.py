@@ -77,8 +77,8 @@ def _add(found: Tools, tool: Any, *, param: str) -> None:
 
 def _not_offered(kind: str, *, param: str) -> NoReturn:
     raise InvalidRequest(
-        f"Unsupported parameter: '{kind[:60]}' tools run at a provider for a fee that is not priced yet. "
-        "Use 'function' or 'custom' tools, which your own code runs.",
+        f"Unsupported parameter: '{kind[:60]}' tools are not offered: what runs at a provider has a fee that is not "
+        "priced yet. Use 'function' or 'custom' tools, which your own code runs.",
         param=param,
         code="unsupported_parameter",
     )

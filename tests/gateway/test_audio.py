@@ -320,6 +320,7 @@ def test_json_is_no_form(shop):
     answer = shop.gateway.request("POST", "/v1/audio/transcriptions", key=shop.secret, body={})
 
     assert (answer.status, answer.error["code"]) == (415, "unsupported_media_type")
+    assert "multipart/form-data" in answer.error["message"]
 
 
 # Speech

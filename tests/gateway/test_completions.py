@@ -122,6 +122,19 @@ def test_key_for_the_endpoint_alone_may_call_it(shop):
     assert answer.status == 200
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_echo_puts_the_prompt_before_each_choice_and_costs_nothing_more(shop, client, stream):
+    shop.script(pieces=["One", " two"])
+    asked = {"model": shop.model, "prompt": "Count: ", "echo": True, "stream": stream}
+
+    found = client.completions.create(**asked)
+
+    answers = list(found) if stream else [found]
+    assert "".join(choice.text for one in answers for choice in one.choices) == "Count: One two"
+    assert "echo" not in shop.upstream.calls[0].body
+    assert books.only(shop.organization).charge_nanousd == 2500
+
+
 def test_several_prompts_are_refused_before_anything_is_sent(shop, client):
     with pytest.raises(BadRequestError) as refused:
         client.completions.create(model=shop.model, prompt=["one", "two"])
@@ -147,11 +160,12 @@ def test_parameters_that_nobody_knows_are_named(shop):
         ({"prompt": None}, "missing_required_parameter", "prompt"),
         ({"prompt": 7}, "invalid_type", "prompt"),
         ({"prompt": {"text": "x"}}, "invalid_type", "prompt"),
-        ({"prompt": []}, "unsupported_value", "prompt"),
+        ({"prompt": []}, "invalid_value", "prompt"),
         ({"prompt": [1, 2, 3]}, "unsupported_value", "prompt"),
         ({"prompt": [[1, 2, 3]]}, "unsupported_value", "prompt"),
         ({"suffix": "end"}, "unsupported_value", "suffix"),
-        ({"echo": True}, "unsupported_value", "echo"),
+        ({"echo": True, "logprobs": 0}, "unsupported_value", "echo"),
+        ({"echo": "yes"}, "invalid_type", "echo"),
         ({"best_of": 3}, "unsupported_value", "best_of"),
         ({"best_of": 1, "n": 2}, "unsupported_value", "best_of"),
         ({"logprobs": 6}, "invalid_value", "logprobs"),

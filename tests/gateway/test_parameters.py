@@ -83,6 +83,10 @@ REFUSED_VALUES: Final = [
 ]
 
 
+# What a parameter needs beside it.
+BESIDE = {"stream_options": {"stream": True}, "top_logprobs": {"logprobs": True}}
+
+
 def parsed(**fields):
     return parse_chat({"model": "gpt-4o", "messages": [USER], **fields}, limits=ChatLimits())
 
@@ -164,7 +168,7 @@ def properties(schemas, name):
 )
 def test_what_costs_nothing_goes_out_as_it_came(name):
     value = DECISIONS[name][1]
-    call = parsed(**{name: value}, **({"stream": True} if name == "stream_options" else {}))
+    call = parsed(**{name: value}, **BESIDE.get(name, {}))
 
     assert sent(call)[name] == value
     if name != "stream_options":

@@ -271,9 +271,10 @@ def test_body_over_the_limit_is_told_as_such(shop, client):
 
 def test_route_that_is_not_offered_raises_not_implemented(client):
     with pytest.raises(openai.APIStatusError) as caught:
-        client.with_options(max_retries=0).batches.list()
+        client.batches.list()
 
     assert (caught.value.status_code, caught.value.code) == (501, "not_supported")
+    assert caught.value.response.headers["x-should-retry"] == "false"
 
 
 def test_out_of_money_is_a_429_that_the_client_does_not_retry(shop):

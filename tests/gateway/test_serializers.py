@@ -131,6 +131,11 @@ def test_metadata_is_kept_for_us_and_not_sent_on():
         ({"web_search_options": {}}, "web_search_options", "unsupported_parameter"),
         ({"metadata": {"a": 1}}, "metadata.a", "invalid_type"),
         ({"prediction": {"type": "content"}}, "prediction.content", "invalid_type"),
+        ({"reasoning_effort": "herculean"}, "reasoning_effort", "invalid_value"),
+        ({"verbosity": "chatty"}, "verbosity", "invalid_value"),
+        ({"top_logprobs": 2}, "top_logprobs", "invalid_value"),
+        ({"logit_bias": {"hello": 5}}, "logit_bias", "invalid_value"),
+        ({"logit_bias": {"50256": 101}}, "logit_bias.50256", "invalid_value"),
     ],
 )
 def test_a_field_that_cannot_be_honoured_is_named(fields, param, code):
@@ -154,6 +159,15 @@ def test_a_field_that_cannot_be_honoured_is_named(fields, param, code):
         (
             {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "file:///a"}}]},
             "messages[1].content[0].image_url.url",
+        ),
+        (
+            {
+                "role": "user",
+                "content": [
+                    {"type": "image_url", "image_url": {"url": "data:,", "detail": "huge"}}
+                ],
+            },
+            "messages[1].content[0].image_url.detail",
         ),
         (
             {"role": "user", "content": [{"type": "file", "file": {"file_id": "file-1"}}]},
@@ -238,7 +252,7 @@ def test_embeddings_take_texts_and_tokens_alone_or_in_lists(given, inputs):
     ("fields", "param"),
     [
         ({}, "input"),
-        ({"input": ""}, "input[0]"),
+        ({"input": ""}, "input"),
         ({"input": []}, "input"),
         ({"input": [""]}, "input[0]"),
         ({"input": ["a", 1]}, "input[1]"),
