@@ -126,7 +126,7 @@ def check_content(answer: Answer, operation: dict[str, Any]) -> None:
             answer.json
         )
     if kind == "text/event-stream":
-        for line in answer.body.decode().splitlines():
+        for line in answer.body.decode().split("\n"):  # text may have other ends of lines inside
             if line.startswith("data: ") and line != "data: [DONE]":
                 event = json.loads(line.removeprefix("data: "))
                 assert "error" not in event or event["error"] is None, event
