@@ -2,10 +2,9 @@
 
 from typing import Any, ClassVar
 
-import msgspec
-
 from billing.types import TokenUsage
 from gateway.errors import ApiError, stream_error
+from gateway.providers import wire_json
 from gateway.providers.base import ServeAs
 from gateway.providers.openai.openai_usage import wire_usage
 from gateway.sse import DONE, frame
@@ -65,7 +64,7 @@ class ChatWriter:
             "choices": [],
             "usage": {**told, "cost": usd_number(cost_nanousd)},
         }
-        return frame(msgspec.json.encode(chunk)) + DONE
+        return frame(wire_json.encode_whole(chunk)) + DONE
 
     def error(self, error: ApiError, *, request_id: str) -> bytes:
         """Return the event at which the SDKs raise, and the end mark."""

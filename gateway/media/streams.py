@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from billing.types import TokenUsage
 from gateway.context import CallContext, Message
 from gateway.errors import ApiError, stream_error
 from gateway.open_call import OpenCall
+from gateway.providers import wire_json
 from gateway.sse import frame
 from gateway.streaming import EventStream
 from gateway.wire_money import usd_number
@@ -73,7 +72,7 @@ class MediaEvents:
         told = extra.get("usage")
         told = told if isinstance(told, dict) else wire_units(usage)
         last = {**extra, "usage": {**told, "cost": usd_number(cost_nanousd)}}
-        return frame(msgspec.json.encode(last))
+        return frame(wire_json.encode_whole(last))
 
     def error(self, error: ApiError, *, request_id: str) -> bytes:
         """Return the event at which the SDKs raise."""

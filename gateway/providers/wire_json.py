@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -13,11 +14,21 @@ UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def decode(data: bytes) -> dict[str, Any]:
-    """Return the object in `data`. Raises ProviderError `bad_answer`."""
+    """Return the object in `data`, of a stream's event: half a surrogate pair may find its other half in the next."""
+    return _object(data, _decode_lenient)
+
+
+def decode_whole(data: bytes) -> dict[str, Any]:
+    """Return the object in `data`, a whole answer: U+FFFD stands for half a surrogate pair."""
+    return _object(data, _decode_repaired)
+
+
+def _object(data: bytes, otherwise: Callable[[bytes], Any]) -> dict[str, Any]:
+    """Return the object in `data`, read by `otherwise` if it breaks a rule. Raises ProviderError `bad_answer`."""
     try:
         body = msgspec.json.decode(data)
     except UNREADABLE:
-        body = _decode_lenient(data)
+        body = otherwise(data)
     if not isinstance(body, dict):
         raise ProviderError("bad_answer", "The provider's answer is not a JSON object.")
     return body
@@ -36,7 +47,7 @@ def encode(body: dict[str, Any]) -> bytes:
         return json.dumps(body, separators=(",", ":"), default=_number).encode()
 
 
-def encode_whole(body: dict[str, Any]) -> bytes:
+def encode_whole(body: Any) -> bytes:
     """Return `body` as JSON that every reader takes: U+FFFD stands for half surrogate pairs."""
     try:
         return msgspec.json.encode(body)
@@ -61,6 +72,10 @@ def _decode_lenient(data: bytes) -> Any:
         return json.loads(data, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError):
         raise ProviderError("bad_answer", "The provider's answer is not valid JSON.") from None
+
+
+def _decode_repaired(data: bytes) -> Any:
+    return json.loads(encode_whole(_decode_lenient(data)))
 
 
 def _finite(text: str) -> float | None:

@@ -371,6 +371,24 @@ def test_odd_ids_of_the_provider_do_not_stop_the_settlement(shop, text):
     assert answer.status == (200 if event.outcome == "finished" else 502)
 
 
+def test_half_an_emoji_at_the_end_of_a_whole_answer_is_a_replacement_character(shop):
+    shop.script(pieces=["Hi \ud83d"])
+
+    answer = shop.chat()
+
+    assert answer.json["choices"][0]["message"]["content"] == "Hi \ufffd"
+    assert books.only(shop.organization).outcome == "finished"
+
+
+def test_half_an_emoji_in_a_streams_usage_does_not_take_its_end_away(shop):
+    shop.script(usage=[{"prompt_tokens": 5, "completion_tokens": 7, "kind": "\ud83d"}])
+
+    answer = shop.chat(stream=True, stream_options={"include_usage": True})
+
+    assert answer.body.endswith(b"data: [DONE]\n\n")
+    assert books.only(shop.organization).basis == "reported"
+
+
 def test_provider_that_does_not_speak_http_is_a_bad_answer(shop):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

@@ -58,7 +58,7 @@ class BedrockAdapter(Adapter):
 
     def chat_answer(self, data: bytes, *, serve_as: ServeAs) -> WholeAnswer:
         """Return a whole chat answer in OpenAI's form. Raises ProviderError."""
-        theirs = wire_json.decode(data)
+        theirs = wire_json.decode_whole(data)
         reason = theirs.get("stopReason")
         bedrock_answer.check_reason(reason)
         message = anthropic_answer.message(bedrock_answer.blocks(_content(theirs)))
@@ -99,7 +99,7 @@ class BedrockAdapter(Adapter):
 
     def embeddings_answer(self, data: bytes, *, serve_as: ServeAs) -> WholeAnswer:
         """Return embeddings as floats. Raises ProviderError."""
-        theirs = wire_json.decode(data)
+        theirs = wire_json.decode_whole(data)
         return embedding_format.answer(
             bedrock_embeddings.vectors(theirs),
             usage=bedrock_embeddings.usage(theirs),

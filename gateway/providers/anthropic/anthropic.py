@@ -87,7 +87,7 @@ class AnthropicAdapter(Adapter):
 
     def chat_answer(self, data: bytes, *, serve_as: ServeAs) -> WholeAnswer:
         """Return a whole chat answer in OpenAI's form. Raises ProviderError."""
-        theirs = wire_json.decode(data)
+        theirs = wire_json.decode_whole(data)
         if theirs.get("error"):
             raise anthropic_errors.error_of(theirs)
         blocks = theirs.get("content")

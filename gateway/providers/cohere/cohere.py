@@ -49,7 +49,7 @@ class CohereAdapter(Adapter):
 
     def chat_answer(self, data: bytes, *, serve_as: ServeAs) -> WholeAnswer:
         """Return a whole chat answer in OpenAI's form. Raises ProviderError."""
-        theirs = wire_json.decode(data)
+        theirs = wire_json.decode_whole(data)
         found = theirs.get("message")
         if not isinstance(found, dict):
             raise ProviderError("bad_answer", "The provider's answer has no message.")
@@ -93,7 +93,7 @@ class CohereAdapter(Adapter):
 
     def embeddings_answer(self, data: bytes, *, serve_as: ServeAs) -> WholeAnswer:
         """Return embeddings as floats. Raises ProviderError."""
-        theirs = wire_json.decode(data)
+        theirs = wire_json.decode_whole(data)
         vectors = wire_json.mapping(theirs.get("embeddings")).get("float")
         if not isinstance(vectors, list) or not all(isinstance(item, list) for item in vectors):
             raise ProviderError("bad_answer", "The provider's answer has no embeddings.")

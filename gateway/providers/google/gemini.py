@@ -154,7 +154,7 @@ def request(upstream: Upstream, *, model: str, verb: str, body: dict[str, Any]) 
 
 
 def _answer(data: bytes) -> dict[str, Any]:
-    body = wire_json.decode(data)
+    body = wire_json.decode_whole(data)
     if body.get("error"):
         raise gemini_errors.error_of(body)
     return body

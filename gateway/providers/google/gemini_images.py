@@ -59,7 +59,7 @@ def request(
 
 def answer(data: bytes, *, serve_as: ServeAs) -> WholeAnswer:
     """Return the image. Raises ProviderError, `content_policy` where a filter kept it back."""
-    theirs = wire_json.decode(data)
+    theirs = wire_json.decode_whole(data)
     if theirs.get("error"):
         raise gemini_errors.error_of(theirs)
     check_prompt(theirs)

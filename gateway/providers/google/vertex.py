@@ -69,7 +69,7 @@ class VertexAdapter(GeminiAdapter):
 
     def embeddings_answer(self, data: bytes, *, serve_as: ServeAs) -> WholeAnswer:
         """Return embeddings as floats. Raises ProviderError."""
-        theirs = wire_json.decode(data)
+        theirs = wire_json.decode_whole(data)
         predictions = theirs.get("predictions")
         found = [
             wire_json.mapping(wire_json.mapping(item).get("embeddings"))

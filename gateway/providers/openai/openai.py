@@ -145,7 +145,7 @@ def _request(
 
 def _answer(data: bytes) -> dict[str, Any]:
     """Return the decoded answer. OpenRouter reports some errors with status 200, and pads with blank lines."""
-    body = wire_json.decode(data)
+    body = wire_json.decode_whole(data)
     if body.get("error"):
         raise openai_errors.error_of(body)
     return body

@@ -176,7 +176,7 @@ def moderation_answer(data: bytes, *, serve_as: ServeAs) -> WholeAnswer:
 
 def decoded(data: bytes) -> dict[str, Any]:
     """Return a JSON answer. Raises ProviderError, also for an error told with status 200."""
-    body = wire_json.decode(data)
+    body = wire_json.decode_whole(data)
     if body.get("error"):
         raise openai_errors.error_of(body)
     return body
