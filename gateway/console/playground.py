@@ -10,12 +10,13 @@ from typing import Any, Final, Literal
 
 from django.utils import timezone
 
+from apikeys.models import ApiKey
 from billing import price_book
 from billing.models import PriceVersion
 from gateway.catalog.catalog_pages import owner_title
 from gateway.documentation.docs_values import ERROR_WORDS
-from gateway.models import Model, Route
-from gateway.snapshot import SANDBOX
+from gateway.models import Model, Provider, Route
+from gateway.snapshot import SANDBOX, is_on
 
 MOST_MODELS: Final = 3  # side by side
 # What only a key, a form or a broken request is told: no call of a session is.
@@ -118,8 +119,10 @@ def choices() -> list[ModelChoice]:
     now = timezone.now()
     versions = PriceVersion.objects.filter(effective_from__lte=now).order_by("effective_from")
     prices = {row.model: price_book.price_of(row) for row in versions}
+    providers = Provider.objects.filter(disabled_at=None).prefetch_related("accounts")
+    switched_on = [provider.pk for provider in providers if is_on(provider)]
     served = set(
-        Route.objects.filter(disabled_at=None, provider__disabled_at=None).values_list(
+        Route.objects.filter(disabled_at=None, provider__in=switched_on).values_list(
             "model_id", flat=True
         )
     )
@@ -154,6 +157,12 @@ def default_model(found: list[ModelChoice], wanted: str) -> str:
         return wanted
     served = [name for name in DEFAULT_MODELS if name in names and names[name].is_served]
     return (served or [name for name, choice in names.items() if choice.is_served] or [""])[0]
+
+
+def default_mode(found: list[ModelChoice], model: str) -> str:
+    """Return the mode to begin with: a model that nobody serves can only be simulated."""
+    is_served = any(choice.is_served for choice in found if choice.name == model)
+    return ApiKey.Mode.LIVE if is_served else ApiKey.Mode.TEST
 
 
 def page_data(found: list[ModelChoice]) -> dict[str, Any]:

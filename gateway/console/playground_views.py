@@ -215,12 +215,14 @@ def _render(
     found = playground.choices()
     slug = request.organization.slug
     wanted = form["model"].value() or ""
+    model = playground.default_model(found, wanted)
     may_call = allows(request.membership.role, Action.CALL_MODELS)
     context = {
         "form": form,
+        "mode": form["mode"].value() or playground.default_mode(found, model),
         "answer": answer,
         "models": found,
-        "model": playground.default_model(found, wanted),
+        "model": model,
         "unknown_model": wanted if wanted and wanted not in {one.name for one in found} else "",
         "parameters": [(one, form[one.name].value()) for one in playground.PARAMETERS],
         "page_data": {**playground.page_data(found), "replay": replay and replay.data()},

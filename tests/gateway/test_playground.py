@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts import services
@@ -225,6 +226,21 @@ def test_suspended_organization_calls_nothing(shop, browser):
 
     assert (answer.status, answer.json["error"]["code"]) == (503, "organization_suspended")
     assert shop.upstream.calls == []
+
+
+@pytest.mark.django_db
+def test_model_whose_providers_have_no_account_begins_in_test_mode(alice_client, acme):
+    unserved = factories.make_provider(api_key_env="EXERATI_TEST_KEY_THAT_NOBODY_SETS")
+    factories.make_model("gpt-4o-mini", provider=unserved)
+    factories.make_model("sandbox/echo")
+    address = reverse("dashboard:playground", args=[acme.slug])
+
+    modes = {
+        query: alice_client.get(address + query).context["mode"]
+        for query in ("", "?model=gpt-4o-mini", "?model=sandbox/echo")
+    }
+
+    assert modes == {"": "live", "?model=gpt-4o-mini": "test", "?model=sandbox/echo": "live"}
 
 
 def test_owner_page_offers_the_models_with_what_they_support(shop):

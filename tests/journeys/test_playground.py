@@ -15,6 +15,16 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db(trans
 
 SLOW = '{"delay_ms": 150, "tokens": 400}'
 QUICK = '{"delay_ms": 60, "tokens": 30}'
+MESSAGES_SENT = """async () => {
+    const { body } = await import("/static/js/playground/request.js");
+    const user = (text) => ({ role: "user", text });
+    const failed = { role: "assistant", text: "", error: { code: "no_provider" } };
+    const sent = (turns) => body({ model: "x", system: "", turns, values: {}, tools: [] }).messages.map((one) => one.content);
+    return [
+        sent([user("failed"), failed]),
+        sent([user("answered"), { role: "assistant", text: "yes" }, user("failed"), failed, user("now")]),
+    ];
+}"""
 DEADLINE = 60_000  # ms, on a busy machine
 
 
@@ -116,6 +126,10 @@ def test_safe_text_two_models_a_shared_link_and_the_keyboard(meet):
     assert answer.locator("img").count() == 0
     hrefs = answer.locator(".pg-text a").evaluate_all("links => links.map(a => a.href)")
     assert hrefs == ["https://a.example/b"]
+
+    # A message that failed is not sent, and paid for, again with the one after it; alone it is what is asked.
+    said = page.evaluate(MESSAGES_SENT)
+    assert said == [["failed"], ["answered", "yes", "now"]]
 
     # Two models side by side; the request as code; a link that holds everything.
     page.get_by_role("button", name="Clear").click()

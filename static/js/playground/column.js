@@ -76,6 +76,12 @@ export class Column {
     }
   }
 
+  /** Ask once more for the answer that failed. */
+  again() {
+    this.turns.pop();
+    this.answer();
+  }
+
   /** Show what came in; only the text grows while the answer runs, the rest is drawn at the end. */
   progress(turn) {
     if (this.frame) return;

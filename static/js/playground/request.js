@@ -16,7 +16,7 @@ export function parsed(field, empty) {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new BadJson(field, error.message);
+    throw new BadJson(field, `This is no JSON: ${error.message}.`);
   }
 }
 
@@ -56,7 +56,17 @@ export function body({ model, choice, system, turns, values, format, schema, too
 
 function messages(system, turns) {
   const found = system.trim() ? [{ role: "system", content: system }] : [];
-  return found.concat(turns.filter((turn) => !turn.error || turn.text).map(message));
+  return found.concat(turns.filter((turn, at) => !failed(turn) && !isGivenUp(turns, at)).map(message));
+}
+
+/** Whether an answer came to nothing but its error. */
+export function failed(turn) {
+  return Boolean(turn?.error && !turn.text);
+}
+
+/** Whether a message failed and another was written after it: it is not sent, and paid for, once more. */
+function isGivenUp(turns, at) {
+  return turns[at].role === "user" && failed(turns[at + 1]) && turns.length > at + 2;
 }
 
 function message(turn) {

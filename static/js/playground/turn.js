@@ -76,9 +76,12 @@ function error(column, turn) {
   const known = column.page.errors[told.code];
   const more = [];
   if (known) more.push(el("p", {}, el("strong", {}, "What to do: "), known.do.replaceAll("`", "")));
-  more.push(el("p", {}, el("a", { href: `/docs/errors#${encodeURIComponent(told.code ?? "")}` }, "What this code means"), "  ",
+  more.push(el("p", {}, el("a", { href: `/docs/errors#${encodeURIComponent(told.code ?? "")}` }, "What this code means"), turn.requestId ? " · " : "",
     turn.requestId ? el("a", { href: column.page.requestUrl(turn.requestId) }, "Why, with the figures") : ""));
   if (turn.raw) more.push(el("details", {}, el("summary", {}, "The answer as it came"), el("pre", { tabindex: "0" }, el("code", {}, JSON.stringify(turn.raw, null, 2)))));
+  if (!turn.text && turn === column.turns.at(-1) && !column.running) {
+    more.push(el("p", {}, el("button", { type: "button", class: "button button-sm", onclick: () => column.again() }, "Try again")));
+  }
   const box = callout("danger", told.code ?? "error", el("p", {}, told.message), ...more);
   box.setAttribute("role", "alert");
   return box;
