@@ -19,7 +19,8 @@ MESSAGES_SENT = """async () => {
     const { body } = await import("/static/js/playground/request.js");
     const user = (text) => ({ role: "user", text });
     const failed = { role: "assistant", text: "", error: { code: "no_provider" } };
-    const sent = (turns) => body({ model: "x", system: "", turns, values: {}, tools: [] }).messages.map((one) => one.content);
+    const rest = { model: "x", system: "", values: {}, tools: [] };
+    const sent = (turns) => body({ ...rest, turns }).messages.map((one) => one.content);
     return [
         sent([user("failed"), failed]),
         sent([user("answered"), { role: "assistant", text: "yes" }, user("failed"), failed, user("now")]),
