@@ -13,7 +13,7 @@ import msgspec
 
 from gateway import wire_checks
 from gateway.dialects import responses_reasoning
-from gateway.dialects.messages_native_blocks import NATIVE_KINDS
+from gateway.dialects.messages_native_blocks import NATIVE_KINDS, TOOL_CHANGES
 from gateway.providers import wire_json
 from gateway.providers.anthropic import anthropic_reasoning
 from gateway.wire_checks import missing, unsupported_value, wrong_type, wrong_value
@@ -40,7 +40,7 @@ def translate(messages: Any, *, system: Any, model: Any) -> list[Json]:
         elif role == "assistant":
             written += _assistant(message, f"{path}.content", model=model)
         elif role == "system":
-            written.append(_system(message.get("content"), f"{path}.content"))
+            written.append(_system(message.get("content"), f"{path}.content", also=TOOL_CHANGES))
         elif role is None:
             missing(f"{path}.role")
         else:
@@ -69,13 +69,17 @@ def _blocks(content: Any, path: str) -> list[Json]:
     return blocks
 
 
-def _system(content: Any, path: str) -> Json:
+def _system(content: Any, path: str, *, also: frozenset[str] = frozenset()) -> Json:
+    """Return a system message: texts, and between turns what `also` names, which is of Anthropic's."""
     parts = []
     for position, block in enumerate(_blocks(content, path)):
         place = f"{path}[{position}]"
-        if block["type"] != "text":
+        if block["type"] in also:
+            parts.append(_as_text(block))
+        elif block["type"] == "text":
+            parts.append(_text(block, place))
+        else:
             _refuse(block, place)
-        parts.append(_text(block, place))
     return {"role": "system", "content": _shortest(parts, separator="\n\n")}
 
 

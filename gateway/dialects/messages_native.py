@@ -32,9 +32,11 @@ BETAS: Final = frozenset(
         "effort",
         "extended-cache-ttl",
         "fine-grained-tool-streaming",
+        "inline-tools",
         "interleaved-thinking",
         "mid-conversation-output-config",
         "mid-conversation-system-clear-at",
+        "mid-conversation-tool-changes",
         "model-context-window-exceeded",
         "output-128k",
         "output-300k",
@@ -60,6 +62,7 @@ _BETA: Final = re.compile(r"([a-z0-9][a-z0-9-]{1,60})-20\d\d-\d\d-\d\d")
 _UNCOUNTED: Final = frozenset({"url", *messages_native_blocks.NATIVE_KINDS}) - {
     "tool_reference",
     "browser_state",
+    *messages_native_blocks.TOOL_CHANGES,
 }
 _BUDGET: Final = wire_checks.integer(1, 2**31 - 1)
 _MAX_BETAS: Final = 50

@@ -25,7 +25,7 @@ _SENTENCE_ENDS: Final = (b".", b"!", b"?", b"\\n", "。".encode(), b'"type"')
 
 _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "text": ("text", "citations"),
-    "image": ("source",),
+    "image": ("source", "transformations"),
     "document": ("source", "title", "context", "citations"),
     "search_result": ("source", "title", "content", "citations"),
     "tool_use": ("id", "name", "input", "caller", "toolset_name"),
@@ -34,6 +34,8 @@ _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "redacted_thinking": ("data",),
     "tool_reference": ("tool_name",),
     "browser_state": ("tabs", "state_changes"),
+    "tool_addition": ("tool",),
+    "tool_removal": ("tool",),
     "server_tool_use": ("id", "name", "input", "caller"),
     "web_search_tool_result": ("tool_use_id", "content", "caller"),
     "web_fetch_tool_result": ("tool_use_id", "content", "caller"),
@@ -43,11 +45,14 @@ _SOURCE: Final = ("type", "media_type", "data", "url")
 _ONLY_ANTHROPIC: Final = frozenset(
     {"tool_reference", "tool_search_tool_result", "web_fetch_tool_result"}
 )
+# Which of its tools a conversation offers from here on.
+TOOL_CHANGES: Final = frozenset({"tool_addition", "tool_removal"})
 # Of Anthropic's own tools; what else one may find in a conversation belongs to tools that are not offered.
 NATIVE_KINDS: Final = _ONLY_ANTHROPIC | {
     "server_tool_use",
     "web_search_tool_result",
     "browser_state",
+    *TOOL_CHANGES,
 }
 _SIGNED: Final = {"thinking": "signature", "redacted_thinking": "data"}
 _TURN: Final = ("role", "content", "clear_at", "output_config")
@@ -151,6 +156,8 @@ def _is_ours(signed: object) -> bool:
 def _note_native(block: Json, found: Found) -> None:
     """What Anthropic's own tools did in an earlier turn; it comes back as it was."""
     kind = block["type"]
+    if kind in TOOL_CHANGES:
+        _check_reference(block.get("tool"))
     if any(True for part in objects(block) if "file_id" in part):
         unsupported_value(
             "messages", "files are not stored here. Leave out what names a 'file_id'."
@@ -167,12 +174,23 @@ def _note_native(block: Json, found: Found) -> None:
     )
 
 
+def _check_reference(tool: Any) -> None:
+    """A tool that is defined in the midst of a conversation would stand beside those that are bounded."""
+    if not isinstance(tool, dict) or tool.get("type") != "tool_reference" or len(tool) > 2:
+        unsupported_value(
+            "messages",
+            "all tools of a conversation stand in 'tools'. Name one of them by a 'tool_reference'.",
+        )
+
+
 def _note_lost(block: Json, found: Found) -> None:
     """Note what the chat does not tell of a block."""
     kind, citations = block["type"], block.get("citations")
     for name in ("context", "caller"):
         if name in block:
             found.reads(block[name])
+    if "transformations" in block:
+        found.lost.append("messages.transformations")
     if kind in ("document", "search_result") and isinstance(citations, dict):
         if citations.get("enabled"):
             found.lost.append("messages.citations")
