@@ -1,7 +1,7 @@
 """HTML pages of projects: list, create, change, archive."""
 
 from django.contrib import messages
-from django.db.models import Count, Q
+from django.db.models import Count, F, Q
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -29,7 +29,9 @@ def project_list(request: OrganizationRequest) -> HttpResponse:
         )
     )
     context = {
-        "projects": found.order_by("archived_at", "-is_default", "name"),
+        "projects": found.order_by(
+            F("archived_at").asc(nulls_first=True), "-is_default", "name"
+        ),
         "may_manage": allows(request.membership.role, Action.MANAGE_KEYS),
         "spend_templates": SPEND_TEMPLATES,
         "nav_active": "projects",

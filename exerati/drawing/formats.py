@@ -85,23 +85,32 @@ def moment_text(at: datetime) -> str:
     return f"{at:%d %b %Y, %H:%M:%S} {at.tzname() or 'UTC'}".lstrip("0")
 
 
+UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
 def ago_text(at: datetime, *, now: datetime) -> str:
-    """Return how long ago (or how far ahead) a moment is; beyond 30 days its date."""
+    """
+    Return how long ago (or how far ahead) a moment is; beyond 30 days its date.
+
+    What is past is counted in whole units, what is ahead to the nearest: a week that has just begun ends in 7 d.
+    """
     distance = now - at
     if abs(distance) > timedelta(days=30):
         return f"{at:%d %b %Y}".lstrip("0")
-    words = _distance_words(int(abs(distance).total_seconds()))
-    if not words:
+    seconds = int(abs(distance).total_seconds())
+    if seconds < 10:
         return "just now"
-    return f"{words} ago" if distance > timedelta(0) else f"in {words}"
+    if distance > timedelta(0):
+        return f"{_distance_words(seconds)} ago"
+    # Half a unit more than it is, so that the whole ones of it are the nearest ones.
+    unit = next(size for size, _ in UNITS if seconds >= size)
+    return f"in {_distance_words(seconds + unit // 2)}"
 
 
 def _distance_words(seconds: int) -> str:
-    """Return the largest whole unit of a distance, "" below ten seconds."""
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
-        if seconds >= size:
-            return f"{seconds // size} {unit}" if seconds >= 10 or size > 1 else ""
-    return ""
+    """Return a distance of at least a second in the largest unit that fits, whole ones of it."""
+    size, unit = next((size, unit) for size, unit in UNITS if seconds >= size)
+    return f"{seconds // size} {unit}"
 
 
 def machine_text(at: datetime) -> str:

@@ -108,6 +108,8 @@ def test_an_archived_project_takes_no_new_key(alice_client, acme):
     make(alice_client, acme, name="Old")
     old = acme.projects.get(name="Old")
     alice_client.post(url_of("project_archive", acme, old.public_id))
+    listed = alice_client.get(url_of("projects", acme)).context["projects"]
+    assert [one.name for one in listed] == ["Default", "Research", "Old"]
 
     form = alice_client.get(url_of("key_create", acme)).content.decode()
 

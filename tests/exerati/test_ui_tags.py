@@ -123,6 +123,9 @@ def test_moment_names_its_zone_and_is_exact_for_machines():
         (timedelta(seconds=42), "42 s ago"),
         (timedelta(minutes=3), "3 min ago"),
         (timedelta(hours=30), "1 d ago"),
+        (timedelta(days=-6, hours=-23), "in 7 d"),
+        (timedelta(hours=-30), "in 1 d"),
+        (timedelta(minutes=-59, seconds=-40), "in 1 h"),
     ],
 )
 def test_ago_says_the_largest_unit(distance, text):

@@ -78,7 +78,7 @@ function error(column, turn) {
   if (known) more.push(el("p", {}, el("strong", {}, "What to do: "), known.do.replaceAll("`", "")));
   more.push(el("p", {}, el("a", { href: `/docs/errors#${encodeURIComponent(told.code ?? "")}` }, "What this code means"), turn.requestId ? " · " : "",
     turn.requestId ? el("a", { href: column.page.requestUrl(turn.requestId) }, "Why, with the figures") : ""));
-  if (turn.raw) more.push(el("details", {}, el("summary", {}, "The answer as it came"), el("pre", { tabindex: "0" }, el("code", {}, JSON.stringify(turn.raw, null, 2)))));
+  if (turn.raw) more.push(el("details", { class: "chart-data" }, el("summary", {}, "The answer as it came"), el("pre", { tabindex: "0" }, el("code", {}, JSON.stringify(turn.raw, null, 2)))));
   if (!turn.text && turn === column.turns.at(-1) && !column.running) {
     more.push(el("p", {}, el("button", { type: "button", class: "button button-sm", onclick: () => column.again() }, "Try again")));
   }
