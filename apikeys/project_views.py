@@ -29,9 +29,7 @@ def project_list(request: OrganizationRequest) -> HttpResponse:
         )
     )
     context = {
-        "projects": found.order_by(
-            F("archived_at").asc(nulls_first=True), "-is_default", "name"
-        ),
+        "projects": found.order_by(F("archived_at").asc(nulls_first=True), "-is_default", "name"),
         "may_manage": allows(request.membership.role, Action.MANAGE_KEYS),
         "spend_templates": SPEND_TEMPLATES,
         "nav_active": "projects",
