@@ -17,7 +17,8 @@ from billing.budgets import BillingUnavailable, ReservationLost
 from gateway.engine import Engine
 from gateway.open_call import OpenCall
 from gateway.providers.base import ServeAs, StreamTranslator
-from gateway.providers.openai.quirks import CHUNK, NO_OUTPUT_BOUND
+from gateway.providers.chat_stream import CHUNK
+from gateway.providers.openai.quirks import NO_OUTPUT_BOUND
 
 StopReason = Literal["", "budget", "output_bound"]
 # The provider counts by its own vocabulary, which may make fewer tokens of a text than ours: only a count that no

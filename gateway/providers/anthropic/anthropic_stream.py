@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from billing.types import TokenUsage
-from gateway.providers import odd_answers, wire_json
+from gateway.providers import wire_json
 from gateway.providers.anthropic import (
     anthropic_answer,
     anthropic_errors,
@@ -21,6 +21,7 @@ from gateway.providers.anthropic import (
 )
 from gateway.providers.anthropic.anthropic_readings import Readings
 from gateway.providers.base import ProviderError, ServeAs
+from gateway.providers.chat_stream import ChatStream
 
 Json = dict[str, Any]
 
@@ -74,21 +75,15 @@ class _Block:
         self.citations: list[Json] = []
 
 
-class AnthropicStream:
+class AnthropicStream(ChatStream):
     """One answer of Anthropic's; see `StreamTranslator`."""
 
     def __init__(self, *, serve_as: ServeAs) -> None:
-        self.usage: TokenUsage | None = None
-        self.usage_extra: Json = {}
-        self.finish_reason = ""
-        self.upstream_id = ""
-        self.done = False
-        self.output_text: list[str] = []
+        super().__init__(serve_as=serve_as)
         self.searches = 0  # begun by the provider's own tool, each with a fee
         self.prompt: TokenUsage | None = None  # as far as the start tells
         self.readings = Readings()
         self.counted_tokens = 0  # of output that is no longer in `output_text`
-        self._serve_as = serve_as
         self._usage: Json = {}
         self._blocks: dict[int, _Block] = {}
         self._counts: dict[str, int] = {}
@@ -96,7 +91,7 @@ class AnthropicStream:
         self._at_end: Json = {}
         self._characters = 0
         self._began = False
-        self._head, self._tail = _frame(serve_as)
+        self._before, self._after = self._text_frame()
         self._events: Mapping[str, Callable[[Event], list[bytes]]] = {
             "message_start": self._message_start,
             "content_block_start": self._block_start,
@@ -233,7 +228,7 @@ class AnthropicStream:
             return []
         self.output_text.append(text)
         self._characters += len(text)
-        return [b"".join((self._head, b'"content":', _json(text), self._tail))]
+        return [b"".join((self._before, b'"content":', _json(text), self._after))]
 
     def _thinking(self, block: _Block, delta: Delta) -> list[bytes]:
         text = delta.thinking or ""
@@ -311,34 +306,13 @@ class AnthropicStream:
         told = {"refusal": refusal} if refusal else {}
         return self._chunk({**self._at_end, **told}, **ending)
 
-    def _chunk(self, delta: Json, **fields: Any) -> bytes:
-        choice = {"index": 0, "delta": delta, "finish_reason": None, **fields}
-        odd_answers.check_choice(choice)
-        chunk: Json = {
-            "id": self._serve_as.id,
-            "object": "chat.completion.chunk",
-            "created": self._serve_as.created,
-            "model": self._serve_as.model,
-            "choices": [choice],
-        }
-        if self._serve_as.include_usage:
-            chunk["usage"] = None
-        return wire_json.encode(chunk)
-
-
-def _frame(serve_as: ServeAs) -> tuple[bytes, bytes]:
-    """Return what stands before and after the text in a chunk of nothing but text, the common case."""
-    head = {
-        "id": serve_as.id,
-        "object": "chat.completion.chunk",
-        "created": serve_as.created,
-        "model": serve_as.model,
-    }
-    usage = b',"usage":null' if serve_as.include_usage else b""
-    return (
-        _encode(head)[:-1] + b',"choices":[{"index":0,"delta":{',
-        b'},"finish_reason":null}]' + usage + b"}",
-    )
+    def _text_frame(self) -> tuple[bytes, bytes]:
+        """Return what stands before and after the text in a chunk of nothing but text, the common case."""
+        usage = b',"usage":null' if self._serve_as.include_usage else b""
+        return (
+            _encode(self._head())[:-1] + b',"choices":[{"index":0,"delta":{',
+            b'},"finish_reason":null}]' + usage + b"}",
+        )
 
 
 def _json(text: str) -> bytes:

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import msgspec
 
-from billing.types import TokenUsage
-from gateway.providers import odd_answers, wire_json
+from gateway.providers import wire_json
 from gateway.providers.base import ProviderError, ServeAs
+from gateway.providers.chat_stream import ChatStream
 from gateway.providers.cohere import cohere_answer, cohere_usage
 
 Json = dict[str, Any]
@@ -59,17 +59,11 @@ class _Event(msgspec.Struct):
 _DECODER: Final = msgspec.json.Decoder(_Event)
 
 
-class CohereStream:
+class CohereStream(ChatStream):
     """One answer of Cohere's; see `StreamTranslator`."""
 
     def __init__(self, *, serve_as: ServeAs) -> None:
-        self.usage: TokenUsage | None = None
-        self.usage_extra: Json = {}
-        self.finish_reason = ""
-        self.upstream_id = ""
-        self.done = False
-        self.output_text: list[str] = []
-        self._serve_as = serve_as
+        super().__init__(serve_as=serve_as)
         self._calls = 0
         self._said_arguments = False
         self._thoughts: dict[int, int] = {}
@@ -195,20 +189,6 @@ class CohereStream:
         self.finish_reason = ending["finish_reason"]
         told = {"citations": self._citations} if self._citations else {}
         return [self._chunk(told, **ending)]
-
-    def _chunk(self, delta: Json, **fields: Any) -> bytes:
-        choice = {"index": 0, "delta": delta, "finish_reason": None, **fields}
-        odd_answers.check_choice(choice)
-        chunk: Json = {
-            "id": self._serve_as.id,
-            "object": "chat.completion.chunk",
-            "created": self._serve_as.created,
-            "model": self._serve_as.model,
-            "choices": [choice],
-        }
-        if self._serve_as.include_usage:
-            chunk["usage"] = None
-        return wire_json.encode(chunk)
 
 
 def _decode(data: bytes) -> _Event:

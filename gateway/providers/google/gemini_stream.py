@@ -7,9 +7,9 @@ finish reason in every event, so that reasons are told at the end of the stream.
 
 from typing import Any
 
-from billing.types import TokenUsage
-from gateway.providers import odd_answers, wire_json
+from gateway.providers import wire_json
 from gateway.providers.base import ProviderError, ServeAs
+from gateway.providers.chat_stream import ChatStream
 from gateway.providers.google import gemini_errors, gemini_usage
 from gateway.providers.google.gemini_answer import (
     CandidateReader,
@@ -18,34 +18,20 @@ from gateway.providers.google.gemini_answer import (
     extra_fields,
     logprobs,
 )
-from gateway.providers.openai import quirks
 
 
-class GeminiStream:
+class GeminiStream(ChatStream):
     """One streamed answer of Gemini; see `StreamTranslator`."""
 
     __slots__ = (
         "_has_output",
         "_names_reasons_early",
         "_readers",
-        "_serve_as",
         "_usage",
-        "done",
-        "finish_reason",
-        "output_text",
-        "upstream_id",
-        "usage",
-        "usage_extra",
     )
 
     def __init__(self, *, serve_as: ServeAs) -> None:
-        self.usage: TokenUsage | None = None
-        self.usage_extra: dict[str, Any] = {}
-        self.finish_reason = ""
-        self.upstream_id = ""
-        self.done = False
-        self.output_text: list[str] = []
-        self._serve_as = serve_as
+        super().__init__(serve_as=serve_as)
         self._readers: dict[int, CandidateReader] = {}
         self._usage: dict[str, Any] = {}
         self._has_output = False
@@ -79,7 +65,7 @@ class GeminiStream:
             if (choice := self._choice(candidate, position=position)) is not None
         ]
         self._has_output = self._has_output or bool(self.output_text)
-        return [self._chunk(choices, extra_fields(body))] if choices else []
+        return [self._chunk_of(choices, extra_fields(body))] if choices else []
 
     def finish(self) -> list[bytes]:
         """Return the chunk with the finish reasons, the usage being known. Raises ProviderError if cut short."""
@@ -102,7 +88,7 @@ class GeminiStream:
                     "native_finish_reason": reader.reason,
                 }
             )
-        return [self._chunk(choices, {})]
+        return [self._chunk_of(choices)]
 
     def _choice(self, candidate: Any, *, position: int) -> dict[str, Any] | None:
         """Return the choice of one candidate, or None where it tells nothing to a client."""
@@ -129,18 +115,3 @@ class GeminiStream:
             "finish_reason": None,
             **extra,
         }
-
-    def _chunk(self, choices: list[dict[str, Any]], extra: dict[str, Any]) -> bytes:
-        for choice in choices:
-            odd_answers.check_choice(choice)
-        chunk = {
-            **extra,
-            "id": self._serve_as.id,
-            "object": quirks.CHUNK,
-            "created": self._serve_as.created,
-            "model": self._serve_as.model,
-            "choices": choices,
-        }
-        if self._serve_as.include_usage:
-            chunk["usage"] = None
-        return wire_json.encode(chunk)

@@ -9,9 +9,9 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from billing.types import TokenUsage
 from gateway.providers import wire_json
 from gateway.providers.base import ProviderError, ServeAs
+from gateway.providers.chat_stream import CHUNK, ChatStream
 from gateway.providers.openai import openai_audio, openai_errors, openai_usage, quirks
 
 _USAGE_NULL: Final = b',"usage":null'
@@ -70,7 +70,7 @@ class _Chunk(msgspec.Struct):
 _DECODER: Final = msgspec.json.Decoder(_Chunk)
 
 
-class OpenAIStream:
+class OpenAIStream(ChatStream):
     """One answer of an OpenAI-compatible provider; see `StreamTranslator`."""
 
     __slots__ = (
@@ -83,27 +83,14 @@ class OpenAIStream:
         "_model_ours",
         "_model_theirs",
         "_names",
-        "_serve_as",
         "_tools_called",
         "audio_characters",
-        "done",
-        "finish_reason",
-        "output_text",
-        "upstream_id",
-        "usage",
-        "usage_extra",
     )
 
     def __init__(self, *, serve_as: ServeAs) -> None:
-        self.usage: TokenUsage | None = None
-        self.usage_extra: dict[str, Any] = {}
-        self.finish_reason = ""
-        self.upstream_id = ""
-        self.done = False
-        self.output_text: list[str] = []
+        super().__init__(serve_as=serve_as)
         self.audio_characters = 0
         self._by_choice = openai_usage.UsageByChoice()
-        self._serve_as = serve_as
         self._tools_called = False
         self._ended: set[int] = set()
         self._last_index = 0
@@ -155,7 +142,7 @@ class OpenAIStream:
     def _is_ordinary(self, chunk: _Chunk) -> bool:
         """Whether the chunk needs nothing but our names."""
         if (
-            chunk.object != quirks.CHUNK
+            chunk.object != CHUNK
             or (chunk.usage is not None and chunk.usage is not msgspec.UNSET)
             or chunk.error is not None
             or chunk.x_groq is not None
@@ -311,8 +298,6 @@ class OpenAIStream:
         created = chunk.get("created")
         return {
             **chunk,
-            "id": self._serve_as.id,
-            "object": quirks.CHUNK,
+            **self._head(),
             "created": created if isinstance(created, int) and created else self._serve_as.created,
-            "model": self._serve_as.model,
         }

@@ -15,7 +15,6 @@ from gateway.providers.base import ProviderError
 
 Body = dict[str, Any]
 
-CHUNK: Final = "chat.completion.chunk"
 NO_OUTPUT_BOUND: Final = "no_output_bound"
 FINISH_REASONS: Final = frozenset(
     {"stop", "length", "tool_calls", "content_filter", "function_call"}
