@@ -17,15 +17,14 @@ from gateway.api.media import (
     parse_form,
     tell_of,
     told_route,
-    with_usage,
 )
 from gateway.context import CallContext
 from gateway.dialects.chat import with_cost
 from gateway.dispatch import BuildRequest, answer_whole, serve_as
-from gateway.media import subtitles, transcription_calls, units
+from gateway.media import subtitles, transcription_calls, units, wire_units
 from gateway.media.forms import Form
 from gateway.media.speech_calls import CONTENT_TYPES, SpeechCall, parse_speech
-from gateway.media.streams import AudioStream, AudioWriter, Headers, MediaEvents, wire_units
+from gateway.media.streams import AudioStream, AudioWriter, Headers, MediaEvents
 from gateway.media.transcription_calls import SUBTITLES, TranscriptionCall
 from gateway.open_call import OpenCall
 from gateway.providers.base import (
@@ -82,7 +81,7 @@ class Speech(MediaView):
                 stream=_speech_stream(context, call, wanted),
                 build=self.builder(wanted, call),
                 serve_as=serve_as(call, prefix="speech-"),
-                writer=MediaEvents() if wanted.as_events else AudioWriter(),
+                writer=MediaEvents(wire_units.speech) if wanted.as_events else AudioWriter(),
                 before_end=told_route(context, call) if wanted.as_events else bytes,
                 reader=_speech_reader(call, wanted),
             )
@@ -233,8 +232,8 @@ class TranscriptionView(MediaView):
         context.add_header("x-exerati-cost-usd", usd_text(cost))
         if wanted.format in ("text", *SUBTITLES):
             return HttpResponse(_text(answer.body, wanted.format), content_type=_PLAIN)
-        usage = wire_units(answer.usage or wanted.delivered(call))
-        body = with_cost(_shown(answer.body, wanted.format, usage), cost_nanousd=cost)
+        shown = _shown(answer.body, wanted, usage=answer.usage or wanted.delivered(call))
+        body = with_cost(shown, cost_nanousd=cost)
         if wants_route(context, call.wishes):
             body["route"] = route_detail.detail(call)
         return json_response(encode(body))
@@ -258,7 +257,7 @@ class TranscriptionView(MediaView):
                 stream=event_stream(context, call),
                 build=build,
                 serve_as=serve_as(call, prefix="trsc-"),
-                writer=MediaEvents(),
+                writer=MediaEvents(wire_units.transcript_event),
                 before_end=told_route(context, call),
                 reader=StreamReader(
                     translator=translator,
@@ -314,9 +313,23 @@ def _text(transcript: dict[str, Any], format: str) -> str:
     return subtitles.write(transcript, format=format)
 
 
-def _shown(transcript: dict[str, Any], format: str, usage: dict[str, Any]) -> dict[str, Any]:
-    """Return the transcript in the format asked for; a provider that told more is cut to it."""
-    if format == "json":
-        kept = ("text", "logprobs", "languages", "usage")
-        transcript = {name: transcript[name] for name in kept if name in transcript}
-    return with_usage(transcript, usage)
+def _shown(
+    transcript: dict[str, Any], wanted: TranscriptionCall, *, usage: TokenUsage
+) -> dict[str, Any]:
+    """
+    Return the transcript in the format asked for, with each field that OpenAI's schema requires; a provider that told
+    more is cut to it.
+    """
+    told = transcript.get("usage")
+    told = told if isinstance(told, dict) else {}
+    if wanted.format == "json":
+        kept = ("text", "logprobs", "languages")
+        shown = {name: transcript[name] for name in kept if name in transcript}
+        return shown | {"usage": wire_units.transcript(told, usage)}
+    seconds = wanted.recording.seconds
+    transcript["duration"] = transcript.get("duration") or float(seconds)
+    transcript["language"] = transcript.get("language") or wanted.body.get("language", "")
+    if "word" not in wanted.body.get("timestamp_granularities", ()):
+        transcript.pop("words", None)
+    transcript["usage"] = wire_units.duration(told, seconds=usage.seconds or seconds)
+    return transcript

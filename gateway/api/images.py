@@ -16,12 +16,11 @@ from gateway.api.media import (
     parse_form,
     tell_of,
     told_route,
-    with_usage,
 )
 from gateway.context import CallContext
 from gateway.dialects.chat import with_cost
 from gateway.dispatch import BuildRequest, serve_as
-from gateway.media import forms, image_calls, units
+from gateway.media import forms, image_calls, units, wire_units
 from gateway.media.image_calls import ImageCall
 from gateway.media.streams import MediaEvents
 from gateway.open_call import OpenCall
@@ -44,13 +43,6 @@ from gateway.routes import preferences
 from gateway.routes.preferences import Preferences
 from gateway.snapshot import RouteSnapshot
 from gateway.streaming import StreamReader, relay
-
-_NO_TOKENS = {
-    "input_tokens": 0,
-    "input_tokens_details": {"image_tokens": 0, "text_tokens": 0},
-    "output_tokens": 0,
-    "total_tokens": 0,
-}
 
 
 class ImageView(MediaView):
@@ -95,6 +87,10 @@ class ImageView(MediaView):
             return answer
 
         return await self.answer(context, call, build=build, read=read, write=_with_cost)
+
+    def tell_counted(self, body: dict[str, Any], usage: TokenUsage) -> None:
+        """Tell the tokens that are charged."""
+        body["usage"] = wire_units.image({}, usage)
 
     def builder(
         self, wanted: ImageCall, call: OpenCall, *, note: Callable[[tuple[str, ...]], None]
@@ -153,7 +149,7 @@ class ImageView(MediaView):
                 stream=event_stream(context, call),
                 build=build,
                 serve_as=shown,
-                writer=MediaEvents(),
+                writer=MediaEvents(wire_units.image),
                 before_end=told_route(context, call),
                 reader=StreamReader(
                     translator=translator,
@@ -235,4 +231,7 @@ def _parts(wanted: ImageCall) -> list[FilePart]:
 
 
 def _with_cost(answer: dict[str, Any], *, cost_nanousd: int) -> dict[str, Any]:
-    return with_cost(with_usage(answer, dict(_NO_TOKENS)), cost_nanousd=cost_nanousd)
+    """Return the answer with its cost, beside tokens in any case: images with a fee of their own have none."""
+    told = answer.get("usage")
+    answer["usage"] = wire_units.image(told if isinstance(told, dict) else {}, TokenUsage())
+    return with_cost(answer, cost_nanousd=cost_nanousd)

@@ -143,10 +143,3 @@ async def parse_form(context: CallContext) -> Form:
 def tell_of(call: OpenCall) -> Callable[[TokenUsage | None], TokenUsage | None]:
     """Return what turns a provider's usage into the units of the call's price."""
     return lambda usage: units.told(usage, rates=call.price.rates)
-
-
-def with_usage(answer: dict[str, Any], usage: dict[str, Any]) -> dict[str, Any]:
-    """Return the answer with a usage object, where it has none."""
-    if not isinstance(answer.get("usage"), dict):
-        answer["usage"] = usage
-    return answer

@@ -13,6 +13,7 @@ from gateway.streaming import EventStream
 from gateway.wire_money import usd_number
 
 Headers = list[tuple[bytes, bytes]]
+WriteUnits = Callable[[dict[str, Any], TokenUsage], dict[str, Any]]  # (told, usage) -> on the wire
 
 
 class AudioStream(EventStream):
@@ -63,6 +64,9 @@ class AudioWriter:
 class MediaEvents:
     """Writes OpenAI's events of images and audio; the provider's last one gets the cost and goes out last."""
 
+    def __init__(self, units: WriteUnits) -> None:
+        self._units = units
+
     def events(self, chunks: list[bytes]) -> bytes:
         """Return the events."""
         return b"".join([frame(chunk) for chunk in chunks])
@@ -70,22 +74,10 @@ class MediaEvents:
     def end(self, usage: TokenUsage | None, *, extra: dict[str, Any], cost_nanousd: int) -> bytes:
         """Return the last event, with usage and cost."""
         told = extra.get("usage")
-        told = told if isinstance(told, dict) else wire_units(usage)
-        last = {**extra, "usage": {**told, "cost": usd_number(cost_nanousd)}}
+        units = self._units(told if isinstance(told, dict) else {}, usage or TokenUsage())
+        last = {**extra, "usage": {**units, "cost": usd_number(cost_nanousd)}}
         return frame(wire_json.encode_whole(last))
 
     def error(self, error: ApiError, *, request_id: str) -> bytes:
         """Return the event at which the SDKs raise."""
         return frame(stream_error(error, request_id=request_id))
-
-
-def wire_units(usage: TokenUsage | None) -> dict[str, Any]:
-    """Return a usage object made from the counts, for providers that tell none in OpenAI's form."""
-    usage = usage or TokenUsage()
-    if usage.seconds and not usage.input_tokens:
-        return {"type": "duration", "seconds": usage.seconds}
-    return {
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "total_tokens": usage.input_tokens + usage.output_tokens,
-    }

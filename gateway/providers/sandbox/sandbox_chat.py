@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway import sse, vocabulary
-from gateway.providers.sandbox import sandbox_sound
+from gateway.providers.sandbox import sandbox_logprobs, sandbox_sound
 
 _PIECES: Final = re.compile(r"\s*\S+|\s+")
 _FACTS: Final = (
@@ -98,7 +98,7 @@ def whole(reply: Reply, body: Mapping[str, Any], *, now: int, with_usage: bool) 
             {
                 "index": index,
                 "message": message,
-                "logprobs": None,
+                "logprobs": _logprobs(reply.text, body),
                 "finish_reason": reply.finish_reason,
             }
             for index in range(_choices(body))
@@ -115,11 +115,12 @@ def events(reply: Reply, body: Mapping[str, Any], *, now: int, with_usage: bool)
     options = body.get("stream_options") or {}
     usage = {"usage": None} if options.get("include_usage") and with_usage else {}
     for delta, finish_reason in _deltas(reply, body):
+        logprobs = _logprobs(delta.get("content") or "", body)
         for index in range(_choices(body)):
             choice = {
                 "index": index,
                 "delta": delta,
-                "logprobs": None,
+                "logprobs": logprobs,
                 "finish_reason": finish_reason,
             }
             yield sse.frame(_encode({**head, "choices": [choice], **usage}))
@@ -279,6 +280,12 @@ def _deltas(reply: Reply, body: Mapping[str, Any]) -> Iterator[tuple[dict[str, A
     for sound in sandbox_sound.pieces(reply.audio, most=_SOUND_PIECES) if reply.audio else ():
         yield {"audio": {"data": b64encode(sound).decode()}}, None
     yield {}, reply.finish_reason
+
+
+def _logprobs(text: str, body: Mapping[str, Any]) -> dict[str, Any] | None:
+    if not text or not body.get("logprobs"):
+        return None
+    return sandbox_logprobs.chat(text, model=body["model"], top=body.get("top_logprobs") or 0)
 
 
 def _tool_calls(reply: Reply, body: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from gateway import vocabulary
 from gateway.media import audio_length
 from gateway.providers import form_data
 from gateway.providers.base import UpstreamRequest
-from gateway.providers.sandbox import sandbox_sound
+from gateway.providers.sandbox import sandbox_logprobs, sandbox_sound
 
 _IMAGE_TOKENS: Final = 196  # of one in low quality, 1024x1024
 _INPUT_IMAGE_TOKENS: Final = 1_120
@@ -61,7 +61,8 @@ def respond(request: UpstreamRequest, *, now: int) -> Simulated | None:
     if url.endswith("/audio/speech"):
         return _speech(_fields(request))
     if url.endswith(("/audio/transcriptions", "/audio/translations")):
-        return _transcript(_fields(request))
+        task = "translate" if url.endswith("translations") else "transcribe"
+        return _transcript(_fields(request), task=task)
     if url.endswith("/moderations"):
         return _moderation(_fields(request))
     return _rerank(_fields(request)) if url.endswith("/rerank") else None
@@ -102,7 +103,12 @@ def _images(body: Mapping[str, Any], *, now: int, edit: bool) -> Simulated:
     if _is_true(body.get("stream")):
         kind = "image_edit" if edit else "image_generation"
         return _image_events(pictures, body, kind=kind, now=now, told=told, usage=usage)
-    data = [{"b64_json": picture} for picture in pictures]
+    if body.get("response_format") == "url":
+        if "gpt-image" in body["model"]:
+            return _refusal("response_format", "GPT Image answers in 'b64_json' only. Leave it out.")
+        data = [{"url": f"data:image/png;base64,{picture}"} for picture in pictures]
+    else:
+        data = [{"b64_json": picture} for picture in pictures]
     return Simulated([_encode({"created": now, "data": data, **told, "usage": usage})])
 
 
@@ -181,7 +187,7 @@ def _speech(body: Mapping[str, Any]) -> Simulated:
     return _events([*events, {"type": "speech.audio.done", "usage": usage}])
 
 
-def _transcript(body: Mapping[str, Any]) -> Simulated:
+def _transcript(body: Mapping[str, Any], *, task: str) -> Simulated:
     recording = audio_length.measure(body["files"][0], param="file")
     text = f"This is a simulated transcript of {recording.seconds} seconds of audio."
     if _is_true(body.get("stream")):
@@ -189,11 +195,12 @@ def _transcript(body: Mapping[str, Any]) -> Simulated:
     usage: dict[str, Any] = {"type": "duration", "seconds": recording.seconds}
     if body.get("response_format") != "verbose_json":
         usage = _transcript_usage(text, body, seconds=recording.seconds)
-        return Simulated([_encode({"text": text, "usage": usage})])
+        told = {"text": text, **_logprobs(text, body), "usage": usage}
+        return Simulated([_encode(told)])
     words = text.split()
     step = recording.seconds / len(words)
     answer: dict[str, Any] = {
-        "task": "transcribe",
+        "task": task,
         "language": "english",
         "duration": float(recording.seconds),
         "text": text,
@@ -237,11 +244,18 @@ def _transcript_events(text: str, body: Mapping[str, Any], *, seconds: int) -> S
     words = text.split(" ")
     pieces = [words[0], *(f" {word}" for word in words[1:])]
     events: list[dict[str, Any]] = [
-        {"type": "transcript.text.delta", "delta": piece} for piece in pieces
+        {"type": "transcript.text.delta", "delta": piece, **_logprobs(piece, body)}
+        for piece in pieces
     ]
     usage = _transcript_usage(text, body, seconds=seconds)
-    events.append({"type": "transcript.text.done", "text": text, "usage": usage})
-    return _events(events)
+    told = {"text": text, **_logprobs(text, body), "usage": usage}
+    return _events([*events, {"type": "transcript.text.done", **told}])
+
+
+def _logprobs(text: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    if "include[]" not in body:
+        return {}
+    return {"logprobs": sandbox_logprobs.plain(text, model=body["model"])}
 
 
 # Moderation and reranking
