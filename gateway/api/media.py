@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from billing.types import Price, TokenBound, TokenUsage
 from gateway.admission import Admission, Fallback, current_price

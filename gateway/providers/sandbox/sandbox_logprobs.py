@@ -6,7 +6,9 @@ from zlib import crc32
 from gateway import vocabulary
 
 # What might have come instead, each less likely than the one before.
-_OTHERS: Final = tuple("the and of to in that is it for on with as was at by this an be or from".split())
+_OTHERS: Final = tuple(
+    "the and of to in that is it for on with as was at by this an be or from".split()
+)
 _SCALE: Final = 10_000
 
 

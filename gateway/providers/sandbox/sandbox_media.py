@@ -105,7 +105,9 @@ def _images(body: Mapping[str, Any], *, now: int, edit: bool) -> Simulated:
         return _image_events(pictures, body, kind=kind, now=now, told=told, usage=usage)
     if body.get("response_format") == "url":
         if "gpt-image" in body["model"]:
-            return _refusal("response_format", "GPT Image answers in 'b64_json' only. Leave it out.")
+            return _refusal(
+                "response_format", "GPT Image answers in 'b64_json' only. Leave it out."
+            )
         data = [{"url": f"data:image/png;base64,{picture}"} for picture in pictures]
     else:
         data = [{"b64_json": picture} for picture in pictures]
