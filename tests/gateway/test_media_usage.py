@@ -96,7 +96,7 @@ def test_test_keys_get_logprobs_and_no_words_that_nobody_asked_for(shop):
     whole = sound(client.chat.completions.create(**asked)).choices[0]
     chunks = [sound(chunk) for chunk in client.chat.completions.create(**asked, stream=True)]
     text = client.audio.transcriptions.create(model=model, file=WAV, include=["logprobs"])
-    with pytest.warns(DeprecationWarning):  # of the SDK, on translations
+    with pytest.warns(DeprecationWarning, match="deprecated"):  # the SDK, of translations
         verbose = client.audio.translations.create(
             model=model, file=WAV, response_format="verbose_json"
         )
