@@ -67,10 +67,11 @@ def stream_error(error: ApiError, *, request_id: str) -> bytes:
 
 
 def not_supported(path: str) -> ApiError:
-    """Return the answer to a route of OpenAI's that we do not have."""
+    """Return the answer to a route of OpenAI's or Anthropic's that we do not have."""
+    maker = "Anthropic" if "/messages/" in path else "OpenAI"
     return ApiError(
         "not_supported",
-        f"{path} is part of OpenAI's API that Exerati does not offer. GET /v1/openapi.json lists what it does.",
+        f"{path} is part of {maker}'s API that Exerati does not offer. GET /v1/openapi.json lists what it does.",
         headers={"x-should-retry": "false"},
     )
 

@@ -48,6 +48,15 @@ _AUDIO_SECONDS_MAX: Final = 34_200
 # A document becomes text and page images, however small it is: it may fill the context.
 FILE_TOKENS: Final = 1_000_000
 
+# For estimates. An image of a million pixels is about 1,600 tokens for Claude, 1,536 at most for GPT-4.1; a page of a
+# document at least 1,500, and 500 kB of a paper about 125,000 (https://platform.claude.com/docs/en/build-with-claude/vision,
+# /pdf-support and /about-claude/pricing, read 2026-11). Speech is sent at 128 kbit/s or less, or in plain samples.
+_IMAGE_USUAL: Final = 1_600
+_PAGE_TOKENS: Final = 1_500
+_FILE_BYTES_PER_TOKEN: Final = 4
+_FILE_BY_ADDRESS: Final = 10_000
+_SPEECH_BYTES_PER_SECOND: Final = 16_000
+
 KINDS: Final = frozenset({"image_url", "input_audio", "file"})
 
 
@@ -75,6 +84,27 @@ def bound(parts: Iterable[Mapping[str, Any]], *, model: str) -> MediaBound:
             sounding += FILE_TOKENS if _may_sound(part["file"]) else 0
     # Pages of a document are images too, and a film has a sound.
     return MediaBound(images + audio + files, images + files, audio + sounding, seconds)
+
+
+def estimate(parts: Iterable[Mapping[str, Any]], *, model: str) -> int:
+    """
+    Return about how many tokens content parts are, each of one of `KINDS`: where only their bound is known, that would
+    be the whole context for a file of one page.
+    """
+    return sum(_estimated(part, family=model.rpartition("/")[2]) for part in parts)
+
+
+def _estimated(part: Mapping[str, Any], *, family: str) -> int:
+    if part["type"] == "image_url":
+        return min(_IMAGE_USUAL, _image_tokens(part["image_url"], family=family))
+    if part["type"] == "input_audio":
+        size = len(part["input_audio"]["data"]) * 3 // 4
+        seconds = min(_audio_seconds(part["input_audio"]), size // _SPEECH_BYTES_PER_SECOND + 1)
+        return seconds * _AUDIO_TOKENS_PER_SECOND
+    data: str = part["file"]["file_data"]
+    if not data.startswith("data:"):
+        return _FILE_BY_ADDRESS
+    return max(_PAGE_TOKENS, len(data) * 3 // 4 // _FILE_BYTES_PER_TOKEN)
 
 
 def _may_sound(file: Mapping[str, Any]) -> bool:

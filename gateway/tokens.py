@@ -137,8 +137,8 @@ def count_text(text: str, *, model: str) -> int:
 
 def count_chat(call: ChatCall, *, model: str) -> int:
     """Return about how many input tokens the call is, where its provider reported no usage."""
-    media = media_bounds.bound(_media_parts(call.body["messages"]), model=call.model)
-    return _counted_input(call, model=model) + media.tokens
+    media = media_bounds.estimate(_media_parts(call.body["messages"]), model=call.model)
+    return _counted_input(call, model=model) + media
 
 
 def count_inputs(call: EmbeddingsCall, *, model: str) -> int:
@@ -162,7 +162,7 @@ def _fitting(call: ChatCall, wanted: int, *, input_bytes: int, context_tokens: i
     if call.max_output_tokens is not None or room < wanted // 2:
         margin = _CONTEXT_MARGIN + (_FOR_TOOLS if _has_tools(call) else 0)
         room = context_tokens - count_chat(call, model=call.model) - margin
-    return max(_OUTPUT_MIN, min(wanted, room))
+    return min(wanted, max(_OUTPUT_MIN, room))
 
 
 def _input_size(item: str | list[int], *, model: str) -> int:

@@ -57,11 +57,18 @@ _ERROR_TYPES: Final[Mapping[int, str]] = {
 _PING: Final = b'event: ping\ndata: {"type":"ping"}\n\n'
 
 
+# What Anthropic's SDK goes on without (`lib/threads` of 2.12): its tool runner sends whole conversations then.
+_THREAD: Final = "thread"
+_NO_THREADS: Final[Json] = {"error_code": "thread_unsupported_request", "unsupported": [_THREAD]}
+
+
 def error_body(error: ApiError, *, request_id: str) -> Json:
     """Return the JSON body of an error in Anthropic's envelope, with our code and link beside its own fields."""
     known: Json = errors.body(error, request_id=request_id)["error"]
     known.pop("request_id")
     kind = _ERROR_TYPES.get(error.status, "invalid_request_error")
+    if error.param == _THREAD:
+        known["details"] = _NO_THREADS
     return {"type": "error", "error": {**known, "type": kind}, "request_id": request_id}
 
 

@@ -119,3 +119,26 @@ def test_a_document_may_fill_any_context_and_its_pages_are_images():
 @pytest.mark.parametrize("data", ["data:video/mp4;base64,AAAA", "https://a/b.mp4", "AAAA"])
 def test_what_may_be_a_film_has_a_sound(data):
     assert media_bounds.bound([file(data)], model="m").audio_tokens == 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("part", "least", "most"),
+    [
+        (image(), 85, 1_600),
+        (image(detail="low"), 85, 85),
+        (audio(wav(seconds=20)), 20 * 10, 21 * 32),
+        (audio(MP3_FRAME + bytes(320_000)), 20 * 10, 21 * 32),  # 20 s at 128 kbit/s
+        (file("https://a.example/a.pdf"), 1_500, 20_000),
+        (file("data:application/pdf;base64,AAAA"), 1_500, 1_500),
+        (
+            file("data:application/pdf;base64," + "A" * 666_000),
+            120_000,
+            130_000,
+        ),  # Anthropic's example
+    ],
+)
+def test_an_estimate_is_near_what_media_are_and_within_their_bound(part, least, most):
+    estimated = media_bounds.estimate([part], model="gpt-4o")
+
+    assert least <= estimated <= most
+    assert estimated <= media_bounds.bound([part], model="gpt-4o").tokens

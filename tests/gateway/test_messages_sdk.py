@@ -155,6 +155,42 @@ def test_an_error_in_the_midst_of_a_stream_raises(shop, client):
     assert body_of(caught)["error"]["code"] == "provider_error"
 
 
+def test_the_runner_of_tools_goes_on_without_threads(shop, client):
+    """The SDK asks for a conversation that is held for it, and sends it whole when it hears that there are none."""
+
+    @anthropic.beta_tool
+    def get_weather(city: str) -> str:
+        """
+        Tell the weather.
+
+        Args:
+            city: its name
+        """
+        return f"Sunny in {city}"
+
+    call = {"name": "get_weather", "arguments": json.dumps({"city": "Paris"})}
+    calls = [{"id": "call_1", "type": "function", "function": call}]
+    shop.script(message={"content": None, "tool_calls": calls}, finish_reason="tool_calls")
+
+    runner = client.beta.messages.tool_runner(
+        model=shop.model, tools=[get_weather], max_iterations=2, **ASK
+    )
+
+    assert [message.stop_reason for message in runner] == ["tool_use", "tool_use"]
+    first, second = shop.upstream.calls_of(shop.model)
+    assert "thread" not in first.body
+    assert [turn["role"] for turn in second.body["messages"]] == ["user", "assistant", "tool"]
+    assert second.body["messages"][2]["content"] == "Sunny in Paris"
+
+
+def test_what_we_lack_of_anthropics_is_told_so(shop, client):
+    with pytest.raises(anthropic.APIStatusError) as caught:
+        client.messages.batches.list()
+
+    assert caught.value.status_code == 501
+    assert "Anthropic's API" in body_of(caught)["error"]["message"]
+
+
 def test_the_kinds_of_errors(shop, client):
     with Anthropic(base_url=base_url_of(shop), api_key="sk-wrong", max_retries=0) as stranger:
         with pytest.raises(anthropic.AuthenticationError) as caught:

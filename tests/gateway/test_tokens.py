@@ -152,6 +152,19 @@ def test_a_document_may_fill_the_context_but_not_more():
     assert bound(call, context=128_000, most=16_384).input_tokens == 128_000
 
 
+@pytest.mark.parametrize("asked", [10, 1_000, None])
+def test_a_document_takes_no_room_that_it_does_not_need(asked):
+    page = {"type": "file", "file": {"file_data": "data:application/pdf;base64," + "A" * 8_000}}
+    limits = {} if asked is None else {"max_tokens": asked}
+    call = chat(messages=[{"role": "user", "content": [page]}], **limits)
+
+    found = bound(call, context=128_000, most=16_384)
+
+    assert found.input_tokens == 128_000
+    assert found.output_tokens == (asked or 16_384)
+    assert 1_500 <= tokens.count_chat(call, model="gpt-4o") < 1_600
+
+
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=5))
 def test_inputs_of_embeddings_never_exceed_their_bound(texts):
     call = parse_embeddings({"model": "text-embedding-3-small", "input": texts})
