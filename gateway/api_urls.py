@@ -10,6 +10,7 @@ from gateway.api import (
     chat,
     embeddings,
     images,
+    input_tokens,
     messages,
     models,
     moderations,
@@ -21,6 +22,7 @@ urlpatterns = [
     path("v1/chat/completions", chat.ChatCompletions.as_view(), name="chat_completions"),
     path("v1/completions", chat.Completions.as_view(), name="completions"),
     path("v1/responses", chat.Responses.as_view(), name="responses"),
+    path("v1/responses/input_tokens", input_tokens.InputTokens.as_view(), name="input_tokens"),
     path("v1/messages", messages.Messages.as_view(), name="messages"),
     path("v1/messages/count_tokens", messages.CountTokens.as_view(), name="count_tokens"),
     path("v1/embeddings", embeddings.Embeddings.as_view(), name="embeddings"),
@@ -59,7 +61,7 @@ NOT_SUPPORTED = (
     "v1/organization",
     "v1/projects",
     "v1/realtime",
-    "v1/responses/",  # stored ones: by id, their input items, cancel
+    "v1/responses/",  # stored ones: by id, their input items, cancel; compact
     "v1/skills",
     "v1/threads",
     "v1/uploads",

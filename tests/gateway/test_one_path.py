@@ -12,7 +12,7 @@ from gateway.api.base import MeteredView
 from tests.gateway import books, media_files
 from tests.gateway.media_shop import form, sell
 
-FREE = {"count_tokens"}  # counted here, never sent
+FREE = {"count_tokens", "input_tokens"}  # counted here, never sent
 MESSAGES = [{"role": "user", "content": "Hi"}]
 RATES: dict[str, dict[str, int]] = {
     "chat": {"input_microusd_per_mtok": 1_000_000, "output_microusd_per_mtok": 1_000_000},

@@ -217,6 +217,8 @@ def test_answers_are_as_described(shop):
     check(chat, "ChatCompletion")
     check(call("/completions", {"model": shop.model, "prompt": "Hi"}), "Completion")
     check(call("/responses", {"model": shop.model, "input": "Hi"}), "Response")
+    asked = {"model": shop.model, "input": "Hi"}
+    check(call("/responses/input_tokens", asked), "ResponseTokenCount")
     message = {"model": shop.model, "messages": [{"role": "user", "content": "Hi"}]}
     check(call("/messages", message | {"max_tokens": 50}), "MessageAnswer")
     check(call("/messages", message), "MessageError")

@@ -9,6 +9,7 @@ from openai import OpenAI
 from openai.types.responses import Response
 from pydantic import BaseModel
 
+from billing.models import UsageEvent
 from tests.gateway import books
 from tests.gateway.open_responses import assert_valid_events, assert_valid_response, events_of
 
@@ -291,3 +292,24 @@ def test_stored_responses_are_not_offered(shop, method, path):
     answer = shop.gateway.request(method, path, key=shop.secret)
 
     assert (answer.status, answer.error["code"]) == (501, "not_supported")
+
+
+def test_input_tokens_are_counted_without_a_call(shop, client):
+    plain = client.responses.input_tokens.count(model=shop.model, input=ASKED)
+    tools = client.responses.input_tokens.count(
+        model=shop.model, input=ASKED, instructions="Be brief.", tools=[WEATHER]
+    )
+
+    type(plain).model_validate(plain.to_dict(), strict=True)
+    assert 5 < plain.input_tokens < 30
+    assert tools.input_tokens > plain.input_tokens + 20
+    with pytest.raises(openai.NotFoundError):
+        client.responses.input_tokens.count(model="none", input=ASKED)
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.responses.input_tokens.count(model=shop.model, previous_response_id="resp_1")
+    assert refused.value.param == "previous_response_id"
+    narrow = client.with_options(api_key=shop.make_key(endpoints=["embeddings"]))
+    with pytest.raises(openai.PermissionDeniedError):
+        narrow.responses.input_tokens.count(model=shop.model, input=ASKED)
+    assert shop.upstream.calls == []
+    assert not UsageEvent.objects.filter(organization=shop.organization).exists()

@@ -47,6 +47,8 @@ SERVED = {
     ("POST", "/v1/completions"),
     ("POST", "/v1/responses"),
     ("POST", "/v1/responses?beta=true"),
+    ("POST", "/v1/responses/input_tokens"),
+    ("POST", "/v1/responses/input_tokens?beta=true"),
     ("POST", "/v1/embeddings"),
     ("POST", "/v1/moderations"),
     ("POST", "/v1/images/generations"),
