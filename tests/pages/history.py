@@ -22,7 +22,7 @@ DAYS = 36
 CALLS_A_DAY = 14
 # Model, provider, its share of the calls, typical tokens in and out.
 TRAFFIC = (
-    ("claude-sonnet-4-5", "anthropic", 5, 60_000, 6_000),
+    ("claude-sonnet-4-6", "anthropic", 5, 60_000, 6_000),
     ("gpt-4o", "openai", 4, 40_000, 3_500),
     ("gpt-4o-mini", "openai", 8, 20_000, 2_500),
     ("gemini-2.5-flash", "google", 3, 90_000, 4_000),
@@ -118,7 +118,7 @@ def _call(dice: random.Random, traffic: Any, *, key: ApiKey, price: Price, at: d
             price_nanousd=0 if failed else cost,
             charge_nanousd=0 if failed or key.mode == "test" else cost,
             provider_cost_nanousd=0 if failed else int(cost / 1.055),
-            provider=provider,
+            provider=tries[-1].provider,
             upstream_model=model,
             upstream_id=f"up_{request_id.hex[-12:]}",
             status=503 if failed else 200,
@@ -138,7 +138,7 @@ def _tries(
     """Return the attempts of a call: one in twelve needed a second provider."""
     refused = AttemptRecord(
         1,
-        "azure",
+        "openrouter",
         model,
         at,
         status=503,

@@ -17,7 +17,7 @@ from tests.billing.owing import close_due, pay_afterwards, use_all
 
 # Model, how many calls, and what each used.
 CALLS = (
-    ("claude-sonnet-4-5", 240, TokenUsage(11_350, 640, cache_read_tokens=8_192)),
+    ("claude-sonnet-4-6", 240, TokenUsage(11_350, 640, cache_read_tokens=8_192)),
     ("gpt-5.4", 150, TokenUsage(4_120, 910, reasoning_tokens=512)),
     ("gpt-5.4", 400, TokenUsage(2_780, 305, service_tier="flex")),
     ("gpt-4o-mini", 90, TokenUsage(1_460, 210)),

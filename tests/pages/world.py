@@ -108,7 +108,7 @@ def make() -> Samples:
             "dashboard:request": [
                 {**slug, "public_id": request_log.public_id(one)} for one in requests
             ],
-            "model_page": [{"name": name} for name in ("claude-sonnet-4-5", "gpt-4", "tts-1")],
+            "model_page": [{"name": name} for name in ("claude-sonnet-4-6", "claude-sonnet-4-5", "tts-1")],
             "docs_page": [{"slug": slug} for slug in _docs()],
             "docs_search": [{"?": "?q=budget"}],
             "compare": [{"?": "?model=gpt-4o&model=claude-sonnet-4-6&model=gemini-2.5-pro"}],
@@ -121,7 +121,7 @@ def make() -> Samples:
 
 
 _LEAKED_AT = "https://github.com/northwind/notebooks/blob/4c1d2f/tickets.ipynb"
-_ASKED = '{"model": "claude-sonnet-4-5", "messages": [{"role": "user", "content": "Sum up the ticket."}]}'
+_ASKED = '{"model": "claude-sonnet-4-6", "messages": [{"role": "user", "content": "Sum up the ticket."}]}'
 _ANSWERED = '{"choices": [{"message": {"role": "assistant", "content": "A printer is on fire."}}]}'
 _PEOPLE = (
     ("grace@northwind.example", Membership.Role.ADMIN),
@@ -164,12 +164,12 @@ def _make_keys(organization: Organization, owner: User) -> list[ApiKey]:
 
 def _set_budgets(organization: Organization, keys: Sequence[ApiKey], owner: User) -> None:
     """Give caps to what has been spent from already, so that the bars show something."""
-    caps = {keys[0].pk: 12, keys[1].pk: 15, keys[2].pk: 40}
+    caps = {keys[0].pk: 12, keys[1].pk: 14, keys[2].pk: 40}
     for key in keys:
         if key.pk in caps:
             ApiKey.objects.filter(pk=key.pk).update(budget_month_nanousd=caps[key.pk] * USD)
     Organization.objects.filter(pk=organization.pk).update(budget_month_nanousd=100 * USD)
-    for model, period, cap in (("gpt-4o", "month", 9), ("claude-sonnet-4-5", "day", 2)):
+    for model, period, cap in (("gpt-4o", "month", 9), ("claude-sonnet-4-6", "day", 2)):
         key_services.set_model_budget(
             keys[0], model=model, period=period, cap_nanousd=cap * USD, actor=owner
         )
@@ -188,7 +188,7 @@ def _fill(keys: Sequence[ApiKey]) -> Any:
     refusal = factories.make_refusal(
         keys[1],
         occurred_at=now - timedelta(hours=3),
-        model="claude-sonnet-4-5",
+        model="claude-sonnet-4-6",
         status=429,
         code="insufficient_quota",
         message="The monthly budget of this key has no room for this call.",
@@ -196,8 +196,8 @@ def _fill(keys: Sequence[ApiKey]) -> Any:
         limit_kind="money",
         scope="key",
         period="month",
-        cap_nanousd=15 * USD,
-        posted_nanousd=14_700_000_000,
+        cap_nanousd=14 * USD,
+        posted_nanousd=13_700_000_000,
         held_nanousd=240_000_000,
         needed_nanousd=120_000_000,
         affordable_tokens=1_204,
