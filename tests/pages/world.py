@@ -108,7 +108,9 @@ def make() -> Samples:
             "dashboard:request": [
                 {**slug, "public_id": request_log.public_id(one)} for one in requests
             ],
-            "model_page": [{"name": name} for name in ("claude-sonnet-4-6", "claude-sonnet-4-5", "tts-1")],
+            "model_page": [
+                {"name": name} for name in ("claude-sonnet-4-6", "claude-sonnet-4-5", "tts-1")
+            ],
             "docs_page": [{"slug": slug} for slug in _docs()],
             "docs_search": [{"?": "?q=budget"}],
             "compare": [{"?": "?model=gpt-4o&model=claude-sonnet-4-6&model=gemini-2.5-pro"}],
