@@ -184,8 +184,9 @@ def test_a_killed_search_is_charged_and_booked_by_what_its_stream_showed(
     claude.script(raw=raw, stall_after=0)
     fields: Any = {"path": "/v1/messages", "max_tokens": 50, "tools": [{**SEARCH, "max_uses": 3}]}
 
+    quick = {"LEASE_RENEW_SECONDS": 0.2, "UPSTREAM_IDLE_SECONDS": 600}
     with gateway_server.running(
-        database_url=gateway_database_url, redis_url=redis_url, LEASE_RENEW_SECONDS=0.2
+        database_url=gateway_database_url, redis_url=redis_url, **quick
     ) as doomed:
         doomed.learn(claude.model, key=claude.secret)
         caller = Caller(claude, gateway=doomed, **fields)
