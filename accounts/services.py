@@ -176,11 +176,20 @@ def _lock(membership: Membership) -> Membership:
     return Membership.objects.get(pk=membership.pk)
 
 
-def _require_another_owner(membership: Membership) -> None:
-    others = Membership.objects.filter(
+def is_last_owner(membership: Membership) -> bool:
+    """Say whether nobody would own the organization without this member."""
+    return membership.role == Membership.Role.OWNER and not _has_other_owners(membership)
+
+
+def _has_other_owners(membership: Membership) -> bool:
+    owners = Membership.objects.filter(
         organization=membership.organization_id, role=Membership.Role.OWNER
-    ).exclude(pk=membership.pk)
-    if not others.exists():
+    )
+    return owners.exclude(pk=membership.pk).exists()
+
+
+def _require_another_owner(membership: Membership) -> None:
+    if not _has_other_owners(membership):
         raise LastOwner
 
 

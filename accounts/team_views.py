@@ -165,6 +165,7 @@ def _ask_to_remove(
     context = {
         "member": _member_row(membership, viewer=request.membership),
         "heading": heading,
+        "is_last_owner": services.is_last_owner(membership),
         "nav_active": "team",
     }
     return render(request, "accounts/member_remove.html", context)

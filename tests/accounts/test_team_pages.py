@@ -71,6 +71,10 @@ def test_b12_an_admin_who_is_demoted_or_removed_has_lost_the_right_at_the_next_r
 
 
 def test_the_last_owner_cannot_leave(alice_client, alice, acme):
+    page = alice_client.get(url_of("leave", acme)).content.decode()
+    assert "alice@acme.example is the only one" in page
+    assert "Leave the organization" not in page
+
     answer = alice_client.post(url_of("leave", acme), follow=True)
 
     assert "needs an owner" in answer.content.decode()

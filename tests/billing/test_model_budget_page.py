@@ -38,7 +38,7 @@ def test_budget_is_set_shown_changed_and_taken_away(alice_client, acme_key):
     assert post(alice_client, key, cap="50").status_code == 302
     assert caps() == [("openai/gpt-4o", "month", 50 * DOLLAR)]
     page = alice_client.get(url_of(key)).content.decode()
-    assert "Take away the budget of openai/gpt-4o a month" in page
+    assert "Remove the budget of openai/gpt-4o a month" in page
     assert "$50.00" in page
 
     post(alice_client, key, cap="20")
