@@ -363,12 +363,18 @@ QUERY_VALUES: Final = st.sampled_from(
     ]
 ) | st.text(max_size=10)
 
+READS: Final = sorted(
+    path for path, methods in DESCRIPTION["paths"].items() if "get" in methods and "{" not in path
+)
+
 
 @st.composite
 def address_cases(draw: DrawFn) -> Case:
     """Draw a request whose address, method, query and headers are at random, with a small body now and then."""
-    whose = draw(st.sampled_from(["ours", "ours", "openai", "nobody"]))
-    if whose == "openai":
+    whose = draw(st.sampled_from(["ours", "read", "openai", "nobody"]))
+    if whose == "read":
+        path = draw(st.sampled_from(READS))
+    elif whose == "openai":
         path = draw(st.sampled_from(NOT_SUPPORTED)).removeprefix("v1")
     elif whose == "ours":
         path = draw(st.sampled_from(sorted(DESCRIPTION["paths"])))
@@ -381,9 +387,11 @@ def address_cases(draw: DrawFn) -> Case:
         f"{quote(name, errors='replace')}={quote(value, safe='%', errors='replace')}"
         for name, value in draw(st.lists(st.tuples(names, QUERY_VALUES), max_size=3))
     )
+    sent = f"{path}?{query}" if query else path
+    if whose == "read":
+        return Case(draw(st.sampled_from(["GET", "PATCH"])), sent, None, {}, has_key=True)
     headers = draw(st.dictionaries(st.sampled_from(HEADERS), VALUES, max_size=3))
     body = draw(st.none() | st.sampled_from([b"", b"{}", b"x", b"[" * 300]))
     method = draw(st.sampled_from(METHODS))
     has_key = "authorization" not in headers and draw(st.integers(0, 3)) > 0
-    sent = f"{path}?{query}" if query else path
     return Case(method, sent, body, headers, has_key=has_key)
