@@ -389,7 +389,7 @@ def address_cases(draw: DrawFn) -> Case:
     )
     sent = f"{path}?{query}" if query else path
     if whose == "read":
-        return Case(draw(st.sampled_from(["GET", "PATCH"])), sent, None, {}, has_key=True)
+        return Case(draw(st.sampled_from(["GET", "GET", "PATCH"])), sent, None, {}, has_key=True)
     headers = draw(st.dictionaries(st.sampled_from(HEADERS), VALUES, max_size=3))
     body = draw(st.none() | st.sampled_from([b"", b"{}", b"x", b"[" * 300]))
     method = draw(st.sampled_from(METHODS))

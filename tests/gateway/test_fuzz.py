@@ -187,5 +187,5 @@ def test_no_wrong_value_of_any_one_parameter_makes_the_gateway_fail(target):
 def test_no_address_method_query_or_header_makes_the_gateway_fail(target):
     fuzz(target, fuzz_cases.address_cases(), examples=EXAMPLES // 4)
 
-    assert target.seen["2xx"] > EXAMPLES // 100
+    assert target.seen["2xx"]
     assert {"unknown_url", "method_not_allowed", "not_supported"} <= set(target.seen)
