@@ -4,7 +4,7 @@ from django.http import HttpResponseBase
 
 from gateway import model_list, model_routes
 from gateway.api.base import encode, json_response
-from gateway.api.reading import ReadingView
+from gateway.api.reading import ReadingView, counted_apart
 from gateway.async_view import AsyncAPIView
 from gateway.context import CallContext
 from gateway.routes.routing import ModelNotFound
@@ -17,7 +17,9 @@ class ModelList(AsyncAPIView):
     async def get(self, context: CallContext) -> HttpResponseBase:
         """List the models this key may use, those that pass the filters of the address."""
         filters = [(name, value) for name, values in self.request.GET.lists() for value in values]
-        return json_response(model_list.listing(context.engine.catalog, self.key, filters=filters))
+        async with counted_apart(context, self.key):
+            listed = model_list.listing(context.engine.catalog, self.key, filters=filters)
+        return json_response(listed)
 
 
 class ModelDetail(AsyncAPIView):

@@ -91,3 +91,14 @@ def test_new_price_holds_for_the_next_call_without_a_restart(shop):
     wait_until(lambda: listed(shop)[shop.model]["pricing"]["prompt"] == "0.000001")
 
     assert shop.chat().headers["x-exerati-cost-usd"] == "0.000013"
+
+
+def test_the_list_counts_apart_from_the_calls_of_its_key(shop):
+    secret = shop.make_key(requests_per_minute=1)
+
+    answers = [shop.gateway.request("GET", "/v1/models", key=secret) for _ in range(2)]
+
+    assert [answer.status for answer in answers] == [200, 429]
+    assert answers[1].error["code"] == "rate_limit_exceeded"
+    assert "retry-after" in answers[1].headers
+    assert shop.gateway.chat(secret, model=shop.model).status == 200
