@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-import msgspec
-
 from apikeys.snapshots import KeySnapshot
 from billing import price_book
 from billing.types import Price, Rates
@@ -37,17 +35,16 @@ UNIT_PRICES = {
 }
 
 
-def listing(
+def listed(
     catalog: Catalog, key: KeySnapshot, *, filters: Iterable[tuple[str, str]] = ()
-) -> bytes:
-    """Return the JSON list of the models in the key's scope that pass every filter (name and value, see FILTERS)."""
+) -> list[ModelSnapshot]:
+    """Return the models in the key's scope that pass every filter (name and value, see FILTERS)."""
     wanted = [(FILTERS[name], value) for name, value in filters if name in FILTERS and value]
-    entries = [
-        _encoded(model)
+    return [
+        model
         for model in catalog.models_for(key.organization_id)
         if is_listed(model, key) and all(passes(model, value) for passes, value in wanted)
     ]
-    return b'{"object":"list","data":[' + b",".join(entries) + b"]}"
 
 
 def is_listed(model: ModelSnapshot, key: KeySnapshot) -> bool:
@@ -116,10 +113,6 @@ def _decimal(amount: int | None, digits: int) -> str | None:
         return None
     whole, rest = divmod(amount, 10**digits)
     return f"{whole}.{rest:0{digits}d}".rstrip("0").rstrip(".")
-
-
-def _encoded(model: ModelSnapshot) -> bytes:
-    return msgspec.json.encode(entry(model))
 
 
 def _has_all(found: Iterable[str], wanted: str) -> bool:

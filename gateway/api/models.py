@@ -2,7 +2,7 @@
 
 from django.http import HttpResponseBase
 
-from gateway import model_list, model_routes
+from gateway import anthropic_models, model_list, model_routes
 from gateway.api.base import encode, json_response
 from gateway.api.reading import ReadingView, counted_apart
 from gateway.async_view import AsyncAPIView
@@ -16,10 +16,14 @@ class ModelList(AsyncAPIView):
 
     async def get(self, context: CallContext) -> HttpResponseBase:
         """List the models this key may use, those that pass the filters of the address."""
-        filters = [(name, value) for name, values in self.request.GET.lists() for value in values]
+        asked = self.request.GET
+        filters = [(name, value) for name, values in asked.lists() for value in values]
         async with counted_apart(context, self.key):
-            listed = model_list.listing(context.engine.catalog, self.key, filters=filters)
-        return json_response(listed)
+            models = model_list.listed(context.engine.catalog, self.key, filters=filters)
+        if context.header(anthropic_models.VERSION_HEADER):
+            return json_response(encode(anthropic_models.listing(models, asked)))
+        entries = [model_list.entry(model) for model in models]
+        return json_response(encode({"object": "list", "data": entries}))
 
 
 class ModelDetail(AsyncAPIView):
@@ -29,7 +33,10 @@ class ModelDetail(AsyncAPIView):
 
     async def get(self, context: CallContext, name: str) -> HttpResponseBase:
         """Describe one model."""
-        return json_response(encode(model_list.entry(self.find(context, name))))
+        model = self.find(context, name)
+        is_anthropic = context.header(anthropic_models.VERSION_HEADER)
+        entry = anthropic_models.entry if is_anthropic else model_list.entry
+        return json_response(encode(entry(model)))
 
     def find(self, context: CallContext, name: str) -> ModelSnapshot:
         """Return a model in the key's scope; raises ModelNotFound."""
