@@ -8,6 +8,7 @@ from anthropic import Anthropic
 
 from gateway.models import Model
 from tests import factories
+from tests.gateway.test_fuzz import validator
 from tests.gateway.test_messages_sdk import base_url_of
 
 
@@ -31,6 +32,7 @@ def test_a_model_has_every_field_of_the_sdk_and_ours(shop, client):
     found = client.models.retrieve(shop.model)
 
     told = found.model_dump(warnings="error")
+    validator("Model").validate(found.model_dump(mode="json", exclude_unset=True))
     assert set(type(found).model_fields) - set(found.model_fields_set) == {"capabilities"}
     assert (found.type, found.lifecycle, found.display_name) == ("model", "active", told["name"])
     assert (found.max_input_tokens, found.max_tokens) == (128_000, 16_384)
@@ -39,9 +41,11 @@ def test_a_model_has_every_field_of_the_sdk_and_ours(shop, client):
 
 
 def test_pages_hold_every_model_once_in_order(shop, client, names):
-    whole = [model.id for model in client.models.list(limit=1_000)]
+    page = client.models.list(limit=1_000)
+    whole = [model.id for model in page.data]
 
     assert set(names) <= set(whole)
+    validator("ModelList").validate(page.model_dump(mode="json", exclude_unset=True))
     assert [model.id for model in client.models.list(limit=2)] == whole
     place = whole.index(names[1])
     assert [m.id for m in client.models.list(limit=1, after_id=names[1]).data] == whole[
