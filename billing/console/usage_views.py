@@ -125,11 +125,13 @@ def _chart(
         return usage_charts.latency_lines(request, found, took)
     before = None
     if request.GET.get("compare"):
+        earlier = periods.before(asked.period)
         before = reports.usage(
             request.organization,
-            period=periods.before(asked.period),
+            period=earlier,
             group="mode",
             filters=asked.filters,
+            since=earlier.start,
         )
     metric = usage_charts.metric_of(request.GET)
     return usage_charts.bars(request, found, metric, before=before)

@@ -27,10 +27,10 @@ def overview(request: OrganizationRequest) -> HttpResponse:
     """Show money, traffic, errors and caps at a glance, or, before the first call, how to make it."""
     now, organization = timezone.now(), request.organization
     recent = page_query.named_period(request, "30d", now=now)
-    by_model = reports.usage(organization, period=recent, group="model")
+    by_model = reports.usage(organization, period=recent, group="model", since=recent.start)
     if not by_model.total.requests and not request_log.has_any(organization):
         return _sample(request, now=now) if "sample" in request.GET else _first_steps(request)
-    by_key = reports.usage(organization, period=recent, group="key")
+    by_key = reports.usage(organization, period=recent, group="key", since=recent.start)
     week = page_query.named_period(request, "7d", now=now).start
     context = {
         **_readings(request, now=now),

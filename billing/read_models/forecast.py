@@ -61,7 +61,9 @@ def read(
     today = now.astimezone(zone).date()
     first, after = periods.month_of(today, organization.month_day)
     known = periods.between(min(first, today - LOOK_BACK), today, now=now, zone=zone)
-    found = reports.usage(organization, period=known, group="mode", filters=filters)
+    found = reports.usage(
+        organization, period=known, group="mode", filters=filters, since=known.start
+    )
     by_day: dict[date, int] = {}
     for i, slot in enumerate(known.slots):
         amount = sum(row.buckets[i].spend for row in found.rows)

@@ -9,7 +9,7 @@ from anthropic import Anthropic
 from gateway.models import Model
 from tests import factories
 from tests.gateway.test_fuzz import validator
-from tests.gateway.test_messages_sdk import base_url_of
+from tests.gateway.test_messages_sdk import base_url_of, body_of
 
 
 @pytest.fixture
@@ -81,4 +81,4 @@ def test_a_page_that_cannot_be_is_refused(client, asked, param):
     with pytest.raises(anthropic.BadRequestError) as caught:
         client.models.list(**asked)
 
-    assert caught.value.body["error"]["param"] == param
+    assert body_of(caught)["error"]["param"] == param
