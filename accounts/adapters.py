@@ -1,5 +1,6 @@
 """What Exerati adds to django-allauth: an organization at sign-up, six-digit codes, credit once verified."""
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -19,6 +20,13 @@ from accounts.models import Membership, Organization, User
 from accounts.permissions import Action, allows
 
 CODE_DIGITS = 6
+SIGNATURE = "Exerati"
+# What the addresses in allauth's mails are for.
+BUTTONS = {
+    "activate_url": "Confirm the address",
+    "password_reset_url": "Choose a new password",
+    "signup_url": "Make an account",
+}
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ships no types
@@ -55,7 +63,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
             ours["user_agent"] = devices.name_of(ours["user_agent"])
         mail: EmailMessage = super().render_mail(template_prefix, email, ours, headers)
         if isinstance(mail, EmailMultiAlternatives) and not mail.alternatives:
-            told = {"title": mail.subject, "text": mail.body}
+            told = {"title": mail.subject, **_parts(str(mail.body), ours)}
             mail.attach_alternative(render_to_string("emails/plain.html", told), "text/html")
         return mail
 
@@ -93,6 +101,16 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         if confirmed:
             services.start_trial(email_address.user)
         return confirmed
+
+
+def _parts(text: str, context: Mapping[str, Any]) -> dict[str, object]:
+    """Return the paragraphs of a text without its signature, and which of them is a code or the address of a button."""
+    parts = [part.strip() for part in text.split("\n\n")]
+    return {
+        "parts": [part for part in parts if part not in ("", SIGNATURE)],
+        "code": context.get("code"),
+        "labels": {context[name]: label for name, label in BUTTONS.items() if name in context},
+    }
 
 
 def _at_our_site(name: str, value: Any) -> Any:

@@ -17,6 +17,12 @@ PAGE_ROWS = 50
 OFFERED_FROM = 2_000  # the newest events
 HEAD = ("time", "who", "action", "target", "details")
 SYSTEM = "system"
+NANOUSD = {"_nanousd": 1, "_cents": money.NANOUSD_PER_CENT}
+# Details whose names say nothing to whoever reads the page; the CSV has the names.
+WORDS = {
+    "old_last4": "old secret ends with",
+    "old_works_until": "old secret works until",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,19 +124,20 @@ def _actor(event: AuditEvent) -> str:
 
 
 def _change(name: str, value: object) -> tuple[str, str, str]:
-    if name.endswith("_nanousd"):
-        return _change(name.removesuffix("_nanousd"), _in_dollars(value))
-    words = name.replace("_", " ")
+    for unit, nanousd in NANOUSD.items():
+        if name.endswith(unit):
+            return _change(name.removesuffix(unit), _in_dollars(value, unit_nanousd=nanousd))
+    words = WORDS.get(name, name.replace("_", " "))
     if isinstance(value, dict) and set(value) == {"from", "to"}:
         return words, _text(value["from"]), _text(value["to"])
     return words, "", _text(value)
 
 
-def _in_dollars(value: object) -> object:
-    """Return an amount of nano-USD, or what it was and is, as people read it."""
+def _in_dollars(value: object, *, unit_nanousd: int) -> object:
+    """Return an amount, or what it was and is, as people read it."""
     if isinstance(value, dict):
-        return {key: _in_dollars(one) for key, one in value.items()}
-    return f"${money.usd_text(value)}" if isinstance(value, int) else value
+        return {key: _in_dollars(one, unit_nanousd=unit_nanousd) for key, one in value.items()}
+    return f"${money.usd_text(value * unit_nanousd)}" if isinstance(value, int) else value
 
 
 def _text(value: object) -> str:

@@ -39,8 +39,15 @@ def _profile(user: User) -> Row:
         "joined_at": user.date_joined,
         "last_login_at": user.last_login,
         "email_addresses": list(addresses.values("email", "verified", "primary")),
-        "second_factors": list(factors.values("type", "created_at", "last_used_at")),
+        "second_factors": [_factor(one) for one in factors],
     }
+
+
+def _factor(factor: Authenticator) -> Row:
+    """Return a second factor without its secret; a passkey has the name that its owner gave it."""
+    named = {"name": factor.wrap().name} if factor.type == Authenticator.Type.WEBAUTHN else {}
+    times = {"created_at": factor.created_at, "last_used_at": factor.last_used_at}
+    return {"type": factor.type, **named, **times}
 
 
 def _memberships(user: User) -> list[Row]:

@@ -28,7 +28,7 @@ class Action(StrEnum):
 
     VIEW = "see this page"
     CALL_MODELS = "call models from the dashboard"
-    READ_BODIES = "read the bodies of requests"
+    READ_BODIES = "read kept prompts and answers"
     MANAGE_KEYS = "create and change API keys"
     MANAGE_BILLING = "change billing"
     MANAGE_MEMBERS = "change the team"

@@ -76,7 +76,9 @@ def _wallet(facts: dict[str, Any]) -> Told:
         title=title,
         text=text,
         tone=_tone(facts["threshold"]),
-        what_to_do="Add credit before it ends, so that no call is refused.",
+        what_to_do="Add credit, and calls are admitted again at once."
+        if is_empty
+        else "Add credit before it ends, so that no call is refused.",
         used=base - left,
         limit=base,
     )

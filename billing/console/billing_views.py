@@ -74,6 +74,7 @@ def _billing(request: OrganizationRequest, *, form: TopUpForm, status: int = 200
         "refund_days": settings.REFUND_WINDOW_DAYS,
         "least": dollars(settings.TOPUP_LEAST_CENTS),
         "tax_is_on": settings.STRIPE_TAX,
+        "has_left": "left" in request.GET,
     }
     return render(request, "billing/billing.html", context, status=status)
 
@@ -114,7 +115,7 @@ def topup_begin(request: OrganizationRequest) -> HttpResponse:
             page_url=lambda uuid: request.build_absolute_uri(
                 reverse("dashboard:topup", args=[slug, uuid])
             ),
-            back_url=request.build_absolute_uri(reverse("dashboard:billing", args=[slug])),
+            back_url=request.build_absolute_uri(reverse("dashboard:billing", args=[slug]) + "?left=1"),
             keep_card=form.cleaned_data["keep_card"],
         )
     except (stripe_client.StripeAway, stripe_client.Refused):
@@ -203,6 +204,7 @@ def topup_refund(request: OrganizationRequest, uuid: UUID) -> HttpResponse:
         "row": wallet_report.payment_row(found),
         "form": form,
         "most_cents": most,
+        "auto_topup": getattr(request.organization, "auto_topup", None),
         "refund_days": settings.REFUND_WINDOW_DAYS,
     }
     status = 422 if form.errors else 200

@@ -11,13 +11,13 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.middleware import OrganizationRequest
 from accounts.permissions import Action, organization_page
+from apikeys.models import EXAMPLE_MODELS, ApiKey
 from billing import saved_filters
 from billing.console import log_query, page_query
 from billing.read_models import log_scan, periods, refusal_log, reports, request_log
 from billing.read_models.request_log import LogFilters
 from exerati.drawing import formats
 
-EXAMPLE_MODEL = "gpt-4"
 TAIL_SECONDS = 2
 LATE = timedelta(hours=1)  # a tail that slept for longer goes on from here
 
@@ -47,7 +47,7 @@ def request_list(request: OrganizationRequest) -> HttpResponse:
         "is_narrowed": is_narrowed,
         "empty_title": _empty_title(page, is_narrowed=is_narrowed),
         "looked_at": log_scan.LOOKED_AT,
-        "example_model": EXAMPLE_MODEL,
+        "example_model": EXAMPLE_MODELS[ApiKey.Mode.TEST],
         "clear_url": reverse("dashboard:requests", args=[organization.slug]),
         "bodies_url": reverse("dashboard:body_settings", args=[organization.slug]),
         "views": saved_filters.links(request),

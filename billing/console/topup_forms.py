@@ -126,7 +126,7 @@ class AutoTopUpForm(forms.Form):
         least, most = settings.TOPUP_LEAST_CENTS, settings.TOPUP_MOST_CENTS
         limits = {
             "threshold": ("When the available credit is below", 100, most, ""),
-            "target": ("fill it up to", least, most, "At least $5 above the threshold."),
+            "target": ("fill it up to", least, most, f"At least {dollars(least)} above the threshold."),
             "ceiling": (
                 "but charge no more in a calendar month than",
                 least,
@@ -146,7 +146,8 @@ class AutoTopUpForm(forms.Form):
         threshold, target = cleaned.get("threshold"), cleaned.get("target")
         least = settings.TOPUP_LEAST_CENTS
         if threshold is not None and target is not None and _cents(target - threshold) < least:
-            self.add_error("target", f"At least {dollars(least)} above the threshold.")
+            room = dollars(_cents(threshold) + least)
+            self.add_error("target", f"At least {room}: {dollars(least)} above the threshold.")
         return cleaned
 
     @property

@@ -11,12 +11,12 @@ from django.views.decorators.http import require_safe
 
 from accounts.middleware import OrganizationRequest
 from accounts.permissions import Action, allows, organization_page
+from apikeys.models import EXAMPLE_MODELS, ApiKey
 from billing.alerting import notices
 from billing.console import page_query, page_words, sample_overview, usage_charts
 from billing.read_models import budget_report, recent_calls, refusal_log, reports, request_log
 from billing.read_models.periods import DAY
 
-EXAMPLE_MODEL = "gpt-4"  # the documentation's; a test key gets its answer without any provider
 BUDGETS_SHOWN = 6
 TOP_SHOWN = 5
 
@@ -118,7 +118,7 @@ def _first_steps(request: OrganizationRequest) -> HttpResponse:
         "has_key": request.organization.api_keys.filter(revoked_at=None).exists(),
         "may_manage_keys": allows(request.membership.role, Action.MANAGE_KEYS),
         "may_call": allows(request.membership.role, Action.CALL_MODELS),
-        "example_model": EXAMPLE_MODEL,
+        "example_model": EXAMPLE_MODELS[ApiKey.Mode.TEST],
         "nav_active": "overview",
     }
     return render(request, "billing/overview_empty.html", context)

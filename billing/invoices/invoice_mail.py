@@ -35,10 +35,10 @@ def words(invoice: Invoice, kind: str) -> Words:
         how = (
             "The saved card is charged for it now; you need not do anything."
             if invoice.collection == "charge"
-            else f"Please pay it until {due}."
+            else f"Please pay it by {due}."
         )
         return Words(
-            f"{name} over {amount}", f"Your usage is billed: {amount}.", how, "See the invoice"
+            f"{name} for {amount}", f"Your usage is billed: {amount}.", how, "See the invoice"
         )
     if kind == "paid":
         text = f"{amount} has arrived. If calls were blocked, they are admitted again."

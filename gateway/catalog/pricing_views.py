@@ -16,8 +16,15 @@ from gateway.catalog.catalog_pages import CatalogRow, Estimate
 
 DEFAULT_MODEL = "gpt-4o-mini"
 MOST = {"calls": 10_000_000_000, "input": 10_000_000, "output": 1_000_000, "cached": 100}
-DEFAULTS = {"calls": 100_000, "input": 1_500, "output": 300, "cached": 0}
+DEFAULTS = {"calls": 100_000, "input": 1_500, "cached": 0, "output": 300}
+LABELS = {
+    "calls": "Calls a month",
+    "input": "Input tokens of a call",
+    "cached": "Of these cached, in percent",
+    "output": "Output tokens of a call",
+}
 OTHERS = 4  # models shown beside the chosen one
+DIGITS = 12  # more are too many for any of the numbers
 CENTS = money.NANOUSD_PER_USD // 100
 
 
@@ -40,6 +47,21 @@ class Workload:
 
 
 @dataclass(frozen=True, slots=True)
+class Field:
+    """One number of the calculator: as it was typed, what it comes to, and what is wrong with it, "" for nothing."""
+
+    name: str
+    text: str
+    value: int
+    error: str = ""
+
+    @property
+    def label(self) -> str:
+        """Return what the number is."""
+        return LABELS[self.name]
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What a workload costs with one model."""
 
@@ -53,7 +75,8 @@ class Answer:
 def page(request: HttpRequest) -> HttpResponse:
     """Show how credit works, what is charged, and what a month would cost."""
     rows = [row for row in catalog_pages.for_sale(now=timezone.now()) if _is_offered(row)]
-    workload = Workload(**{name: _number(request.GET, name) for name in DEFAULTS})
+    fields = [_field(request.GET, name) for name in DEFAULTS]
+    workload = _workload(fields)
     wanted = request.GET.get("model", DEFAULT_MODEL)
     chosen = next((row for row in rows if row.name == wanted), rows[0] if rows else None)
     context = {
@@ -61,9 +84,11 @@ def page(request: HttpRequest) -> HttpResponse:
             (row.name, row.title) for row in sorted(rows, key=lambda row: row.title.lower())
         ],
         "chosen": chosen,
+        "unknown_model": wanted if chosen and chosen.name != wanted and "model" in request.GET else "",
+        "fields": fields,
         "workload": workload,
-        "answer": _answer(chosen, workload) if chosen else None,
-        "others": _others(rows, chosen, workload) if chosen else [],
+        "answer": _answer(chosen, workload) if chosen and workload else None,
+        "others": _others(rows, chosen, workload) if chosen and workload else [],
         "markup": settings.MARKUP_PERCENT,
         "trial": money.display(settings.TRIAL_CREDIT_NANOUSD),
         "trial_days": settings.TRIAL_CREDIT_DAYS,
@@ -94,9 +119,20 @@ def _others(rows: list[CatalogRow], chosen: CatalogRow, workload: Workload) -> l
     return sorted(answers, key=lambda answer: answer.month_nanousd)
 
 
-def _number(query: QueryDict, name: str) -> int:
-    """Return a number as people write it (1,000), the default for anything else, and never more than makes sense."""
-    digits = query.get(name, "").replace(",", "").replace(" ", "")
-    if not digits.isdecimal() or len(digits) > 12:
-        return DEFAULTS[name]
-    return min(int(digits), MOST[name])
+def _field(query: QueryDict, name: str) -> Field:
+    """Return a number as people write it (1,000), or the default where nothing was asked."""
+    text = query.get(name, f"{DEFAULTS[name]}").strip()
+    digits = text.replace(",", "").replace(" ", "")
+    if not digits.isascii() or not digits.isdigit():
+        return Field(name, text, 0, "Write a whole number, such as 1,500.")
+    value = int(digits) if len(digits) <= DIGITS else MOST[name] + 1
+    if value > MOST[name]:
+        return Field(name, text, 0, f"At most {MOST[name]:,}.")
+    return Field(name, text, value)
+
+
+def _workload(fields: list[Field]) -> Workload | None:
+    """Return what is asked, None while a number is wrong."""
+    if any(field.error for field in fields):
+        return None
+    return Workload(**{field.name: field.value for field in fields})

@@ -17,7 +17,7 @@ from accounts.permissions import Action, allows, organization_page
 from apikeys.models import ApiKey
 from billing.read_models import budget_report
 from gateway.asgi import Gateway
-from gateway.console import limits_page, playground, rehearsal
+from gateway.console import error_advice, limits_page, playground, rehearsal
 from gateway.console.rehearsal import Verdict
 from gateway.console.session_call import SCOPE_KEY
 from gateway.rate_limits import live_limits
@@ -133,7 +133,14 @@ def _told(verdict: Verdict, key: ApiKey) -> dict[str, Any]:
     if verdict.held is None:
         refused = limits_page.refusal(verdict.refused, key=key) if verdict.refused else None
         words = limits_page.limit_of(refused) if refused else {}
-        return {"key": key, "told": verdict.told, "refused": refused, **words}
+        told = verdict.told
+        return {
+            "key": key,
+            "told": told,
+            "refused": refused,
+            "advice": error_advice.advice(told.code) if told else "",
+            **words,
+        }
     held, first = verdict.held, verdict.held.candidates[0]
     [use] = live_limits.uses([key])
     lines = [

@@ -14,32 +14,11 @@ from apikeys.models import ApiKey
 from billing import price_book
 from billing.models import PriceVersion
 from gateway.catalog.catalog_pages import owner_title
-from gateway.documentation.docs_values import ERROR_WORDS
+from gateway.console import error_advice
 from gateway.models import Model, Provider, Route
 from gateway.snapshot import SANDBOX, is_on
 
 MOST_MODELS: Final = 3  # side by side
-# What only a key, a form or a broken request is told: no call of a session is.
-NEVER_HERE: Final = frozenset(
-    {
-        "conflicting_credentials",
-        "generation_not_found",
-        "headers_too_large",
-        "idempotency_answer_lost",
-        "idempotency_in_flight",
-        "idempotency_key_reused",
-        "invalid_api_key",
-        "invalid_form",
-        "invalid_http",
-        "ip_not_allowed",
-        "key_disabled",
-        "key_expired",
-        "method_not_allowed",
-        "missing_api_key",
-        "unknown_url",
-        "unsupported_media_type",
-    }
-)
 DEFAULT_MODELS: Final[tuple[str, ...]] = ("gpt-4o-mini", "sandbox/echo")
 
 
@@ -170,11 +149,7 @@ def page_data(found: list[ModelChoice]) -> dict[str, Any]:
     return {
         "models": [asdict(choice) for choice in found],
         "parameters": [asdict(parameter) for parameter in PARAMETERS],
-        "errors": {
-            code: {"what": what, "do": do}
-            for code, (what, do) in ERROR_WORDS.items()
-            if code not in NEVER_HERE
-        },
+        "advice": error_advice.ADVICE,
         "most": MOST_MODELS,
     }
 

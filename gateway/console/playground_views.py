@@ -29,10 +29,10 @@ from accounts.permissions import (
     roles_that,
 )
 from apikeys import seats
-from apikeys.models import ApiKey
+from apikeys.models import EXAMPLE_MODELS, ApiKey
 from gateway import errors
 from gateway.asgi import Gateway
-from gateway.console import playground, playground_replay
+from gateway.console import error_advice, playground, playground_replay
 from gateway.console.playground_form import PlaygroundForm
 from gateway.console.session_call import (
     SCOPE_KEY,
@@ -41,10 +41,8 @@ from gateway.console.session_call import (
     SessionCall,
     seat_snapshot,
 )
-from gateway.documentation.docs_values import ERROR_WORDS
 
 CHAT_PATH = "/v1/chat/completions"
-EXAMPLE_MODEL = "gpt-4"  # what the pages show a newcomer; simulated, it needs no provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +125,7 @@ async def answer(request: OrganizationRequest) -> HttpResponse:
 async def first_call_run(request: OrganizationRequest) -> HttpResponse:
     """Make the example call for a newcomer, simulated and free, and say what came of it."""
     body = json.dumps(
-        {"model": EXAMPLE_MODEL, "messages": [{"role": "user", "content": "Say hello"}]}
+        {"model": EXAMPLE_MODELS[ApiKey.Mode.TEST], "messages": [{"role": "user", "content": "Say hello"}]}
     )
     try:
         made = await _made(request, {"mode": "test"}, body=body.encode())
@@ -192,7 +190,7 @@ def plain_answer(status: int, data: bytes) -> PlainAnswer:
             code=error.get("code") or "",
             message=error["message"],
             request_id=error.get("request_id", ""),
-            advice=ERROR_WORDS.get(error.get("code") or "", ("", ""))[1],
+            advice=error_advice.advice(error.get("code") or ""),
         )
     usage = body["usage"]
     return PlainAnswer(

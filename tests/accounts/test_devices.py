@@ -67,7 +67,7 @@ def test_sign_in_with_a_new_browser_is_told_once(alice, acme, mailoutbox):
     [mail] = mailoutbox
     assert mail.subject == "New sign-in to your Exerati account"
     assert mail.to == [alice.email]
-    assert "With Firefox on Linux, from the address 127.0.0.1" in mail.body
+    assert "with Firefox on Linux, from the address 127.0.0.1" in mail.body
     [(html, kind)] = mail.alternatives
     assert kind == "text/html"
     assert "Firefox on Linux" in html

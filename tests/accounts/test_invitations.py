@@ -87,6 +87,19 @@ def test_a_member_who_is_signed_in_under_another_address_may_accept(alice, acme,
     assert acme.audit_events.filter(action="member.invitation_accepted", actor=charlie).exists()
 
 
+def test_who_is_signed_in_under_another_address_signs_out_and_comes_back(alice, acme, charlie):
+    path = invitations.path_of(invite(acme, alice))
+    client = signed_in(charlie)
+    shown = client.get(path).content.decode()
+
+    assert f'action="{reverse("account_logout")}"' in shown
+    assert f'name="next" value="{path}"' in shown
+    answer = client.post(reverse("account_logout"), {"next": path})
+
+    assert answer["Location"] == path
+    assert "I have an account" in client.get(path).content.decode()
+
+
 def test_looking_at_an_invitation_accepts_nothing(alice, acme, charlie):
     invitation = invite(acme, alice)
 

@@ -85,6 +85,25 @@ def test_every_mail_about_an_account_has_plain_words_and_an_html_twin(rf, alice,
         assert "Mozilla" not in text
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("account/email/email_confirmation", ">123456</code>"),
+        ("account/email/password_reset_key", ">Choose a new password</a>"),
+        ("account/email/unknown_account", ">Make an account</a>"),
+    ],
+)
+def test_what_a_mail_is_for_stands_out_in_its_html(rf, alice, name, shown):
+    urls = {"password_reset_url": "https://x.example/reset?a=1&b", "signup_url": "https://x/join"}
+    context = {"user": alice, "code": "123456", "email": "dora@acme.example", **urls}
+
+    mail = AccountAdapter(rf.get("/")).render_mail(name, alice.email, context)
+
+    html = str(mail.alternatives[0][0])
+    assert shown in html
+    assert "<p>Exerati" not in html.replace('style="margin:0 0 16px"', "").replace("<p >", "<p>")
+
+
 def test_every_mail_of_ours_stands_on_the_same_frame():
     templates = sorted((BASE_DIR / "templates/emails").glob("*.html"))
 

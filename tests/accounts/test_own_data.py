@@ -6,8 +6,9 @@ import pytest
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.models import Authenticator
 from django.urls import reverse
+from django.utils import timezone
 
-from accounts import services
+from accounts import own_data, services
 from tests import factories
 from tests.cast import signed_in
 
@@ -42,6 +43,16 @@ def test_file_holds_what_is_known_of_the_person(client, alice, acme, bob):
     assert len(told["sessions"]) == 1
     assert [row["id"] for row in told["keys"]] == [key.public_id]
     assert [row["action"] for row in told["audit_events"]][-1] == "member.role_changed"
+
+
+def test_file_names_passkeys(alice):
+    passkey = {"name": "Work laptop", "credential": {"id": "x"}}
+    Authenticator.objects.create(user=alice, type=Authenticator.Type.WEBAUTHN, data=passkey)
+
+    [factor] = own_data.export(alice, now=timezone.now())["profile"]["second_factors"]
+
+    assert factor["name"] == "Work laptop"
+    assert "credential" not in factor
 
 
 def test_file_holds_nothing_of_others(client, alice, acme, bob, charlie, globex, globex_key):

@@ -7,7 +7,7 @@ from allauth.mfa.models import Authenticator
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import services
+from accounts import audit, services
 from accounts.models import Membership
 from apikeys import services as key_services
 from billing.models import UsageRollup
@@ -199,3 +199,12 @@ def test_amounts_in_the_audit_log_are_in_dollars(alice, alice_client, acme):
     [row] = alice_client.get(url_of("audit", acme), {"action": "key.changed"}).context["rows"]
 
     assert row.changes == [("budget day", "$2.5", "none")]
+
+
+def test_the_audit_log_tells_cents_in_dollars_and_a_secret_by_its_end(alice, alice_client, acme):
+    details = {"net_cents": 1050, "old_last4": "x7Qa"}
+    audit.record(acme, action="key.rotated", actor=alice, target="key_1", details=details)
+
+    [row] = alice_client.get(url_of("audit", acme), {"action": "key.rotated"}).context["rows"]
+
+    assert row.changes == [("net", "", "$10.5"), ("old secret ends with", "", "x7Qa")]

@@ -282,7 +282,7 @@ def test_mails_tell_of_the_invoice_its_failure_and_the_block(
 
     subjects = [message.subject for message in mail.outbox]
     assert [subject.split(" · ")[0] for subject in subjects] == [
-        f"Invoice {invoice.number} over $5.00",
+        f"Invoice {invoice.number} for $5.00",
         f"The payment of invoice {invoice.number} failed",
         *[f"The payment of invoice {invoice.number} failed"] * 3,
         f"Calls are blocked until invoice {invoice.number} is paid",

@@ -201,6 +201,17 @@ def test_optional_fields_say_so():
     assert 'role="alert"' not in html
 
 
+def test_boxes_to_check_do_not_say_that_they_are_optional():
+    class Boxes(forms.Form):
+        kinds = forms.MultipleChoiceField(
+            choices=[("a", "A"), ("b", "B")], required=False, widget=forms.CheckboxSelectMultiple
+        )
+
+    html = render("{% form_fields form %}", form=Boxes())
+
+    assert "<legend>Kinds</legend>" in html
+
+
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
 def test_templates_have_nothing_inline(path):
     source = path.read_text()

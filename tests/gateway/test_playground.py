@@ -15,6 +15,8 @@ from accounts.models import Membership, Organization
 from apikeys import keys, seats
 from apikeys.models import ApiKey
 from billing.models import RefusedRequest
+from gateway.console import error_advice
+from gateway.documentation.docs_values import ERROR_WORDS
 from gateway.models import Model
 from tests import factories
 from tests.gateway import books
@@ -241,6 +243,12 @@ def test_model_whose_providers_have_no_account_begins_in_test_mode(alice_client,
     }
 
     assert modes == {"": "live", "?model=gpt-4o-mini": "test", "?model=sandbox/echo": "live"}
+
+
+def test_advice_is_told_once_and_only_of_codes_that_there_are():
+    assert not set(error_advice.ADVICE) - set(ERROR_WORDS)
+    assert error_advice.advice("invalid_type") == "Correct the field in param."
+    assert error_advice.advice("insufficient_quota") == ""
 
 
 def test_owner_page_offers_the_models_with_what_they_support(shop):

@@ -51,9 +51,37 @@ def test_other_makers_stand_beside_it_the_cheapest_first(client, model):
     assert beside.index("Cheap") < beside.index("Dear")
 
 
-@pytest.mark.parametrize("query", ["model=nothing", "calls=x&input=-1&output=1e9&cached=1000", ""])
-def test_what_it_does_not_understand_is_the_default(client, model, query):
-    assert "Small One, a month $" in words(client, query)
+def test_it_begins_with_an_example(client, model):
+    assert "Small One, a month $" in words(client)
+
+
+@pytest.mark.parametrize("typed", ["x", "-1", "1e9", "", "\u0662"])
+def test_what_is_no_number_is_told_instead_of_a_sum(client, model, typed):
+    shown = words(client, f"model=small&calls={typed}")
+
+    assert "Write a whole number" in shown
+    assert "a month $" not in shown
+
+
+@pytest.mark.parametrize("typed", ["101", "1" * 40])
+def test_a_number_beyond_what_makes_sense_is_told(client, model, typed):
+    shown = words(client, f"model=small&cached={typed}")
+
+    assert "At most 100." in shown
+    assert "a month $" not in shown
+
+
+def test_a_wrong_number_stays_as_it_was_typed(client, model):
+    html = client.get("/pricing?calls=1%2C5oo%22").content.decode()
+
+    assert 'value="1,5oo&quot;" aria-invalid="true"' in html
+
+
+def test_a_model_that_is_not_offered_is_told(client, model):
+    shown = words(client, "model=nothing")
+
+    assert "nothing has no price here; this is Small One." in shown
+    assert "Small One, a month $" in shown
 
 
 def test_without_models_there_is_no_sum(client):

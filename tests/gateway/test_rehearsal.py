@@ -107,6 +107,7 @@ def test_refusal_is_that_of_a_real_call(shop, browser, code):
     assert real.error["code"] == code
     assert code in page
     assert f"refused with {real.status}" in page
+    assert ("What to do" in page) == (code == "invalid_type")  # the others' messages say it
     if title:
         assert f"Decided by: {title}" in page
 

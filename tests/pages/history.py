@@ -72,9 +72,10 @@ def write(keys: Sequence[ApiKey], *, now: datetime) -> list[Call]:
         at = min(now - timedelta(minutes=2, seconds=number % 50), now - back)
         traffic = dice.choices(TRAFFIC, weights)[0]
         found.append(_call(dice, traffic, key=dice.choice(keys), price=prices[traffic[0]], at=at))
+    found.sort(key=lambda call: call.at)  # as postings are numbered
     asyncio.run(_settle(found))
     _move({call.reserve.request_id: call.at for call in found})
-    return sorted(found, key=lambda call: call.at)
+    return found
 
 
 def _price(model: str, now: datetime) -> Price:

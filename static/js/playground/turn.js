@@ -73,9 +73,9 @@ function pretty(json) {
 
 function error(column, turn) {
   const told = turn.error;
-  const known = column.page.errors[told.code];
+  const advice = column.page.advice[told.code];
   const more = [];
-  if (known) more.push(el("p", {}, el("strong", {}, "What to do: "), known.do.replaceAll("`", "")));
+  if (advice) more.push(el("p", {}, el("strong", {}, "What to do: "), advice));
   more.push(el("p", {}, el("a", { href: `/docs/errors#${encodeURIComponent(told.code ?? "")}` }, "What this code means"), turn.requestId ? " · " : "",
     turn.requestId ? el("a", { href: column.page.requestUrl(turn.requestId) }, "Why, with the figures") : ""));
   if (turn.raw) more.push(el("details", { class: "chart-data" }, el("summary", {}, "The answer as it came"), el("pre", { tabindex: "0" }, el("code", {}, JSON.stringify(turn.raw, null, 2)))));
