@@ -115,7 +115,9 @@ def topup_begin(request: OrganizationRequest) -> HttpResponse:
             page_url=lambda uuid: request.build_absolute_uri(
                 reverse("dashboard:topup", args=[slug, uuid])
             ),
-            back_url=request.build_absolute_uri(reverse("dashboard:billing", args=[slug]) + "?left=1"),
+            back_url=request.build_absolute_uri(
+                reverse("dashboard:billing", args=[slug]) + "?left=1"
+            ),
             keep_card=form.cleaned_data["keep_card"],
         )
     except (stripe_client.StripeAway, stripe_client.Refused):

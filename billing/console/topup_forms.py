@@ -126,7 +126,12 @@ class AutoTopUpForm(forms.Form):
         least, most = settings.TOPUP_LEAST_CENTS, settings.TOPUP_MOST_CENTS
         limits = {
             "threshold": ("When the available credit is below", 100, most, ""),
-            "target": ("fill it up to", least, most, f"At least {dollars(least)} above the threshold."),
+            "target": (
+                "fill it up to",
+                least,
+                most,
+                f"At least {dollars(least)} above the threshold.",
+            ),
             "ceiling": (
                 "but charge no more in a calendar month than",
                 least,

@@ -84,7 +84,9 @@ def page(request: HttpRequest) -> HttpResponse:
             (row.name, row.title) for row in sorted(rows, key=lambda row: row.title.lower())
         ],
         "chosen": chosen,
-        "unknown_model": wanted if chosen and chosen.name != wanted and "model" in request.GET else "",
+        "unknown_model": wanted
+        if chosen and chosen.name != wanted and "model" in request.GET
+        else "",
         "fields": fields,
         "workload": workload,
         "answer": _answer(chosen, workload) if chosen and workload else None,

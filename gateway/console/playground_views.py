@@ -125,7 +125,10 @@ async def answer(request: OrganizationRequest) -> HttpResponse:
 async def first_call_run(request: OrganizationRequest) -> HttpResponse:
     """Make the example call for a newcomer, simulated and free, and say what came of it."""
     body = json.dumps(
-        {"model": EXAMPLE_MODELS[ApiKey.Mode.TEST], "messages": [{"role": "user", "content": "Say hello"}]}
+        {
+            "model": EXAMPLE_MODELS[ApiKey.Mode.TEST],
+            "messages": [{"role": "user", "content": "Say hello"}],
+        }
     )
     try:
         made = await _made(request, {"mode": "test"}, body=body.encode())
