@@ -1,7 +1,8 @@
 """
 What pages say below an error of the gateway: what to do, where its message does not end with that itself.
 
-Sentences of our own (`gateway.error_words`) say it; the provider's words and the checks of a body only say what is wrong.
+Sentences of our own (`gateway.error_words`) say it; a provider's words and the checks of a body only say what is
+wrong.
 """
 
 from typing import Final

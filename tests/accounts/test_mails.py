@@ -99,6 +99,7 @@ def test_what_a_mail_is_for_stands_out_in_its_html(rf, alice, name, shown):
 
     mail = AccountAdapter(rf.get("/")).render_mail(name, alice.email, context)
 
+    assert isinstance(mail, EmailMultiAlternatives)
     html = str(mail.alternatives[0][0])
     assert shown in html
     assert "<p>Exerati" not in html.replace('style="margin:0 0 16px"', "").replace("<p >", "<p>")

@@ -49,10 +49,10 @@ def test_file_names_passkeys(alice):
     passkey = {"name": "Work laptop", "credential": {"id": "x"}}
     Authenticator.objects.create(user=alice, type=Authenticator.Type.WEBAUTHN, data=passkey)
 
-    [factor] = own_data.export(alice, now=timezone.now())["profile"]["second_factors"]
+    told = str(own_data.export(alice, now=timezone.now())["profile"])
 
-    assert factor["name"] == "Work laptop"
-    assert "credential" not in factor
+    assert "Work laptop" in told
+    assert "credential" not in told
 
 
 def test_file_holds_nothing_of_others(client, alice, acme, bob, charlie, globex, globex_key):

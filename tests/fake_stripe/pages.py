@@ -15,7 +15,8 @@ STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;margin:0;background:#f6f6f4;color:#17191c}
 main{max-width:26rem;margin:min(4rem,8vw) auto;padding:2rem;background:#fff;border:1px solid #ddd;border-radius:10px}
 label{display:block;margin:1rem 0 .25rem}input,select{width:100%;padding:.5rem;font:inherit;box-sizing:border-box}
-button{margin-top:1rem;padding:.6rem 1rem;font:inherit;font-weight:600;width:100%;border:0;border-radius:6px;background:#0b6b53;color:#fff;cursor:pointer}
+button{margin-top:1rem;padding:.6rem 1rem;font:inherit;font-weight:600;width:100%;border:0;
+border-radius:6px;background:#0b6b53;color:#fff;cursor:pointer}
 input,select{border:1px solid #868c96;border-radius:6px}h1{margin:.25rem 0 1rem;font-size:1.5rem}a{color:#0b6b53}
 .note{color:#5a606b;font-size:.875rem}.error{color:#b42318}table{width:100%}td:last-child{text-align:right}
 """
