@@ -156,6 +156,23 @@ def test_an_empty_answer_is_known_as_such(message, has_output):
     assert ADAPTER.chat_answer(data, serve_as=SERVE_AS).has_output is has_output
 
 
+@pytest.mark.parametrize(
+    ("call", "kind"),
+    [
+        ({"function": {"name": "f", "arguments": "{}"}}, "function"),
+        ({"function": {"name": "f", "arguments": "{}"}, "type": "tool"}, "function"),
+        ({"custom": {"name": "f", "input": ""}, "type": "custom_tool"}, "custom"),
+    ],
+)
+def test_a_tool_call_is_of_one_of_the_two_kinds_that_clients_know(call, kind):
+    message = {"role": "assistant", "content": None, "tool_calls": [{"id": "t", **call}]}
+    choices = [{"index": 0, "message": message, "finish_reason": "tool_calls"}]
+
+    answer = ADAPTER.chat_answer(json.dumps({"choices": choices}).encode(), serve_as=SERVE_AS)
+
+    assert answer.body["choices"][0]["message"]["tool_calls"][0]["type"] == kind
+
+
 def embeddings_sent(given: Any, *quirks: str) -> Any:
     upstream = Upstream("p", "openai", "https://p.example", quirks=frozenset(quirks))
     request = ADAPTER.embeddings_request(upstream, upstream_model="m", body={"input": given})

@@ -216,9 +216,10 @@ def test_a_stream_that_ends_without_a_finish_reason_gets_one():
     }
     data = b"data: " + json.dumps(chunk).encode() + b"\n\ndata: [DONE]\n\n"
 
-    result = run(data)
+    result = run(data, serve_as=WITH_USAGE)
 
     assert result.chunks[-1]["choices"][0]["finish_reason"] == "stop"
+    assert result.chunks[-1]["usage"] is None
 
 
 def one_chunk(**fields) -> bytes:

@@ -136,8 +136,7 @@ class OpenAIStream(ChatStream):
         if not self.output_text:
             return []
         self.finish_reason = "tool_calls" if self._tools_called else "stop"
-        choice = {"index": 0, "delta": {}, "finish_reason": self.finish_reason}
-        return [wire_json.encode(self._labelled({"choices": [choice]}))]
+        return [self._chunk({}, finish_reason=self.finish_reason)]
 
     def _is_ordinary(self, chunk: _Chunk) -> bool:
         """Whether the chunk needs nothing but our names."""

@@ -173,9 +173,9 @@ def _thinking_text(part: Body) -> str:
 
 
 def repair_tool_call(call: Body) -> None:
-    """Mistral leaves out `type`; older Ollama sends `arguments` as an object."""
-    if call.get("id") and not call.get("type"):
-        call["type"] = "function"
+    """Mistral leaves out `type`, and clients know two; older Ollama sends `arguments` as an object."""
+    if call.get("id") and call.get("type") not in ("function", "custom"):
+        call["type"] = "custom" if call.get("custom") else "function"
     function = call.get("function")
     if isinstance(function, dict) and isinstance(function.get("arguments"), dict | list):
         function["arguments"] = msgspec.json.encode(function["arguments"]).decode()
