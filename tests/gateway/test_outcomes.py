@@ -389,6 +389,17 @@ def test_half_an_emoji_in_a_streams_usage_does_not_take_its_end_away(shop):
     assert books.only(shop.organization).basis == "reported"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_finish_reason_that_is_no_word_does_not_stop_the_settlement(shop, stream):
+    shop.script(finish_reason="\ud83d\x00")
+
+    answer = shop.chat(stream=stream)
+
+    assert answer.status == 200
+    event = books.only(shop.organization)
+    assert (event.outcome, event.finish_reason) == ("finished", "stop")
+
+
 def test_provider_that_does_not_speak_http_is_a_bad_answer(shop):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

@@ -133,7 +133,9 @@ CHAT_QUIRKS: Final[Mapping[str, Callable[[Body], None]]] = {
 
 
 def finish_reason(reason: str) -> str:
-    """Return OpenAI's word for a finish reason; one nobody knows stays as it is."""
+    """Return OpenAI's word for a finish reason; a word that nobody knows stays as it is, what is no word is none."""
+    if not (reason.isascii() and reason.isprintable()):
+        return "stop"
     return _FINISH_WORDS.get(reason, reason)
 
 
