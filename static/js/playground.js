@@ -8,6 +8,7 @@ import { usd } from "./playground/money.js";
 import { OURS, forget, keep, own } from "./playground/presets.js";
 import { BadJson, body, fromBody, parsed, settings, supports } from "./playground/request.js";
 import { link, shared } from "./playground/share.js";
+import { picture } from "./playground/turn.js";
 
 const form = document.getElementById("playground");
 const data = JSON.parse(document.getElementById("pg-data").textContent);
@@ -19,7 +20,7 @@ let attached = [];
 const page = {
   models: new Map(data.models.map((model) => [model.name, model])),
   choices: data.models.map((model) => ({ value: model.name, label: `${model.title} ${model.owner}`, note: note(model) })),
-  errors: data.errors,
+  advice: data.advice,
   token: form.elements.csrfmiddlewaretoken.value,
   usd,
   changed,
@@ -120,7 +121,7 @@ function show(field, message) {
 function drawAttached() {
   const list = find("[data-pg-attached]");
   list.hidden = !attached.length;
-  list.replaceChildren(...attached.map((file, at) => el("li", { class: "chip" }, file.name, iconButton(`Take ${file.name} off`, "x", () => {
+  list.replaceChildren(...attached.map((file, at) => el("li", { class: "chip" }, picture(file), file.name, iconButton(`Take ${file.name} off`, "x", () => {
     attached = attached.filter((_, other) => other !== at);
     drawAttached();
   }))));

@@ -35,7 +35,7 @@ def session(transactional_db):
     alice = factories.make_user("alice@acme.example")
     acme = factories.make_organization("Acme", owner=alice)
     factories.make_credit(acme, usd="10")
-    for name in ("sandbox/echo", "sandbox/slow"):
+    for name in ("sandbox/echo", "sandbox/error-429", "sandbox/slow"):
         factories.make_model(name)
     factories.make_api_key(acme, name="night batch")
     client = Client()
@@ -98,7 +98,7 @@ def test_stream_is_seen_before_its_end_stopped_charged_and_explained(meet):
     # It can be played again from there: the model is filled in, and what is not known is said.
     page.get_by_role("link", name="Replay in the playground").click()
     expect(page.get_by_label("Model", exact=True)).to_have_value("sandbox/slow")
-    expect(page.locator(".callout")).to_contain_text("Its prompt is not stored")
+    expect(page.locator(".callout")).to_contain_text("Its prompt was not kept")
     page.get_by_label("Mode", exact=True).select_option("test")
     ask(page, QUICK)
     again = page.locator(".pg-turn[data-role=assistant]")
@@ -131,6 +131,17 @@ def test_safe_text_two_models_a_shared_link_and_the_keyboard(meet):
     # A message that failed is not sent, and paid for, again with the one after it; alone it is what is asked.
     said = page.evaluate(MESSAGES_SENT)
     assert said == [["failed"], ["answered", "yes", "now"]]
+
+    # An error says once what it is, and offers another try.
+    model = page.get_by_label("Model", exact=True)
+    model.fill("sandbox/error-429")
+    ask(page, "Hi")
+    failed = page.locator(".pg-turn[data-role=assistant]").last
+    expect(failed).to_contain_text("provider_overloaded", timeout=DEADLINE)
+    expect(failed.get_by_role("button", name="Try again")).to_be_visible()
+    expect(failed).not_to_contain_text("What to do")  # its message says it
+    alice.complaints[:] = [one for one in alice.complaints if "503" not in one]
+    model.fill("sandbox/echo")
 
     # Two models side by side; the request as code; a link that holds everything.
     page.get_by_role("button", name="Clear").click()

@@ -38,11 +38,13 @@ function content(turn) {
 }
 
 function files(turn) {
-  return el("ul", { class: "chips" }, ...turn.files.map((file) => {
-    const image = file.part.image_url?.url ?? "";
-    return el("li", { class: "chip" },
-      image.startsWith("data:image/") ? el("img", { src: image, alt: "", class: "pg-thumb" }) : icon("audio-lines"), file.name);
-  }));
+  return el("ul", { class: "chips" }, ...turn.files.map((file) => el("li", { class: "chip" }, picture(file), file.name)));
+}
+
+/** Return what a file looks like, small. */
+export function picture(file) {
+  const image = file.part.image_url?.url ?? "";
+  return image.startsWith("data:image/") ? el("img", { src: image, alt: "", class: "pg-thumb" }) : icon("audio-lines");
 }
 
 function toolCall(column, turn, call) {
