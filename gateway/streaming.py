@@ -148,32 +148,36 @@ async def relay(
     """
     call.stream = stream
     try:
-        result = await _relay_routes(
-            engine,
-            call,
-            stream=stream,
-            build=build,
-            serve_as=serve_as,
-            writer=writer,
-            reader=reader,
+        try:
+            result = await _relay_routes(
+                engine,
+                call,
+                stream=stream,
+                build=build,
+                serve_as=serve_as,
+                writer=writer,
+                reader=reader,
+            )
+        except Exception as error:
+            # The settlement is done; only the client is still to be told.
+            if not stream.started:
+                raise
+            await _end_with_error(stream, call, from_exception(error), writer)
+            return
+        translator = call.translator
+        assert translator is not None  # noqa: S101  first_good has returned, so a stream was read
+        await engine.settle(call, result)
+        await stream.end(
+            before_end()
+            + writer.end(
+                translator.usage or result.usage,
+                extra=translator.usage_extra,
+                cost_nanousd=shown_cost(call, result),
+            )
         )
-    except Exception as error:
-        # The settlement is done; only the client is still to be told.
-        if not stream.started:
-            raise
-        await _end_with_error(stream, call, from_exception(error), writer)
-        return
-    translator = call.translator
-    assert translator is not None  # noqa: S101  first_good has returned, so a stream was read
-    await engine.settle(call, result)
-    await stream.end(
-        before_end()
-        + writer.end(
-            translator.usage or result.usage,
-            extra=translator.usage_extra,
-            cost_nanousd=shown_cost(call, result),
-        )
-    )
+    finally:
+        # The two know each other: left so, all that belongs to a stream would stay until the collector comes round.
+        call.stream = None
 
 
 async def _relay_routes(

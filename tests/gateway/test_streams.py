@@ -1,9 +1,17 @@
 """What a client of a stream reads, byte by byte."""
 
+import gc
 import json
+import weakref
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from billing.types import TokenUsage
+from gateway import streaming
+from gateway.dialects.chat import ChatDialect
+from gateway.providers.base import ServeAs
 from tests import factories
 from tests.gateway import books
 from tests.gateway.caller import Caller
@@ -148,3 +156,35 @@ def test_connections_to_the_provider_are_used_again(shop, stream):
         assert statuses == [200] * 10
         # More than one where a stream's connection comes back only after the client's next call has begun.
         assert len({call.peer for call in fresh.calls}) <= (5 if stream else 1)
+
+
+@pytest.mark.anyio
+async def test_a_stream_that_is_over_is_freed_at_once(monkeypatch):
+    async def answered(*_: Any, **__: Any) -> None:
+        pass
+
+    async def settle(*_: Any) -> None:
+        pass
+
+    shown = ServeAs(id="chatcmpl-1", model="m", created=1)
+    translator = SimpleNamespace(usage=TokenUsage(), usage_extra={})
+    call: Any = SimpleNamespace(translator=translator)
+    stream = streaming.EventStream(answered, dict, call)
+    known = weakref.ref(stream)
+    monkeypatch.setattr(streaming, "_relay_routes", answered)
+    monkeypatch.setattr(streaming, "shown_cost", lambda *_: 0)
+    engine: Any = SimpleNamespace(settle=settle)
+    gc.disable()  # what only the collector frees waits for it: 3 KB a stream
+    try:
+        await streaming.relay(
+            engine,
+            call,
+            stream=stream,
+            build=answered,  # type: ignore[arg-type]  # is not called
+            serve_as=shown,
+            writer=ChatDialect().stream(shown),
+        )
+        del stream
+        assert known() is None
+    finally:
+        gc.enable()
