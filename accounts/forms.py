@@ -44,8 +44,10 @@ class SignupForm(OrganizationForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if visitor_invitation() is not None:
+        invitation = visitor_invitation()
+        if invitation is not None:
             del self.fields["organization"]
+            self.fields["email"].initial = invitation.email
 
     def signup(self, request: HttpRequest, user: User) -> None:
         """Do nothing more: allauth wants the hook, the adapter has stored user and organization together."""

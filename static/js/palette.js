@@ -32,7 +32,7 @@ function open() {
 /** The pages are those of the rail, so that one with its own rights is found only by those who see it. */
 function pages(text) {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-  return [...document.querySelectorAll("#rail nav a[href]")]
+  return [...document.querySelectorAll("#rail nav a[href], #rail .rail-end a[href]")]
     .map((link) => ({ label: [...link.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE).map((node) => node.textContent).join("").trim(), note: "Page", icon: "arrow-right", href: link.href }))
     .filter((page) => words.every((word) => page.label.toLowerCase().includes(word)));
 }

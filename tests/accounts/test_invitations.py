@@ -121,6 +121,7 @@ def test_who_signs_up_by_an_invitation_joins_and_gets_no_organization(
     client.post(answer["Location"])
 
     assert "organization" not in form.context["form"].fields
+    assert form.context["form"]["email"].value() == "dora@initech.example"
     assert answer["Location"] == invitations.path_of(invitation)
     dora = User.objects.get(email="dora@initech.example")
     assert [member.organization for member in dora.memberships.all()] == [acme]

@@ -67,15 +67,22 @@ def write(keys: Sequence[ApiKey], *, now: datetime) -> list[Call]:
     prices = {model: _price(model, now) for model, *_ in TRAFFIC}
     weights = [share for _, _, share, *_ in TRAFFIC]
     found = []
-    for number in range(DAYS * CALLS_A_DAY):
-        back = timedelta(days=DAYS - (number / CALLS_A_DAY) ** 1.004, minutes=dice.random() * 400)
-        at = min(now - timedelta(minutes=2, seconds=number % 50), now - back)
+    for at in _moments(now):
         traffic = dice.choices(TRAFFIC, weights)[0]
         found.append(_call(dice, traffic, key=dice.choice(keys), price=prices[traffic[0]], at=at))
-    found.sort(key=lambda call: call.at)  # as postings are numbered
     asyncio.run(_settle(found))
     _move({call.reserve.request_id: call.at for call in found})
     return found
+
+
+def _moments(now: datetime) -> list[datetime]:
+    """Return when the calls were, oldest first: in this order they get their ids, and their postings numbers."""
+    dice = random.Random(8)
+    found = []
+    for number in range(DAYS * CALLS_A_DAY):
+        back = timedelta(days=DAYS - (number / CALLS_A_DAY) ** 1.004, minutes=dice.random() * 400)
+        found.append(min(now - timedelta(minutes=2, seconds=number % 50), now - back))
+    return sorted(found)
 
 
 def _price(model: str, now: datetime) -> Price:
