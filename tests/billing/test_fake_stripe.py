@@ -2,6 +2,7 @@
 
 import http.client
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -136,6 +137,17 @@ def test_the_overlay_is_all_that_the_client_has_beyond_the_document(operation):
     } - OF_THE_CLIENT
 
     assert named == set(contract.operation(*operation).request["properties"])
+
+
+def test_a_stand_in_of_a_site_that_is_started_again_repeats_no_id(monkeypatch):
+    monkeypatch.setenv("FAKE_STRIPE_WEBHOOK_SECRET", "whsec_x")
+    begun = int(time.time())
+
+    with running("--webhook", "http://127.0.0.1:9/stripe/webhook") as started:
+        made = started.client().v1.customers.create({})
+
+    # The site keeps the customers of the stand-in before, whose ids must not come again.
+    assert int(made.id.removeprefix("cus_")) > begun
 
 
 def test_forms_nest():

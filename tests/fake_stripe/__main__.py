@@ -4,12 +4,15 @@ import argparse
 import asyncio
 import os
 import socket
+import time
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tests.fake_stripe import control
 from tests.fake_stripe.app import App
+
+IDS_A_SECOND = 100
 
 
 class Protocol(HttpToolsProtocol):
@@ -36,6 +39,8 @@ def main() -> None:
     app = App()
     app.store.base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     if options.webhook:
+        # The site that it tells keeps the ids of a stand-in before this one, so none of them may come again.
+        app.store.first_number = int(time.time()) * IDS_A_SECOND
         secret = os.environ["FAKE_STRIPE_WEBHOOK_SECRET"]
         control.listen(app, {"url": options.webhook, "secret": secret})
     print(app.store.base_url, flush=True)  # noqa: T201  whoever starts it reads this line

@@ -54,10 +54,10 @@ class FakeStripe:
 
 
 @contextmanager
-def running() -> Iterator[FakeStripe]:
-    """Start a stand-in on a free port, and end it. What it answered must have kept to Stripe's document."""
+def running(*arguments: str) -> Iterator[FakeStripe]:
+    """Start a stand-in on a free port, with these arguments, and end it. What it answered must have kept to Stripe's document."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.fake_stripe"],
+        [sys.executable, "-m", "tests.fake_stripe", *arguments],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,

@@ -67,6 +67,7 @@ class Store:
         default_factory=lambda: defaultdict(dict[str, Object])
     )
     clock_offset: float = 0.0
+    first_number: int = 0  # ids begin behind it
     numbers: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     secrets: dict[str, str] = field(default_factory=dict)  # of webhook endpoints, by id
     cards: dict[str, str] = field(default_factory=dict)  # how a payment method behaves, by id
@@ -80,7 +81,7 @@ class Store:
     def new_id(self, kind: str) -> str:
         """Return the next id of a kind; ids of one kind sort by age."""
         self.numbers[kind] += 1
-        return f"{PREFIXES[kind]}_{self.numbers[kind]:012d}"
+        return f"{PREFIXES[kind]}_{self.first_number + self.numbers[kind]:012d}"
 
     def add(self, kind: str, **values: Any) -> Object:
         """Make and keep an object: all that the document requires, and these values."""
