@@ -55,7 +55,11 @@ class FakeStripe:
 
 @contextmanager
 def running(*arguments: str) -> Iterator[FakeStripe]:
-    """Start a stand-in on a free port, with these arguments, and end it. What it answered must have kept to Stripe's document."""
+    """
+    Start a stand-in on a free port, with these arguments, and end it.
+
+    What it answered must have kept to Stripe's document.
+    """
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.fake_stripe", *arguments],
         cwd=ROOT,
