@@ -19,6 +19,7 @@ from tests.pages.looking import (
     is_page,
     lcp_ms,
     violations,
+    wait_for,
 )
 from tests.pages.scenes import Scene
 from tests.pages.site import Site
@@ -95,7 +96,7 @@ def _accessible(page: Page, leave_out: Sequence[str] = ()) -> list[str]:
     """Return what axe-core finds in the light, and against contrast in the dark."""
     problems = [f"light: {one}" for one in violations(page, leave_out=leave_out)]
     page.emulate_media(color_scheme="dark")
-    page.wait_for_function(IS_DARK)  # a busy browser takes its time
+    wait_for(page, IS_DARK)  # a busy browser takes its time
     dark = violations(page, rules=["color-contrast"], leave_out=leave_out)
     return problems + [f"dark: {one}" for one in dark]
 

@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 
 from tests import factories
 from tests.pages.url_table import Address
+from tests.upstream import wait_until
 
 Theme = Literal["light", "dark"]
 THEMES: tuple[Theme, ...] = ("light", "dark")
@@ -196,8 +197,17 @@ def is_page(content_type: str, body: bytes) -> bool:
 
 def lcp_ms(page: Page) -> int:
     """Return when the largest part of the page stood, in milliseconds; waits until the browser has painted."""
-    page.wait_for_function("window.exeratiLcp !== undefined")
+    wait_for(page, "window.exeratiLcp !== undefined")
     return int(page.evaluate("Math.round(window.exeratiLcp)"))
+
+
+def wait_for(page: Page, condition: str) -> None:
+    """
+    Return once an expression or a function holds in the page; raises TimeoutError.
+
+    Playwright's own waiting evaluates texts inside the page from its second look on, which the policy forbids.
+    """
+    wait_until(lambda: page.evaluate(condition), seconds=SECONDS)
 
 
 def violations(
