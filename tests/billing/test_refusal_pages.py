@@ -144,7 +144,7 @@ def test_page_of_a_refusal_tells_limit_level_counters_and_when_it_frees(alice_cl
         "spent $49.00",
         "held by calls in progress $0.50",
         "this call could cost up to $1.00",
-        "in 7 d",
+        "in 8 d",
         "at most 350",
         "Its owner can raise the budget.",
         "nothing was charged",

@@ -95,7 +95,9 @@ async def test_second_late_settlement_changes_nothing(payer):
         )
         third = await doors.metering.settle(settlement(request, 0))
 
-    assert [late.charge for late in (first, second, third)] == [600, 600, 600]
+    # Which of two at once is the first is not for us to say.
+    assert first.charge in (600, 900)
+    assert first.charge == second.charge == third.charge
     assert len(true_ups()) == len(transfers()) == 1
     assert_books_balance()
 
