@@ -30,7 +30,7 @@ MAX_REFUSAL_BYTES = (
 )  # of a refusal no more is read, since a few sentences are all that is of use
 MAX_CONNECTIONS = 10_000
 # At most of one reading. What stands between a provider and a client that stopped reading is a few of them, and one
-# of the event loop's own (up to 250 KiB): 500 such clients took 350 KiB each with twice as much, 160 to 220 KiB with this.
+# of the event loop's own (up to 250 KiB): 500 such clients took 350 KiB each with twice as much, at most 220 with this.
 READ_BYTES = 32 * 1024
 # Named in every request, so that aiohttp has nothing to add: what a provider sends is what we read.
 IDENTITY = ("accept-encoding", "identity")
