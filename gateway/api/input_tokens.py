@@ -1,7 +1,6 @@
 """POST /v1/responses/input_tokens: how many tokens a request of the Responses API is, without sending it."""
 
 import asyncio
-from functools import partial
 
 from django.http import HttpResponseBase
 
@@ -28,6 +27,5 @@ class InputTokens(AsyncAPIView):
         chat = serializers.parse_chat(ResponsesDialect().chat_body(body), limits=CHAT_LIMITS)
         model = find_model(chat.model, kind="chat", key=self.key, catalog=context.engine.catalog)
         async with counted_apart(context, self.key):
-            count = partial(tokens.count_chat, chat, model=model.name)
-            counted = await asyncio.get_running_loop().run_in_executor(None, count)
+            counted = await asyncio.to_thread(tokens.count_chat, chat, model=model.name)
         return json_response(encode({"object": "response.input_tokens", "input_tokens": counted}))

@@ -1,7 +1,6 @@
 """POST /v1/messages and /v1/messages/count_tokens: Anthropic's API for every chat model."""
 
 import asyncio
-from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -112,8 +111,7 @@ class CountTokens(AnthropicView):
         async with counted_apart(context, self.key):
             told = await self._ask(context, body, model=model, wishes=wishes, seconds=seconds)
             if told is None:
-                count = partial(tokens.count_chat, chat, model=model.name)
-                counted = await asyncio.get_running_loop().run_in_executor(None, count)
+                counted = await asyncio.to_thread(tokens.count_chat, chat, model=model.name)
         context.add_header(COUNT_BASIS, "counted" if told is None else "reported")
         return json_response(encode({"input_tokens": counted} if told is None else told))
 
