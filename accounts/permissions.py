@@ -4,12 +4,15 @@ from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from functools import wraps
 from typing import Any, Concatenate, cast
+from urllib.parse import urlsplit
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
+from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.urls import reverse
 
 from accounts.middleware import OrganizationRequest
 from accounts.models import Membership, Organization
@@ -116,11 +119,25 @@ def _async_page(view: AsyncView, *, action: Action) -> PlainView:
 def _refusal(request: HttpRequest, *, slug: str, action: Action) -> HttpResponse | None:
     """Enter the organization; return what to answer to whoever may not see the page, None to the others."""
     if not request.user.is_authenticated:
-        return redirect_to_login(request.get_full_path())
+        return _sign_in(request, slug=slug)
     inside = enter(request, slug=slug)
     if inside.organization.mfa_required_at and not has_second_factor(inside.user):
         return render(inside, "accounts/second_factor_needed.html", status=403)
     return None if allows(inside.membership.role, action) else refuse(inside, action=action)
+
+
+def _sign_in(request: HttpRequest, *, slug: str) -> HttpResponse:
+    """Lead to the sign-in, and from there back; a form's address is no page, so then to the page of the form."""
+    if request.method in ("GET", "HEAD"):
+        return redirect_to_login(request.get_full_path())
+    messages.warning(
+        request,
+        "You were not signed in any more, so nothing was changed. Sign in and send the form again.",
+    )
+    page = urlsplit(request.headers.get("referer", ""))
+    if page.netloc != request.get_host():
+        return redirect_to_login(reverse("dashboard:overview", args=[slug]))
+    return redirect_to_login(f"{page.path}?{page.query}" if page.query else page.path)
 
 
 def enter(request: HttpRequest, *, slug: str) -> OrganizationRequest:

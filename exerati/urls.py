@@ -41,4 +41,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
 handler400 = "exerati.views.bad_request"
 handler403 = "exerati.views.permission_denied"
 handler404 = "exerati.views.page_not_found"
+handler429 = "exerati.views.too_many_requests"  # read by allauth
 handler500 = "exerati.views.server_error"

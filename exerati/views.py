@@ -127,6 +127,16 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _error(request, HTTPStatus.NOT_FOUND)
 
 
+def method_not_allowed(request: HttpRequest) -> HttpResponse:
+    """Answer 405 to somebody who looks at the address of a form."""
+    return _error(request, HTTPStatus.METHOD_NOT_ALLOWED)
+
+
+def too_many_requests(request: HttpRequest) -> HttpResponse:
+    """Answer 429 to a form of the account library that was sent too often."""
+    return _error(request, HTTPStatus.TOO_MANY_REQUESTS)
+
+
 def server_error(request: HttpRequest) -> HttpResponse:
     """Answer 500 without context processors, which may be what failed."""
     context = {"request_id": _request_id(request), "request": request}

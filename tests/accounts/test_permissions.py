@@ -53,3 +53,26 @@ def test_an_anonymous_visitor_comes_back_after_signing_in(client):
 
     assert answer.status_code == 302
     assert answer["Location"] == "/login?next=/dashboard/acme/team/"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("referer", "back"),
+    [
+        ("http://testserver/dashboard/acme/team/?q=1", "/dashboard/acme/team/%3Fq%3D1"),
+        ("http://evil.example/x", "/dashboard/acme/"),
+        ("", "/dashboard/acme/"),
+    ],
+)
+def test_who_sends_a_form_after_the_session_ended_comes_back_to_the_page_of_the_form(
+    client, referer, back
+):
+    """The address of a form is no page: whoever came back to it would see nothing."""
+    address = reverse("dashboard:invite", args=["acme"])
+
+    answer = client.post(address, headers={"referer": referer} if referer else {})
+
+    assert answer.status_code == 302
+    assert answer["Location"] == f"/login?next={back}"
+    page = client.get(answer["Location"]).content.decode()
+    assert "so nothing was changed" in page

@@ -64,6 +64,7 @@ def _scenes() -> Iterator[Scene]:
     yield Scene("sign-up-wrong", STRANGER, "/register", _sign_up_wrong)
     yield Scene("admin-second-factor", people.STAFF, "/admin/", status=403)
     yield Scene("missing", OWNER, "/nothing-here/", status=404)
+    yield Scene("form-address", OWNER, f"{HOME}team/invite/", status=405)
     yield Scene("viewer-forbidden", people.VIEWER, f"{HOME}settings/", status=403)
     yield Scene("viewer-playground", people.VIEWER, f"{HOME}playground/")
     for page in ("", "keys/", "projects/", "usage/", "requests/", "billing/", "limits/"):
