@@ -260,7 +260,10 @@ _CUTS: Final[Mapping[str, tuple[str, str]]] = {
 
 
 def call_cut(error: CallCut) -> ApiError:
-    return ApiError(*_CUTS.get(error.reason, ("request_timeout", "The call was stopped.")))
+    code, message = _CUTS.get(error.reason, ("request_timeout", "The call was stopped."))
+    # The same deadline would end it again, and each time the prompt is paid.
+    headers = {"x-should-retry": "false"} if error.reason == "deadline" else {}
+    return ApiError(code, message, headers=headers)
 
 
 def no_provider(error: Exception) -> ApiError:
