@@ -61,9 +61,7 @@ def test_every_kind_of_model_is_told():
 @pytest.mark.parametrize("slug", ["errors", "retries"])
 def test_every_status_of_an_error_says_whether_to_try_again(slug):
     """A status stands in the first column by itself, or as all others of the 4xx."""
-    rows = re.findall(
-        r"^\| ((?:\d{3}|all other)[^|]*) \| (?:Yes|No)", text_of(slug), re.MULTILINE
-    )
+    rows = re.findall(r"^\| ((?:\d{3}|all other)[^|]*) \| (?:Yes|No)", text_of(slug), re.MULTILINE)
     said = " ".join(rows)
 
     statuses = {400} | {status for status, _ in CODES.values()}
