@@ -4,6 +4,9 @@ aiohttp's connections to providers with its holes closed.
 Read and tried in aiohttp 3.14: answers of status 1xx (RFC 9110, 15.2) are read without end, each one takes the read
 timeout away, and a flood of them keeps the event loop from everything else; after a 101 that does not say `Upgrade`
 the connection is used again; and a body whose chunked coding breaks never ends, neither by an error nor by a timeout.
+An answer whose end waited for its reader leaves its read timeout running on the connection, which is idle by then: the
+next request there fails with it, before a byte was sent. And what arrives on an idle connection, which nobody asked
+for, is taken for the answer to the next request.
 """
 
 from functools import partial
@@ -45,6 +48,17 @@ class _Handler(ResponseHandler):
             if head.code == _SWITCHED:
                 self.force_close()
         super().feed_data(data, size)
+
+    def is_connected(self) -> bool:
+        """Whether a request may be sent here; asked of idle connections only, which have nothing to say."""
+        return super().is_connected() and not self.should_close
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Read on; the time until the next byte runs only while there is one to come."""
+        was_running = self._read_timeout_handle is not None
+        super().resume_reading(resume_parser)
+        if not was_running and (self._payload is None or self._payload.is_eof()):
+            self._drop_timeout()
 
     def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
         """End the answer by an error; a body that has begun ends, too."""

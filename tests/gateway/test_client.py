@@ -134,6 +134,64 @@ async def test_connections_are_used_again(server, client):
     assert server.connections == 1
 
 
+async def test_connection_of_a_large_answer_works_after_a_pause(hasty_client):
+    body = b"x" * 40_000  # comes at once, and is so large that its last byte waits for the reader
+
+    async with talking(b"content-length: %d\r\n\r\n%s" % (len(body), body)) as provider:
+        assert len(await ask(hasty_client, provider.url)) == len(body)
+        await asyncio.sleep(1.2)  # longer than the client waits for a byte
+
+        assert len(await ask(hasty_client, provider.url)) == len(body)
+
+    assert provider.connections == 1
+
+
+async def test_answer_that_nobody_asked_for_answers_no_later_request(client):
+    async with talking(b"content-length: 2\r\n\r\n{}") as provider:
+        assert await ask(client, provider.url) == b"{}"
+        provider.say(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nforged")
+        await asyncio.sleep(0.1)  # it has arrived: both sides are in this loop
+
+        assert await ask(client, provider.url) == b"{}"
+
+    assert provider.connections == 2
+
+
+class Talker:
+    """A provider that answers every request with the same bytes, and may say more."""
+
+    def __init__(self, answer: bytes) -> None:
+        self.url = ""
+        self.connections = 0
+        self._answer = b"HTTP/1.1 200 OK\r\n" + answer
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self._writers.append(writer)
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            while await reader.readuntil(b"\r\n\r\n{}"):
+                self.say(self._answer)
+                await writer.drain()
+        writer.close()
+
+    def say(self, data: bytes) -> None:
+        """Write on the newest connection."""
+        self._writers[-1].write(data)
+
+
+@contextlib.asynccontextmanager
+async def talking(answer: bytes) -> AsyncIterator[Talker]:
+    """Run a Talker."""
+    talker = Talker(answer)
+    server = await asyncio.start_server(talker.serve, "127.0.0.1", 0)
+    talker.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/plain"
+    try:
+        yield talker
+    finally:
+        server.close()
+
+
 async def test_cookies_of_one_call_are_not_sent_with_the_next(server, client):
     for _ in range(3):
         await ask(client, f"{server.url}/plain")
