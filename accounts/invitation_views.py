@@ -76,6 +76,8 @@ def invitation(request: HttpRequest, *, public_id: str, token: str) -> HttpRespo
     found = invitations.find(public_id, token)
     if found is None:
         raise Http404
+    if request.method != "POST" and (member := _membership(found, request)) is not None:
+        return render(request, "accounts/invitation_member.html", _member_context(found, member))
     if not found.is_open_at(timezone.now()):
         request.session.pop(invitations.SESSION_KEY, None)
         return render(request, "accounts/invitation_ended.html", {"invitation": found}, status=410)
@@ -86,6 +88,22 @@ def invitation(request: HttpRequest, *, public_id: str, token: str) -> HttpRespo
         token,
     ]  # signing up by it makes no organization
     return render(request, "accounts/invitation.html", _context(found))
+
+
+def _membership(found: Invitation, request: HttpRequest) -> Membership | None:
+    """Return the membership of a visitor who is in the organization already."""
+    if not isinstance(request.user, User):
+        return None
+    return found.organization.memberships.filter(user=request.user).first()
+
+
+def _member_context(found: Invitation, member: Membership) -> dict[str, object]:
+    return {
+        "invitation": found,
+        "role": member.get_role_display(),
+        "heading": f"You are in {found.organization.name} already",
+        "waits_for_other": found.is_open_at(timezone.now()),
+    }
 
 
 def _answer(request: HttpRequest, found: Invitation, *, user: User) -> HttpResponse:

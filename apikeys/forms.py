@@ -14,6 +14,7 @@ from accounts.models import Organization, Project
 from apikeys.models import BUDGET_PERIODS, ApiKey, Endpoint, Modality, validate_network
 from apikeys.services import KeyRules
 from exerati.lib import money
+from exerati.money_input import MoneyInput, typed_amount
 
 USD = money.NANOUSD_PER_USD
 LIMIT_NAMES = ("requests_per_minute", "tokens_per_minute", "concurrency", "max_output_tokens")
@@ -24,12 +25,12 @@ class UsdField(forms.Field):
     """An amount of USD that is zero or more, as nano-USD."""
 
     def __init__(self, *, label: str, help_text: str = "") -> None:
-        widget = forms.TextInput(attrs={"inputmode": "decimal", "placeholder": "no cap"})
+        widget = MoneyInput(placeholder="no cap")
         super().__init__(required=False, label=label, help_text=help_text, widget=widget)
 
     def to_python(self, value: Any) -> int | None:
         """Return nano-USD, or None for an empty field."""
-        text = str(value or "").strip().replace(",", "")
+        text = typed_amount(value)
         if not text:
             return None
         try:

@@ -14,11 +14,10 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.models import Organization, Project
+from apikeys import leak_sources
 from exerati.lib import ids
 
 BUDGET_PERIODS = ("day", "week", "month", "total")
-# Both answer on any installation: the sandbox needs no provider, and test keys simulate every model.
-EXAMPLE_MODELS = {"live": "sandbox/echo", "test": "gpt-4o-mini"}
 
 
 class Modality(models.TextChoices):
@@ -327,3 +326,8 @@ class KeyLeak(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key} at {self.place or 'a place that was not named'}"
+
+    @property
+    def source_at_the_start(self) -> str:
+        """Return who found it as the first words of a sentence."""
+        return leak_sources.at_the_start(self.source)

@@ -16,7 +16,8 @@ from accounts.middleware import OrganizationRequest
 from accounts.permissions import Action, allows, organization_page
 from apikeys import leaks, services, spend
 from apikeys.forms import KeyForm, NewKeyForm, presets
-from apikeys.models import EXAMPLE_MODELS, SORTS, ApiKey, ApiKeyQuerySet, KeyStatus
+from apikeys.models import SORTS, ApiKey, ApiKeyQuerySet, KeyStatus
+from exerati.lib.example_models import EXAMPLE_MODELS
 
 LAST_NONCE = "key_form_nonce"  # session key: the form that made the last secret
 DEFAULT_SORT = "-created"

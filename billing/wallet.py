@@ -21,6 +21,10 @@ from billing.ledger import Kind, post
 from billing.models import CreditLot
 from exerati.lib.money import NANOUSD_PER_CENT
 
+# Why bought credit came, in the ledger and its CSV.
+BOUGHT = "Credit bought"
+BOUGHT_BY_ITSELF = "Credit bought by automatic top-up"
+
 
 class IdempotencyConflict(Exception):
     """The idempotency key already stands for another organization or amount."""
@@ -75,7 +79,12 @@ def grant(
 
 @transaction.atomic
 def buy(
-    organization: Organization, *, net_cents: int, tax_cents: int, idempotency_key: str
+    organization: Organization,
+    *,
+    net_cents: int,
+    tax_cents: int,
+    idempotency_key: str,
+    reason: str = BOUGHT,
 ) -> CreditLot:
     """Enter credit that was paid for; its tax is owed to the state. A repeat of the key changes nothing."""
     lot, is_new = CreditLot.objects.get_or_create(
@@ -101,7 +110,7 @@ def buy(
                 (Kind.STRIPE_CLEARING, Kind.WALLET, net_cents * NANOUSD_PER_CENT),
                 (Kind.STRIPE_CLEARING, Kind.TAX_PAYABLE, tax_cents * NANOUSD_PER_CENT),
             ),
-            reason="Credit bought",
+            reason=reason,
         )
         lots.draw(organization.pk)  # what was used before it came is paid first
     return lot

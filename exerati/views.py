@@ -17,8 +17,8 @@ from django.views.decorators.vary import vary_on_cookie
 from exerati import styleguide as samples
 from exerati.context_processors import COMPACT, THEMES
 from exerati.drawing.small_charts import Phase, waterfall
+from exerati.lib.example_models import EXAMPLE_MODELS
 
-EXAMPLE_MODEL = "gpt-4o-mini"
 LEGAL_PAGES = {"terms": "Terms of service", "privacy": "Privacy"}
 LOOKS_COOKIE_SECONDS = 365 * 24 * 3600
 
@@ -40,7 +40,7 @@ def landing(request: HttpRequest, *, offer: Callable[[], Any] = lambda: None) ->
     """Show what the product is, with what `offer` tells of the catalog; it is given by the URL table."""
     context = {
         "waterfall": waterfall("Example request", phases=EXAMPLE_PHASES),
-        "example_model": EXAMPLE_MODEL,
+        "example_model": EXAMPLE_MODELS["test"],
         "offer": offer(),
         "nav_active": "landing",
     }

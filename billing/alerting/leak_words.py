@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from apikeys import leak_sources
 from apikeys.leaks import DAY_CAP_NANOUSD
 from apikeys.models import KeyLeak
 from billing.alerting.told import Told
@@ -14,7 +15,7 @@ ROTATE = "Rotate the key, and put the new secret where the old one is used."
 def told(facts: dict[str, Any]) -> Told:
     """Return what is said of a secret that was found in public."""
     words, what_to_do = _words(facts["done"])
-    source = f"{facts['source'][:1].upper()}{facts['source'][1:]}"
+    source = leak_sources.at_the_start(facts["source"])
     place = facts["place"] or "a place that was not named"
     return Told(
         title=f"The key {facts['name']} was found in public",

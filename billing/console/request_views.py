@@ -11,12 +11,13 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.middleware import OrganizationRequest
 from accounts.permissions import Action, organization_page
-from apikeys.models import EXAMPLE_MODELS, ApiKey
+from apikeys.models import ApiKey
 from billing import saved_filters
 from billing.console import log_query, page_query
 from billing.read_models import log_scan, periods, refusal_log, reports, request_log
 from billing.read_models.request_log import LogFilters
 from exerati.drawing import formats
+from exerati.lib.example_models import EXAMPLE_MODELS
 
 TAIL_SECONDS = 2
 LATE = timedelta(hours=1)  # a tail that slept for longer goes on from here

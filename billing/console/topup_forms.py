@@ -9,6 +9,7 @@ from django.conf import settings
 from billing.payments.auto_topups import Wish
 from exerati.drawing import formats
 from exerati.lib.money import NANOUSD_PER_CENT
+from exerati.money_input import MoneyInput, typed_amount
 
 OTHER = "other"
 
@@ -22,13 +23,12 @@ class DollarField(forms.DecimalField):
     """An amount in US dollars with at most two decimals, between two sums in cents; cleaned to cents."""
 
     def __init__(self, *, least_cents: int, most_cents: int, **options: Any) -> None:
-        widget = forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"})
         super().__init__(
             min_value=Decimal(least_cents).scaleb(-2),
             max_value=Decimal(most_cents).scaleb(-2),
             decimal_places=2,
             max_digits=9,
-            widget=widget,
+            widget=MoneyInput(),
             error_messages={
                 "invalid": "Write an amount in US dollars, such as 25 or 25.50.",
                 "min_value": f"At least {dollars(least_cents)}.",
@@ -40,9 +40,7 @@ class DollarField(forms.DecimalField):
 
     def to_python(self, value: object) -> Decimal | None:  # type: ignore[override]  # stubs say int
         """Take a dollar sign and thousands separators as people write them."""
-        if isinstance(value, str):
-            value = value.strip().removeprefix("$").replace(",", "")
-        return super().to_python(value)
+        return super().to_python(typed_amount(value) if isinstance(value, str) else value)
 
 
 def _cents(amount: Decimal) -> int:

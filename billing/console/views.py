@@ -11,11 +11,12 @@ from django.views.decorators.http import require_safe
 
 from accounts.middleware import OrganizationRequest
 from accounts.permissions import Action, allows, organization_page
-from apikeys.models import EXAMPLE_MODELS, ApiKey
+from apikeys.models import ApiKey
 from billing.alerting import notices
 from billing.console import page_query, page_words, sample_overview, usage_charts
 from billing.read_models import budget_report, recent_calls, refusal_log, reports, request_log
 from billing.read_models.periods import DAY
+from exerati.lib.example_models import EXAMPLE_MODELS
 
 BUDGETS_SHOWN = 6
 TOP_SHOWN = 5

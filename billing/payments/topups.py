@@ -252,6 +252,7 @@ def credit(topup: TopUp, paid: Paid) -> TopUp:
         net_cents=paid.net_cents,
         tax_cents=paid.tax_cents,
         idempotency_key=f"topup:{topup.uuid}",
+        reason=wallet.BOUGHT_BY_ITSELF if topup.way == TopUp.Way.AUTOMATIC else wallet.BOUGHT,
     )
     topup.state, topup.credited_at = State.CREDITED, timezone.now()
     topup.tax_cents, topup.failure, topup.pay_url = paid.tax_cents, "", ""

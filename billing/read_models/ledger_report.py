@@ -14,6 +14,7 @@ from uuid import UUID
 from django.db import connection
 
 from accounts.models import Organization
+from billing import wallet
 from billing.models import Dispute, Refund
 from exerati.lib import ids
 
@@ -194,7 +195,7 @@ def page(
     lines = [
         Line(
             kind=kind,
-            words=words_of(kind),
+            words=words_of(kind, reason=reason),
             reason=reason,
             day=day,
             at=at,
@@ -210,8 +211,10 @@ def page(
     return lines, older
 
 
-def words_of(kind: str) -> str:
-    """Return a kind of posting as people read it."""
+def words_of(kind: str, *, reason: str = "") -> str:
+    """Return a kind of posting as people read it; top-ups by hand and automatic ones differ by their reason."""
+    if reason == wallet.BOUGHT_BY_ITSELF:
+        return "Automatic top-up"
     return WORDS.get(kind, kind.replace("_", " ").capitalize())
 
 

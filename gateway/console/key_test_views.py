@@ -19,7 +19,8 @@ from msgspec.structs import replace
 from accounts.middleware import OrganizationRequest
 from accounts.permissions import Action, organization_page
 from apikeys import seats
-from apikeys.models import EXAMPLE_MODELS, ApiKey
+from apikeys.models import ApiKey
+from exerati.lib.example_models import EXAMPLE_MODELS
 from gateway.asgi import Gateway
 from gateway.console import playground
 from gateway.console.playground_views import CHAT_PATH, PlainAnswer, plain_answer

@@ -29,7 +29,8 @@ from accounts.permissions import (
     roles_that,
 )
 from apikeys import seats
-from apikeys.models import EXAMPLE_MODELS, ApiKey
+from apikeys.models import ApiKey
+from exerati.lib.example_models import EXAMPLE_MODELS
 from gateway import errors
 from gateway.asgi import Gateway
 from gateway.console import error_advice, playground, playground_replay

@@ -100,6 +100,24 @@ def test_who_is_signed_in_under_another_address_signs_out_and_comes_back(alice, 
     assert "I have an account" in client.get(path).content.decode()
 
 
+def test_who_is_in_already_is_told_so_and_led_to_the_console(alice, acme, bob, charlie):
+    sent = invite(acme, alice, email=charlie.email)
+    path = invitations.path_of(sent)
+    before = signed_in(bob).get(path).content.decode()
+    visitor = signed_in(charlie)
+    visitor.post(path)
+
+    after = visitor.get(path).content.decode()
+
+    console = reverse("dashboard:overview", args=[acme.slug])
+    for page in (before, after):
+        assert "You are in Acme already" in page
+        assert f'href="{console}"' in page
+        assert "Join" not in page
+    assert f"still waits for {charlie.email}" in before
+    assert "still waits" not in after
+
+
 def test_looking_at_an_invitation_accepts_nothing(alice, acme, charlie):
     invitation = invite(acme, alice)
 

@@ -212,6 +212,18 @@ def test_the_key_page_says_where_it_was_found_and_what_to_do(acme_key, alice_cli
     assert f"?key={acme_key.key.public_id}" in text
 
 
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [("github", "GitHub found"), ("npm", "npm found"), ("a customer", "A customer found")],
+)
+def test_who_found_it_is_written_as_it_writes_itself(acme_key, alice_client, source, shown):
+    leaks.report(acme_key.secret, place=PLACE, source=source)
+
+    page = alice_client.get(reverse("dashboard:key", args=["acme", acme_key.key.public_id]))
+
+    assert shown in page.content.decode()
+
+
 def test_the_choice_is_on_the_settings_page_and_in_the_audit_log(acme, alice_client):
     url = reverse("dashboard:settings", args=["acme"])
     values = {**alice_client.get(url).context["form"].initial, "leaked_keys": "limit"}

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.core import mail
 from django.db import connection
+from django.urls import reverse
 from django.utils import timezone
 
 from billing import ledger, lots, stripe_client, wallet
@@ -70,6 +71,20 @@ def test_wallet_below_the_threshold_is_filled_to_the_target(acme, plan, fake_str
     assert balance(acme) == 25
     assert topup.receipt_url
     assert_credit_is_sound()
+
+
+def test_the_ledger_tells_it_apart_from_one_by_hand(acme, plan, alice_client):
+    fill_wallets()
+
+    page = alice_client.get(reverse("dashboard:ledger", args=["acme"]))
+    table = b"".join(
+        alice_client.get(reverse("dashboard:ledger_csv", args=["acme"])).streaming_content
+    )
+
+    named = [line.words for line in page.context["lines"] if line.kind == "topup"]
+    assert named == ["Automatic top-up", "Top-up"]
+    assert table.count(b",topup,Credit bought by automatic top-up,") == 1
+    assert table.count(b",topup,Credit bought,") == 1
 
 
 def test_wallet_above_the_threshold_is_left_alone(acme, plan, fake_stripe):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -15,6 +16,8 @@ import urllib.request
 import psycopg
 import pytest
 
+from exerati.lib.example_models import EXAMPLE_MODELS
+from exerati.management.commands import up
 from exerati.servers import demo_payments, local_state, startup
 from exerati.servers.follow import Follower
 from exerati.servers.processes import identify
@@ -53,6 +56,13 @@ def alive(pids):
     return [pid for pid in pids if identify(pid).alive]
 
 
+def test_the_readme_and_the_greeting_name_one_model():
+    readme = (local_state.ROOT / "README.md").read_text()
+
+    assert re.findall(r'model="([^"]+)"', readme) == [EXAMPLE_MODELS["test"]]
+    assert '"model": "{model}"' in up.READY
+
+
 @pytest.mark.slow
 def test_up_answers_the_call_it_prints_and_down_leaves_nothing(checkout):
     printed = checkout.up()
@@ -61,7 +71,9 @@ def test_up_answers_the_call_it_prints_and_down_leaves_nothing(checkout):
     pids = checkout.pids()
 
     assert "[5/5] starting web, gateway, worker and beat ..." in printed
-    assert run_printed_call(printed)["choices"][0]["message"]["role"] == "assistant"
+    answer = run_printed_call(printed)
+    assert answer["choices"][0]["message"]["role"] == "assistant"
+    assert answer["model"] == EXAMPLE_MODELS["test"]
     assert get(f"{demo['site_url']}/healthz") == (200, "ok\n")
     assert get(stripe_of(checkout) + "/_test/dump")[0] == 200  # payments are tests there
     assert {"base_url", "site_url", "email", "password", "api_key", "test_api_key"} <= demo.keys()

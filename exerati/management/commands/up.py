@@ -11,6 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from exerati.bootstrap import SetupError, writable
+from exerati.lib.example_models import EXAMPLE_MODELS
 from exerati.servers import local_state, startup
 from exerati.servers.engines import EngineError
 from exerati.servers.follow import Follower
@@ -27,7 +28,7 @@ Try it (a test key: nothing is charged, no provider is called):
 
   curl -s {base_url}/chat/completions -H "Authorization: Bearer {test_api_key}" \\
     -H "Content-Type: application/json" \\
-    -d '{{"model": "gpt-4", "messages": [{{"role": "user", "content": "Hello!"}}]}}'
+    -d '{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello!"}}]}}'
 
 {how_to_stop}
 """
@@ -131,4 +132,5 @@ def is_ready(pid: int) -> bool:
 
 def greeting(*, how_to_stop: str) -> str:
     """Return what a stranger needs first: the address, the login and a call that works."""
-    return READY.format(how_to_stop=how_to_stop, **json.loads(DEMO.read_text()))
+    demo = json.loads(DEMO.read_text())
+    return READY.format(how_to_stop=how_to_stop, model=EXAMPLE_MODELS["test"], **demo)
