@@ -9,6 +9,7 @@ from billing.models.alerts import (
 )
 from billing.models.budgets import BillingAccount, Budget, BudgetRaise, Reservation
 from billing.models.collection import CreditNote, DunningStep, StripePush
+from billing.models.days import LatencyDayRollup, TagDayRollup, UsageDayRollup
 from billing.models.invoice_returns import InvoiceDispute, InvoiceRefund
 from billing.models.invoices import (
     Adjustment,
@@ -60,6 +61,7 @@ __all__ = [
     "InvoicePart",
     "InvoiceRefund",
     "InvoiceShare",
+    "LatencyDayRollup",
     "LatencyRollup",
     "LedgerAccount",
     "LedgerTransfer",
@@ -83,10 +85,12 @@ __all__ = [
     "StripeCustomer",
     "StripeEvent",
     "StripePush",
+    "TagDayRollup",
     "TagRollup",
     "TokenCounts",
     "TopUp",
     "TrueUp",
+    "UsageDayRollup",
     "UsageEvent",
     "UsageRollup",
     "WalletDraws",

@@ -1,8 +1,9 @@
 """
 How long calls took: medians and 95th percentiles over a range, by bucket of time and by group.
 
-By model and mode they come from hourly counts (`LatencyRollup`), so that any range is cheap: a percentile is then
-read inside a bucket whose bounds lie a factor of 1.5 apart. By anything else they are exact, over the newest calls.
+By model and mode they come from counts of days and hours (`LatencyRollup`), so that any range is cheap: a percentile
+is then read inside a bucket whose bounds lie a factor of 1.5 apart. By anything else they are exact, over the newest
+calls.
 """
 
 import math
@@ -27,14 +28,22 @@ COUNTED: tuple[Group, ...] = ("model", "mode")
 
 _BUCKETS = len(BOUNDS_MS) + 1
 _ADDED = ", ".join(
-    f"ARRAY[{', '.join(f'sum(l.{name}[{i}])' for i in range(1, _BUCKETS + 1))}]::bigint[]"
+    f"ARRAY[{', '.join(f'sum({name}[{i}])' for i in range(1, _BUCKETS + 1))}]::bigint[]"
     for name in ("first_token_counts", "duration_counts")
 )
 _FROM_COUNTS = f"""
 SELECT {{keys}}, {_ADDED}
-FROM billing_latencyrollup l
-WHERE l.organization_id = %(organization)s AND l.hour >= %(start)s AND l.hour < %(end)s
-  AND (%(model)s = '' OR l.model = %(model)s) AND (%(mode)s = '' OR l.mode = %(mode)s)
+FROM (
+    SELECT day AS at, model, mode, first_token_counts, duration_counts FROM billing_latencydayrollup
+    WHERE organization_id = %(organization)s AND day >= %(start)s AND day < %(end)s
+      AND day <> ALL (%(cut_days)s::timestamptz[])
+    UNION ALL
+    SELECT l.hour, l.model, l.mode, l.first_token_counts, l.duration_counts
+    FROM unnest(%(cut_days)s::timestamptz[]) AS cut (day) JOIN billing_latencyrollup l
+      ON l.organization_id = %(organization)s AND l.hour >= greatest(cut.day, %(start)s)
+     AND l.hour < least(cut.day + interval '24 hours', %(end)s)
+) l
+WHERE (%(model)s = '' OR model = %(model)s) AND (%(mode)s = '' OR mode = %(mode)s)
 {{sets}}
 """  # noqa: S608  only names of our own
 _FROM_EVENTS = """
@@ -127,13 +136,13 @@ def _by_counts(
     organization: Organization, period: Period, group: Group, filters: Filters
 ) -> Latency:
     """
-    Return the percentiles of sums of hourly counts.
+    Return the percentiles of sums of counts: of days, where a bucket begins within one of its hours.
 
     The database adds up each bucket's groups only, and what buckets and groups come to is added here: with grouping
     sets it would add every row three times, 48 counts each.
     """
     statement = _FROM_COUNTS.format(
-        keys=f"width_bucket(l.hour, %(edges)s::timestamptz[]), l.{group}", sets="GROUP BY 1, 2"
+        keys=f"width_bucket(at, %(edges)s::timestamptz[]), {group}", sets="GROUP BY 1, 2"
     )
     rows = _rows(statement, organization, period, filters)
     by_bucket: dict[int, list[_Counts]] = defaultdict(list)
@@ -176,6 +185,7 @@ def _rows(
         "start": period.start,
         "end": period.end,
         "edges": period.edges,
+        "cut_days": period.cut_days,
         "newest": NEWEST,
         "model": filters.model,
         "mode": filters.mode,

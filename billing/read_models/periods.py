@@ -87,6 +87,12 @@ class Period:
         hours = {_hour(edge) for edge in self.edges if edge != _hour(edge)}
         return sorted(hours)
 
+    @property
+    def cut_days(self) -> list[datetime]:
+        """Return the UTC days, by their midnight, that an edge cuts in two, so that a daily sum does not serve."""
+        days = {_day(edge) for edge in self.edges if edge != _day(edge)}
+        return sorted(days)
+
 
 def period(
     name: str, *, now: datetime, zone: ZoneInfo, step: str = "", month_day: int = 1
@@ -264,3 +270,8 @@ def _minute(moment: datetime) -> datetime:
 def _hour(moment: datetime) -> datetime:
     """Return the start of the UTC hour."""
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def _day(moment: datetime) -> datetime:
+    """Return the start of the UTC day."""
+    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

@@ -1,9 +1,10 @@
 """
 Read models of the usage page, its CSV and the API: sums by bucket and group, exact at once after a call.
 
-Sums come from the hourly rollups, from the events still in the outbox, and, where a bucket begins within a
-UTC hour (zones with half hours, periods that end now), from the events of that hour. One statement reads all
-three, so each event is counted once. Templates get frozen values and run no query.
+Sums come from the rollups of days, where a bucket begins within a UTC day from those of its hours, where one begins
+within a UTC hour (zones with half hours, periods that end now) from the events of that hour, and from the events
+still in the outbox. One statement reads all four, so each event is counted once. Templates get frozen values and run
+no query.
 """
 
 from collections import defaultdict
@@ -16,7 +17,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from django.db import connection
 
 from accounts.models import Organization
-from billing.read_models.periods import Period
+from billing.read_models.periods import DAY, Period
 
 Group = Literal["model", "key", "project", "member", "tag", "mode"]
 GROUPS: tuple[Group, ...] = get_args(Group)
@@ -43,26 +44,39 @@ _GROUP_JOINS: Mapping[Group, str] = {
         LEFT JOIN accounts_membership m ON m.user_id = a.id AND m.organization_id = %(organization)s""",
     "tag": "",
 }
-# Where hourly sums and single events come from: a call with tags counts once for each of them.
-_PLAIN = {"rollup": "billing_usagerollup", "tag": "''", "event_tag": "''", "unnest": ""}
+# Where sums and single events come from: a call with tags counts once for each of them.
+_PLAIN = {
+    "days": "billing_usagedayrollup",
+    "hours": "billing_usagerollup",
+    "tag": "''",
+    "event_tag": "''",
+    "unnest": "",
+}
 _TAGGED = {
-    "rollup": "billing_tagrollup",
+    "days": "billing_tagdayrollup",
+    "hours": "billing_tagrollup",
     "tag": "u.tag",
     "event_tag": "t.tag",
     "unnest": "CROSS JOIN LATERAL unnest(e.tags) AS t (tag)",
 }
+_SUM_COLUMNS = """u.project_id, u.key_id, u.model, u.mode, {tag}, u.requests, u.errors, u.input_tokens, u.output_tokens,
+    u.cache_read_tokens, u.reasoning_tokens, u.audio_tokens, u.image_tokens, u.price_nanousd, u.charge_nanousd"""
 _EVENT_COLUMNS = """e.occurred_at, e.project_id, e.key_id, e.model, e.mode, {event_tag}, 1, (e.status >= 400)::int,
     e.input_tokens, e.output_tokens, e.cache_read_tokens, e.reasoning_tokens, billing_detail(e.usage_details, 'audio'),
     billing_detail(e.usage_details, 'image'), e.price_nanousd, e.charge_nanousd"""
 _SUMS = """
 WITH part (at, project_id, key_id, model, mode, tag, requests, errors, input_tokens, output_tokens, cache_read_tokens,
            reasoning_tokens, audio_tokens, image_tokens, price_nanousd, charge_nanousd) AS (
-    SELECT u.hour, u.project_id, u.key_id, u.model, u.mode, {tag}, u.requests, u.errors, u.input_tokens,
-        u.output_tokens, u.cache_read_tokens, u.reasoning_tokens, u.audio_tokens, u.image_tokens, u.price_nanousd,
-        u.charge_nanousd
-    FROM {rollup} u
-    WHERE u.organization_id = %(organization)s AND u.hour >= %(first)s AND u.hour < %(end)s
-      AND u.hour <> ALL (%(cut)s::timestamptz[])
+    SELECT u.day, {sums}
+    FROM {days} u
+    WHERE u.organization_id = %(organization)s AND u.day >= %(first)s AND u.day < %(end)s
+      AND u.day <> ALL (%(cut_days)s::timestamptz[])
+    UNION ALL
+    SELECT u.hour, {sums}
+    FROM unnest(%(cut_days)s::timestamptz[]) AS cut (day) JOIN {hours} u
+      ON u.organization_id = %(organization)s AND u.hour >= greatest(cut.day, %(first)s)
+     AND u.hour < least(cut.day + interval '24 hours', %(end)s)
+     AND u.hour <> ALL (%(cut)s::timestamptz[])
     UNION ALL
     SELECT {events}
     FROM billing_outboxmessage m JOIN billing_usageevent e USING (request_id, occurred_at)
@@ -242,6 +256,7 @@ def _sums(
         ident=ident,
         name=name,
         join=_GROUP_JOINS[group],
+        sums=_SUM_COLUMNS.format(**source),
         events=_EVENT_COLUMNS.format(**source),
         **source,
     )
@@ -251,6 +266,7 @@ def _sums(
         "first": since,
         "end": period.end,
         "cut": cut,
+        "cut_days": period.cut_days,
         "cut_first": min(cut, default=period.end),
         "cut_end": max(cut, default=period.end) + timedelta(hours=1),
         "edges": period.edges,
@@ -279,23 +295,23 @@ def change_percent(now: int, before: int) -> int | None:
 
 
 def known_models(organization: Organization, *, since: datetime) -> list[str]:
-    """Return the names of the models used since then, for the filter; runs one query."""
+    """Return the names of the models used since then or on the day before, for the filter; runs one query."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT model FROM billing_usagerollup WHERE organization_id = %(organization)s AND hour >= %(since)s
+            """SELECT model FROM billing_usagedayrollup WHERE organization_id = %(organization)s AND day >= %(day)s
             UNION SELECT e.model FROM billing_outboxmessage m JOIN billing_usageevent e USING (request_id, occurred_at)
             WHERE m.organization_id = %(organization)s AND m.occurred_at >= %(since)s ORDER BY 1""",
-            {"organization": organization.pk, "since": since - timedelta(hours=1)},
+            {"organization": organization.pk, "since": since, "day": since - DAY},
         )
         return [row[0] for row in cursor.fetchall()]
 
 
 def known_tags(organization: Organization, *, since: datetime) -> list[str]:
-    """Return the tags used most since then, for the filter, by name; runs one query."""
+    """Return the tags used most since then, to the day, for the filter, by name; runs one query."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT tag FROM billing_tagrollup WHERE organization_id = %(organization)s AND hour >= %(since)s
+            """SELECT tag FROM billing_tagdayrollup WHERE organization_id = %(organization)s AND day >= %(day)s
             GROUP BY tag ORDER BY sum(requests) DESC, tag LIMIT %(most)s""",
-            {"organization": organization.pk, "since": since, "most": TAGS_OFFERED},
+            {"organization": organization.pk, "day": since - DAY, "most": TAGS_OFFERED},
         )
         return sorted(row[0] for row in cursor.fetchall())

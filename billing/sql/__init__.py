@@ -4,7 +4,7 @@ from pathlib import Path
 
 from django.db.migrations import RunSQL
 
-FUNCTIONS = ("periods", "budgets", "reserve", "settle", "true_up", "extend", "rollups")
+FUNCTIONS = ("periods", "budgets", "reserve", "settle", "true_up", "extend", "days", "rollups")
 # A fresh database gets today's functions before the tables and columns that later migrations add.
 LATER_TABLES = "SET LOCAL check_function_bodies = off;\n"
 

@@ -140,38 +140,3 @@ BEGIN
         number int, provider text, upstream_model text, upstream_id text, status int, error_code text,
         provider_cost_nanousd bigint, first_byte_ms int, duration_ms int, started_at timestamptz);
 END $$;
-
--- Take events out of the hourly sums as they were and add them as they are.
-CREATE OR REPLACE FUNCTION billing_roll_over(olds billing_usageevent[], news billing_usageevent[]) RETURNS void
-LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO billing_usagerollup AS u (
-        hour, organization_id, project_id, key_id, model, mode, requests, errors, input_tokens, output_tokens,
-        cache_read_tokens, cache_write_tokens, reasoning_tokens, price_nanousd, charge_nanousd,
-        provider_cost_nanousd, duration_ms, audio_tokens, image_tokens)
-    SELECT date_trunc('hour', e.occurred_at, 'UTC'), e.organization_id, e.project_id, e.key_id, e.model, e.mode,
-        sum(e.sign), sum(e.sign * (e.status >= 400)::int), sum(e.sign * e.input_tokens), sum(e.sign * e.output_tokens),
-        sum(e.sign * e.cache_read_tokens), sum(e.sign * e.cache_write_tokens), sum(e.sign * e.reasoning_tokens),
-        sum(e.sign * e.price_nanousd), sum(e.sign * e.charge_nanousd),
-        sum(e.sign * coalesce(e.provider_cost_nanousd, 0)), sum(e.sign * coalesce(e.duration_ms, 0)),
-        sum(e.sign * billing_detail(e.usage_details, 'audio')), sum(e.sign * billing_detail(e.usage_details, 'image'))
-    FROM (SELECT -1 AS sign, o.* FROM unnest(olds) o UNION ALL SELECT 1, n.* FROM unnest(news) n) e
-    GROUP BY 1, 2, 3, 4, 5, 6
-    ORDER BY 1, 2, 3, 4, 5, 6
-    ON CONFLICT (organization_id, hour, project_id, key_id, model, mode) DO UPDATE SET
-        requests = u.requests + excluded.requests, errors = u.errors + excluded.errors,
-        input_tokens = u.input_tokens + excluded.input_tokens,
-        output_tokens = u.output_tokens + excluded.output_tokens,
-        cache_read_tokens = u.cache_read_tokens + excluded.cache_read_tokens,
-        cache_write_tokens = u.cache_write_tokens + excluded.cache_write_tokens,
-        reasoning_tokens = u.reasoning_tokens + excluded.reasoning_tokens,
-        price_nanousd = u.price_nanousd + excluded.price_nanousd,
-        charge_nanousd = u.charge_nanousd + excluded.charge_nanousd,
-        provider_cost_nanousd = u.provider_cost_nanousd + excluded.provider_cost_nanousd,
-        duration_ms = u.duration_ms + excluded.duration_ms, audio_tokens = u.audio_tokens + excluded.audio_tokens,
-        image_tokens = u.image_tokens + excluded.image_tokens;
-    PERFORM billing_roll_tags(olds, news);
-    INSERT INTO billing_changedspend AS c (organization_id)
-    SELECT DISTINCT e.organization_id FROM unnest(news) e ORDER BY 1
-    ON CONFLICT (organization_id) DO UPDATE SET organization_id = c.organization_id;
-END $$;

@@ -162,6 +162,27 @@ INVARIANTS = (
         """,
     ),
     Invariant(
+        "sums of days",
+        "The sums of days are those of their hours, of calls and of tags.",
+        "SELECT count(*) FROM billing_usagedayrollup",
+        """
+        SELECT format('organization %s, %s on %s: by days %s requests and %s nano-USD more than by hours', id, kind,
+                      day::date, sum(n), sum(charge))
+        FROM (
+            SELECT organization_id AS id, 'calls' AS kind, day, requests AS n, charge_nanousd AS charge
+            FROM billing_usagedayrollup
+            UNION ALL
+            SELECT organization_id, 'calls', date_trunc('day', hour, 'UTC'), -requests, -charge_nanousd
+            FROM billing_usagerollup
+            UNION ALL
+            SELECT organization_id, 'tags', day, requests, charge_nanousd FROM billing_tagdayrollup
+            UNION ALL
+            SELECT organization_id, 'tags', date_trunc('day', hour, 'UTC'), -requests, -charge_nanousd
+            FROM billing_tagrollup
+        ) x GROUP BY id, kind, day HAVING sum(n) <> 0 OR sum(charge) <> 0
+        """,
+    ),
+    Invariant(
         "leases",
         "No open reservation has been without its process for more than a minute.",
         "SELECT count(*) FROM billing_reservation WHERE state = 'open'",

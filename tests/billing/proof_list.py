@@ -289,7 +289,15 @@ INVARIANTS: Mapping[int, Held] = {
     4: Held(
         "Every posting is balanced by its shape, and counters, lots and sums are what the postings give.",
         (SIMULATOR, CREDIT, REFERENCE),
-        ("wallets", "posted", "periods of budgets", "roll-ups", "credit lots", "true-ups"),
+        (
+            "wallets",
+            "posted",
+            "periods of budgets",
+            "roll-ups",
+            "sums of days",
+            "credit lots",
+            "true-ups",
+        ),
     ),
     5: Held(
         "A lot is what remains, was drawn, went back or ended of it; what comes back returns to its lots.",

@@ -51,6 +51,14 @@ DAMAGE = {
             remaining_nanousd = remaining_nanousd - 1 FROM t
     """,
     "roll-ups": "DELETE FROM billing_outboxmessage",
+    "sums of days": """
+        INSERT INTO billing_tagdayrollup (
+            day, organization_id, project_id, tag, model, mode, requests, errors, input_tokens, output_tokens,
+            cache_read_tokens, cache_write_tokens, reasoning_tokens, audio_tokens, image_tokens, price_nanousd,
+            charge_nanousd)
+        SELECT '2026-01-01', organization_id, id, 'a', 'b', 'live', 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+        FROM accounts_project
+    """,
     "tenants": "UPDATE billing_usageevent SET organization_id = organization_id + 1",
     "money in": """
         INSERT INTO billing_topup (
@@ -122,6 +130,15 @@ async def test_roll_ups_of_another_amount_are_found(books):
     findings = {finding.name: finding for finding in await stored(verify)}
 
     assert findings["roll-ups"].broken == 1
+
+
+async def test_days_that_are_not_their_hours_are_found(books):
+    await stored(aggregation.roll_up)
+    await stored(damage, "UPDATE billing_usagedayrollup SET charge_nanousd = charge_nanousd - 1")
+
+    findings = {finding.name: finding for finding in await stored(verify)}
+
+    assert findings["sums of days"].broken == 1
 
 
 async def test_the_command_says_what_is_broken_and_ends_with_1(books):
