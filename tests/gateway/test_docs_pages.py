@@ -225,12 +225,6 @@ def test_the_reasons_have_every_word_that_the_gateway_stores():
 # true to the code
 
 
-def test_every_parameter_of_embeddings_is_named():
-    named = set(re.findall(r"`(\w+)`", page("embeddings").markdown))
-
-    assert set(serializers._EMBEDDINGS_CHECKS) <= named
-
-
 def test_the_settlement_policy_names_every_basis():
     text = page("budgets").markdown
 

@@ -16,8 +16,16 @@ from billing.payments import auto_topups
 from exerati.lib import money
 from gateway import errors, idempotency, serializers
 from gateway.api_error import CODES
+from gateway.dialects import messages_request
 from gateway.documentation import docs_pages, docs_values
 from gateway.idempotency import IdempotencyProblem
+from gateway.media import (
+    image_calls,
+    moderation_calls,
+    rerank_calls,
+    speech_calls,
+    transcription_calls,
+)
 from gateway.models import Model
 from gateway.open_call import CallCut
 from gateway.routes import retry
@@ -45,10 +53,20 @@ def named_in(text):
 # what may be sent
 
 
-def test_every_parameter_of_chats_has_a_row_or_stands_in_one():
-    tables = "\n".join(re.findall(r"^\|.*$", text_of("chat-completions"), re.MULTILINE))
+PARAMETERS = {
+    "chat-completions": serializers.CHAT_FIELDS,
+    "embeddings": serializers._EMBEDDINGS_CHECKS,
+    "messages": messages_request._TRANSLATED,
+    "images": {**image_calls._GENERATION_CHECKS, **image_calls._EDIT_JSON_CHECKS},
+    "audio": {**speech_calls._CHECKS, **transcription_calls._TRANSCRIPTION_CHECKS},
+    "moderations": moderation_calls._CHECKS,
+    "rerank": rerank_calls._CHECKS,
+}
 
-    assert set(serializers.CHAT_FIELDS) <= named_in(tables)
+
+@pytest.mark.parametrize("slug", PARAMETERS)
+def test_every_parameter_of_an_endpoint_is_on_its_page(slug):
+    assert set(PARAMETERS[slug]) - named_in(text_of(slug)) == set()
 
 
 def test_every_kind_of_model_is_told():
