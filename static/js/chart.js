@@ -4,7 +4,7 @@ function enhance(figure) {
   const frame = figure.querySelector(".chart-focus");
   const buckets = [...figure.querySelectorAll(".chart-bucket")];
   const table = figure.querySelector(".chart-data table");
-  if (!frame || !table || figure.dataset.ready) return;
+  if (!frame || !table || "ready" in figure.dataset) return;
   figure.dataset.ready = "";
 
   const tip = document.createElement("div");
@@ -14,9 +14,10 @@ function enhance(figure) {
   frame.append(tip);
   frame.tabIndex = 0;
   frame.setAttribute("role", "group");
-  frame.setAttribute("aria-label", "Chart: arrow keys read its values");
+  frame.setAttribute("aria-label", table.querySelector("tbody a") ? "Chart: arrow keys read its values, Enter shows what a value is made of" : "Chart: arrow keys read its values");
   for (const title of frame.querySelectorAll("title")) title.remove(); // the tip says more
 
+  const linkAt = (index) => table.tBodies[0].rows[index]?.querySelector("a");
   let at = -1;
   function show(index) {
     buckets[at]?.removeAttribute("data-on");
@@ -30,11 +31,12 @@ function enhance(figure) {
 
   buckets.forEach((bucket, index) => {
     bucket.addEventListener("pointerenter", () => show(index));
-    bucket.addEventListener("click", () => table.tBodies[0].rows[index].querySelector("a")?.click());
+    bucket.addEventListener("click", () => linkAt(index)?.click());
   });
   frame.addEventListener("pointerleave", () => show(-1));
   frame.addEventListener("blur", () => show(-1));
   frame.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") return linkAt(at)?.click();
     const target = { ArrowRight: at + 1, ArrowLeft: Math.max(0, at - 1), Home: 0, End: buckets.length - 1, Escape: -1 }[event.key];
     if (target === undefined) return;
     event.preventDefault();

@@ -27,13 +27,15 @@ async function write(text) {
 }
 
 function confirmCopy(button) {
+  if ("copied" in button.dataset) return; // it says so already
   const label = button.querySelector("[data-copy-label]");
+  const name = label?.textContent;
   button.dataset.copied = "";
   if (label) label.textContent = "Copied";
   live.textContent = "Copied";
   setTimeout(() => {
     delete button.dataset.copied;
-    if (label) label.textContent = "Copy";
+    if (label) label.textContent = name;
     live.textContent = "";
   }, SHOWN_MS);
 }
