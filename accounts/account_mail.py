@@ -2,11 +2,13 @@
 
 from datetime import datetime
 
+from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
+from django.urls import reverse
 
 from accounts import invitations
-from accounts.models import Invitation
+from accounts.models import Invitation, Membership, User
 from accounts.permissions import deeds_of
 
 
@@ -23,6 +25,25 @@ def invitation_mail(invitation: Invitation) -> EmailMultiAlternatives:
         "action_url": invitations.link_of(invitation),
     }
     return message("invitation", to=invitation.email, context=context)
+
+
+def new_owner_mail(new: Membership, *, actor: User, to: User) -> EmailMultiAlternatives:
+    """Return the mail that tells an owner, the new one or another, who owns the organization from now on."""
+    present = new.organization.memberships.filter(user=actor).first()
+    team = reverse("dashboard:team", args=[new.organization.slug])
+    context = {
+        "organization": new.organization,
+        "new": new.user,
+        "is_new": to == new.user,
+        "actor": actor,
+        "is_actor": to == actor,
+        "actor_role": present.get_role_display()
+        if present and present.role != Membership.Role.OWNER
+        else "",
+        "action_label": "See the team",
+        "action_url": f"{settings.SITE_URL}{team}",
+    }
+    return message("new_owner", to=to.email, context=context)
 
 
 def account_deleted_mail(address: str, *, at: datetime) -> EmailMultiAlternatives:

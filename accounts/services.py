@@ -87,6 +87,15 @@ def change_role(membership: Membership, *, role: str, actor: User) -> None:
     _record(
         membership, action="member.role_changed", actor=actor, details={"from": before, "to": role}
     )
+    if role == Membership.Role.OWNER:
+        _tell_owners(membership, actor=actor)
+
+
+def _tell_owners(new: Membership, *, actor: User) -> None:
+    """Mail everybody who owns the organization, the new one too: who owns it can take it from the others."""
+    owners = Membership.objects.filter(organization=new.organization_id, role=Membership.Role.OWNER)
+    for user_id in owners.order_by("pk").values_list("user_id", flat=True):
+        enqueue("accounts.mail_new_owner", membership_id=new.pk, actor_id=actor.pk, user_id=user_id)
 
 
 @transaction.atomic

@@ -195,12 +195,16 @@ def member_owner(request: OrganizationRequest, *, public_id: str) -> HttpRespons
     if request.method != "POST":
         context = {
             "member": _member_row(membership, viewer=request.membership),
-            "heading": f"Make {membership.user.email} the owner?",
+            "heading": f"Hand {request.organization.name} over to {membership.user.email}?",
+            "has_factor": has_second_factor(membership.user),
             "nav_active": "team",
         }
         return render(request, "accounts/member_owner.html", context)
     services.transfer_ownership(request.membership, to=membership, actor=request.user)
-    messages.success(request, f"{membership.user} is now the owner; you are Admin.")
+    messages.success(
+        request,
+        f"{membership.user} owns {request.organization} now and is told by mail; you are Admin.",
+    )
     return _to_team(request)
 
 

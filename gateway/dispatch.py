@@ -15,6 +15,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from billing.types import Settlement
+from gateway import error_words
 from gateway.attempts import (
     BuildRequest as BuildRequest,
 )  # endpoints find all they need of a call here
@@ -117,27 +118,29 @@ class settled_on_failure:
             await engine.settle(call, failed(call, status, call.cut_reason))
             raise CallCut(call.cut_reason) from None
         if isinstance(error, ProviderError):
-            await engine.settle(call, failed(call, from_exception(error).status, error.kind))
+            told = from_exception(error)
+            await engine.settle(call, failed(call, told.status, told.code))
         else:
             await engine.settle(call, failed(call, 500, "internal_error"))
 
 
-def failed(call: OpenCall, status: int, error_code: str) -> Settlement:
+def failed(call: OpenCall, status: int, reason: str) -> Settlement:
     """
     Return the settlement of a call that ended without its whole answer.
 
-    `status` is what the client was told. What was delivered is charged; when nothing was, only a client that
+    `status` is what the client was told; `reason` why the call was cut, or the code of the answer, which is what the
+    request log shows. What was delivered is charged; when nothing was, only a client that
     hung up, or whose own deadline passed, pays, for the input that the provider had begun to work on.
     """
-    left = error_code == "client_left"
-    stopped = left or (error_code == "deadline" and call.deadline_is_theirs)
+    left = reason == "client_left"
+    stopped = left or (reason == "deadline" and call.deadline_is_theirs)
     return settlement(
         call,
         reported=None,
         outcome="client_left" if left else "failed",
         status=status,
         has_output=stopped or call.first_token_ms is not None,
-        error_code=error_code,
+        error_code=error_words.code_of_cut(reason),
         now=time.time(),
     )
 

@@ -259,6 +259,16 @@ _CUTS: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
+def code_of_cut(reason: str) -> str:
+    """Return the code that a client is told of a reason to cut its call; what is none is returned as it is."""
+    return _CUTS[reason][0] if reason in _CUTS else reason
+
+
+def code_of_kind(kind: str) -> str:
+    """Return the code that a client is told of a kind of provider's fault; "" of none."""
+    return _PROVIDER_KINDS[kind][0] if kind in _PROVIDER_KINDS else kind
+
+
 def call_cut(error: CallCut) -> ApiError:
     code, message = _CUTS.get(error.reason, ("request_timeout", "The call was stopped."))
     # The same deadline would end it again, and each time the prompt is paid.

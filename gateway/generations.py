@@ -15,6 +15,7 @@ from billing import price_book, price_formula
 from billing.basis import BASIS_WORDS
 from billing.models import Attempt, RefusedRequest, Reservation, UsageEvent
 from billing.read_models import refusal_log, request_log
+from gateway import error_words
 from gateway.models import Provider
 from gateway.wire_money import usd_number
 
@@ -210,7 +211,7 @@ def _attempt(attempt: Attempt, titles: dict[str, str]) -> dict[str, Any]:
         "number": attempt.number,
         "provider_name": titles.get(attempt.provider),
         "status": attempt.status,
-        "error_code": attempt.error_code or None,
+        "error_code": error_words.code_of_kind(attempt.error_code) or None,
         "first_byte_ms": attempt.first_byte_ms,
         "duration_ms": attempt.duration_ms,
         "started_at": attempt.started_at,

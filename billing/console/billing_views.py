@@ -14,13 +14,15 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.middleware import OrganizationRequest
+from accounts.models import Organization
 from accounts.permissions import Action, allows, organization_page, roles_that
-from billing import stripe_client
+from billing import stripe_client, wallet
 from billing.console import billing_tabs
 from billing.console.topup_forms import RefundForm, TopUpForm, dollars
-from billing.models import TopUp
+from billing.models import AutoTopUp, TopUp
 from billing.payments import refunds, stripe_customers, stripe_payments, topups
 from billing.read_models import budget_report, wallet_report
+from exerati.lib.money import NANOUSD_PER_CENT
 
 STRIPE_PAGES = ("https://checkout.stripe.com", "https://billing.stripe.com")
 AWAY = "Stripe does not answer at the moment, and nothing was charged. Try again in a minute."
@@ -201,16 +203,28 @@ def topup_refund(request: OrganizationRequest, uuid: UUID) -> HttpResponse:
         else:
             messages.success(request, f"{dollars(form.cents)} is on its way back to the card.")
             return redirect("dashboard:topup", slug=request.organization.slug, uuid=uuid)
+    available = wallet.available_nanousd(request.organization)
     context = {
         **page_frame(request, present="billing"),
         "row": wallet_report.payment_row(found),
         "form": form,
         "most_cents": most,
-        "auto_topup": getattr(request.organization, "auto_topup", None),
+        "available_nanousd": available,
+        "auto_topup": _set_off(
+            request.organization, left_nanousd=available - most * NANOUSD_PER_CENT
+        ),
         "refund_days": settings.REFUND_WINDOW_DAYS,
     }
     status = 422 if form.errors else 200
     return render(request, "billing/topup_refund.html", context, status=status)
+
+
+def _set_off(organization: Organization, *, left_nanousd: int) -> AutoTopUp | None:
+    """Return the automatic top-up that would charge the card if no more credit than that were left."""
+    plan: AutoTopUp | None = getattr(organization, "auto_topup", None)
+    if plan is None or not plan.is_on:
+        return None
+    return plan if left_nanousd < plan.threshold_cents * NANOUSD_PER_CENT else None
 
 
 def _topup(request: OrganizationRequest, uuid: UUID) -> TopUp:

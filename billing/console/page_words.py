@@ -10,28 +10,43 @@ from billing.read_models.reports import Sums, Usage, UsageRow, change_percent
 from exerati.drawing import formats
 
 # What is stored as the error of a call, in the gateway's words, and what it means to the customer.
-ERROR_WORDS = {
-    "bad_request": "The provider refused the request as invalid.",
-    "context_length": "Prompt and output did not fit the model's context.",
-    "content_policy": "The provider's safety system refused the content.",
-    "not_found": "The provider does not offer the model right now.",
-    "auth": "The provider refused our account; your key is fine.",
-    "quota": "Our account at the provider had no quota left; your budget is fine.",
-    "rate_limited": "The provider had too many requests.",
-    "overloaded": "The provider was overloaded.",
-    "server": "The provider failed.",
-    "timeout": "The provider did not answer in time.",
-    "connection": "The connection to the provider broke.",
-    "bad_answer": "The provider's answer was unreadable.",
+# How calls end that nobody was told the code of.
+WITHOUT_ANSWER = {
     "client_left": "The client closed the connection before the answer was complete.",
-    "key_inactive": "The key was revoked, disabled or expired while the call was running.",
-    "deadline": "The call took longer than its deadline.",
-    "slow_reader": "The client stopped reading, so the answer was stopped.",
-    "idle_upstream": "The provider stopped sending.",
-    "lease_lost": "The reservation could not be renewed, so the call was stopped.",
-    "shutdown": "The process was stopped for a deployment before the answer was complete.",
-    "internal_error": "Something broke on our side.",
     "lost": "The process that served the call ended before it could settle it.",
+}
+# The code that the client was told -> what happened, as the page of a request says it.
+ERROR_WORDS = {
+    "invalid_request": "The provider refused the request as invalid.",
+    "request_too_large": "The provider found the request too large.",
+    "context_length_exceeded": "Prompt and output did not fit the model's context.",
+    "content_policy_violation": "The provider's safety system refused the content.",
+    "provider_unavailable": "The provider did not serve the model, or not our account; your key and budget are fine.",
+    "provider_overloaded": "The provider had too many requests.",
+    "provider_error": "The provider failed, or the connection to it broke.",
+    "provider_timeout": "The provider did not answer in time, or stopped sending.",
+    "provider_bad_answer": "The provider's answer was unreadable.",
+    "key_revoked": "The key was revoked, disabled or expired while the call was running.",
+    "deadline_exceeded": "The call took longer than its deadline.",
+    "request_timeout": "The client stopped reading, so the answer was stopped.",
+    "service_unavailable": "We stopped the call: its process was replaced, or lost its reservation.",
+    "internal_error": "Something broke on our side.",
+    **WITHOUT_ANSWER,
+}
+# Kinds of a provider's fault -> what is said of a failed attempt, behind its status.
+ATTEMPT_WORDS = {
+    "bad_request": "refused the request",
+    "context_length": "too long for its context",
+    "content_policy": "refused the content",
+    "not_found": "does not offer the model",
+    "auth": "refused our account",
+    "quota": "our account had no quota left",
+    "rate_limited": "too many requests",
+    "overloaded": "overloaded",
+    "server": "failed",
+    "timeout": "no answer in time",
+    "connection": "the connection broke",
+    "bad_answer": "unreadable answer",
 }
 AGAINST = {
     "1h": "the hour before",

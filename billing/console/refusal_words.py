@@ -7,6 +7,18 @@ from exerati.drawing import formats, small_charts
 
 Kind = RefusedRequest.LimitKind
 
+# Codes whose message, a check's or a provider's, only says what is wrong; those of all others say what to do, too.
+MESSAGE_TELLS_FAULT_ONLY = (
+    "content_policy_violation",
+    "context_length_exceeded",
+    "invalid_json",
+    "invalid_request",
+    "invalid_type",
+    "invalid_value",
+    "missing_required_parameter",
+    "unsupported_parameter",
+    "unsupported_value",
+)
 PAST_DUE = "past_due"  # an invoice is long overdue
 
 PERIODS = {"day": "daily", "week": "weekly", "month": "monthly", "total": "total"}
@@ -45,6 +57,11 @@ def limit(refusal: RefusedRequest) -> Limit | None:
     if refusal.limit_kind == Kind.MONEY:
         return _money(refusal)
     return _count(refusal) if refusal.limit_kind else None
+
+
+def advice(refusal: RefusedRequest) -> str:
+    """Return what to do, "" where the message says it."""
+    return refusal.advice if refusal.code in MESSAGE_TELLS_FAULT_ONLY else ""
 
 
 def level(refusal: RefusedRequest) -> str:

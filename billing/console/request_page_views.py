@@ -101,9 +101,10 @@ def _refused(request: OrganizationRequest, *, request_id: UUID | None) -> HttpRe
         "endpoint": f"/v1/{refusal.endpoint.replace('.', '/')}",
         "limit": refusal_words.limit(refusal),
         "level": refusal_words.level(refusal),
+        "advice": refusal_words.advice(refusal),
         "change_label": change_label,
         "change_url": change_url,
-        "docs_url": reverse("docs_page", args=["budgets" if refusal.limit_kind else "errors"]),
+        "docs_url": reverse("docs_page", args=["budgets"]) if refusal.limit_kind else "",
         "requests_url": reverse("dashboard:requests", args=[request.organization.slug]),
         "nav_active": "requests",
     }
@@ -125,6 +126,8 @@ def _page_or_panel(
 
 def _change(refusal: RefusedRequest, *, slug: str) -> tuple[str, str]:
     """Return what to press to change what refused, and where that is."""
+    if refusal.scope == refusal_words.PAST_DUE:
+        return "See the invoices", reverse("dashboard:invoices", args=[slug])
     if refusal.scope == "wallet":
         return "Add credit", reverse("dashboard:billing", args=[slug])
     if refusal.scope == "member":
@@ -160,7 +163,8 @@ def _attempt_phases(attempt: Attempt, *, start: int) -> list[Phase]:
     label = f"{attempt.number} {attempt.provider}"
     total = attempt.duration_ms or 0
     if attempt.error_code or (attempt.status or 0) >= 400:
-        reason = " ".join(str(part) for part in (attempt.status, attempt.error_code) if part)
+        why = page_words.ATTEMPT_WORDS.get(attempt.error_code, attempt.error_code)
+        reason = ", ".join(str(part) for part in (attempt.status, why) if part)
         return [Phase(label, start, total, "failed", note=reason)]
     wait = min(attempt.first_byte_ms if attempt.first_byte_ms is not None else total, total)
     phases = [Phase(label, start, wait, "wait", note="to the first byte")]

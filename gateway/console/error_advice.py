@@ -7,22 +7,12 @@ wrong.
 
 from typing import Final
 
+from billing.console.refusal_words import MESSAGE_TELLS_FAULT_ONLY
 from gateway.documentation.docs_values import ERROR_WORDS
 
-_MESSAGE_TELLS_FAULT_ONLY: Final = (
-    "content_policy_violation",
-    "context_length_exceeded",
-    "invalid_json",
-    "invalid_request",
-    "invalid_type",
-    "invalid_value",
-    "missing_required_parameter",
-    "unsupported_parameter",
-    "unsupported_value",
-)
 # What helps on a page is not always what helps a program.
 ADVICE: Final = {
-    **{code: ERROR_WORDS[code][1].replace("`", "") for code in _MESSAGE_TELLS_FAULT_ONLY},
+    **{code: ERROR_WORDS[code][1].replace("`", "") for code in MESSAGE_TELLS_FAULT_ONLY},
     "no_provider": "In the playground the mode Test needs no provider.",
 }
 

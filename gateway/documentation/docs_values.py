@@ -8,7 +8,7 @@ from django.conf import settings
 from accounts import invitations
 from accounts.models import Membership
 from accounts.permissions import deeds_of
-from billing.console.page_words import ERROR_WORDS as LOG_WORDS
+from billing.console.page_words import WITHOUT_ANSWER
 from exerati.lib import money
 from gateway import errors
 from gateway.documentation import docs_changelog, docs_reference
@@ -224,6 +224,6 @@ def roles_table() -> str:
 
 
 def log_table() -> str:
-    """Return the Markdown table of the reasons that the Requests page shows."""
-    lines = (f"| `{reason}` | {what} |" for reason, what in LOG_WORDS.items())
+    """Return the Markdown table of what the Requests page shows of calls that had no answer."""
+    lines = (f"| `{reason}` | {what} |" for reason, what in WITHOUT_ANSWER.items())
     return "\n".join(("| Reason | What happened |\n| --- | --- |", *lines))

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from gateway import error_words
 from gateway.open_call import OpenCall
 from gateway.providers.base import ServeAs
 from gateway.sse import frame
@@ -30,7 +31,7 @@ def detail(call: OpenCall) -> dict[str, Any]:
             {
                 "provider": attempt.provider,
                 "status": attempt.status,
-                "error_code": attempt.error_code or None,
+                "error_code": error_words.code_of_kind(attempt.error_code) or None,
                 "first_byte_ms": attempt.first_byte_ms,
                 "duration_ms": attempt.duration_ms,
             }

@@ -33,6 +33,32 @@ def test_an_owner_hands_the_organization_over(alice, alice_client, acme, bob):
     assert roles == {alice: Role.ADMIN, bob: Role.OWNER}
 
 
+@pytest.mark.django_db(transaction=True)
+def test_who_owns_it_from_now_on_is_mailed_to_the_new_and_the_present_owners(
+    alice, alice_client, acme, bob, mailoutbox
+):
+    alice_client.post(url_of("member_owner", acme, acme.memberships.get(user=bob).public_id))
+
+    told = {mail.to[0]: mail for mail in mailoutbox}
+    assert set(told) == {alice.email, bob.email}
+    assert told[bob.email].subject == "You own Acme on Exerati now"
+    assert (
+        f"{alice.email} made you an owner of Acme. {alice.email} is Admin now."
+        in told[bob.email].body
+    )
+    assert f"You made {bob.email} an owner of Acme. You are Admin now." in told[alice.email].body
+    assert url_of("team", acme) in told[bob.email].body
+
+
+def test_the_page_of_the_handover_warns_of_a_missing_second_factor(alice_client, acme, bob):
+    address = url_of("member_owner", acme, acme.memberships.get(user=bob).public_id)
+    assert "no second factor" in alice_client.get(address).content.decode()
+
+    give_second_factor(bob)
+
+    assert "no second factor" not in alice_client.get(address).content.decode()
+
+
 def test_nobody_but_an_owner_hands_it_over(alice, acme, bob):
     services.change_role(acme.memberships.get(user=bob), role=Role.ADMIN, actor=alice)
     target = acme.memberships.get(user=bob).public_id

@@ -316,6 +316,17 @@ def test_more_than_is_unused_does_not_go_back(alice_client, acme, fake_stripe):
     assert not topup.refunds.exists()
 
 
+def test_a_refund_that_sets_automatic_top_up_off_says_so(alice_client, acme, fake_stripe):
+    topup = buy(fake_stripe, acme, keep_card=True)
+    factories.make_credit(acme, usd="5")
+    alice_client.post(url("billing_settings"), WISH)  # below $5
+    assert "charged again" not in page(alice_client, "topup_refund", topup.pk)
+
+    use(acme, USD)  # of the credit that was given
+
+    assert "If this takes the credit below $5.00" in page(alice_client, "topup_refund", topup.pk)
+
+
 def test_after_the_window_the_page_offers_no_refund(alice_client, acme, fake_stripe, settings):
     topup = buy(fake_stripe, acme)
     TopUp.objects.update(credited_at=timezone.now() - timedelta(days=15))

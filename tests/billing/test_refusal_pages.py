@@ -47,7 +47,7 @@ def over_budget(key, **fields):
         "held_nanousd": DOLLAR // 2,
         "needed_nanousd": DOLLAR,
         "frees_at": timezone.now() + timedelta(days=8),
-        "message": "This key's monthly budget does not cover this call.",
+        "message": "This key's monthly budget does not cover this call. Its owner can raise the budget.",
         "advice": "Its owner can raise the budget.",
     }
     return factories.make_refusal(key, **(values | fields))
@@ -127,6 +127,28 @@ def test_pages_of_the_log_hold_each_row_once_in_both_directions(acme, acme_key, 
     assert len(ids) == len(set(ids)) == 11
     assert [len(page.rows) for page in pages] == [3, 3, 3, 2]
     assert [row.id for row in back.rows] == [row.id for row in pages[0].rows]
+
+
+def test_what_to_do_is_told_once(alice_client, acme_key):
+    told_by_message = over_budget(acme_key.key)
+    wrong = {"code": "invalid_type", "limit_kind": "", "scope": "", "status": 400}
+    fault_only = factories.make_refusal(
+        acme_key.key, message="'n' is no number.", advice="Correct the field in param.", **wrong
+    )
+
+    assert text_of(open_page(alice_client, told_by_message)).count("raise the budget") == 1
+    assert "'n' is no number. Correct the field in param." in text_of(
+        open_page(alice_client, fault_only)
+    ).replace("&#x27;", "'")
+
+
+def test_a_refusal_for_an_invoice_past_due_leads_to_the_invoices(alice_client, acme_key):
+    refusal = over_budget(acme_key.key, code="invoice_past_due", scope="past_due", period="")
+
+    page = open_page(alice_client, refusal).content.decode()
+
+    assert "See the invoices" in page
+    assert reverse("dashboard:invoices", args=["acme"]) in page
 
 
 def test_page_of_a_refusal_tells_limit_level_counters_and_when_it_frees(alice_client, acme_key):

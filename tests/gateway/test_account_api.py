@@ -268,7 +268,7 @@ def test_failed_call_tells_each_attempt(shop):
     found = about_call(shop, answer.headers["x-request-id"]).json["data"]
     assert answer.status == 200
     assert [attempt["status"] for attempt in found["attempts"]] == [500, 200]
-    assert found["attempts"][0]["error_code"] == "server"
+    assert found["attempts"][0]["error_code"] == "provider_error"
 
 
 def test_call_that_failed_altogether_was_free(shop):

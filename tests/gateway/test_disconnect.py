@@ -87,6 +87,10 @@ def test_what_does_not_end_in_time_is_settled_by_the_process_before_it_goes(
         leaving.end()
 
     event = books.only(shop.organization)
-    assert (event.outcome, event.basis, event.error_code) == ("failed", "counted", "shutdown")
+    assert (event.outcome, event.basis, event.error_code) == (
+        "failed",
+        "counted",
+        "service_unavailable",
+    )
     assert event.charge_nanousd > 0
     caller.hang_up()

@@ -201,7 +201,7 @@ def test_member_who_is_removed_while_an_answer_runs_is_cut_off(shop, browser, sl
 
     assert b"key_revoked" in rest
     event = books.only(shop.organization)
-    assert event.error_code == "key_inactive"
+    assert event.error_code == "key_revoked"
     assert browser.call().status == 404
 
 

@@ -76,7 +76,7 @@ def test_running_streams_of_a_revoked_key_are_cut(shop, lonely_gateway, with_red
     error = json.loads(caller.read.split(b'data: {"error":')[1].split(b"\n\n")[0][:-1])
     assert error["code"] == "key_revoked"
     event = books.only(shop.organization)
-    assert (event.outcome, event.basis, event.error_code) == ("failed", "counted", "key_inactive")
+    assert (event.outcome, event.basis, event.error_code) == ("failed", "counted", "key_revoked")
     assert event.charge_nanousd > 0
     wait_until(lambda: shop.upstream.calls[0].ended_at is not None)
     caller.hang_up()

@@ -69,7 +69,7 @@ def test_every_try_is_told_where_it_is_asked_for(shop, by_header):
     route = answer.json["route"]
     tries = [(one["provider"], one["status"], one["error_code"]) for one in route["attempts"]]
     assert (route["provider"], route["model"]) == (spare.name, shop.model)
-    assert tries == [(shop.provider.name, 404, "not_found"), (spare.name, 200, None)]
+    assert tries == [(shop.provider.name, 404, "provider_unavailable"), (spare.name, 200, None)]
     assert "upstream" not in answer.body.decode().replace("upstream-77", "")
 
 
@@ -441,7 +441,7 @@ def test_a_call_ends_at_the_deadline_its_client_sets(shop, stream):
 
     event = books.only(shop.organization)
     assert (answer.status, answer.error["code"]) == (504, "deadline_exceeded")
-    assert (event.outcome, event.error_code) == ("failed", "deadline")
+    assert (event.outcome, event.error_code) == ("failed", "deadline_exceeded")
     assert event.charge_nanousd == event.input_tokens * 100 > 0
 
 

@@ -227,7 +227,7 @@ def test_readers_that_stop_take_little_and_hold_up_nobody(strict_shop):
             peak = max(peak, memory_kib(gateway))
             time.sleep(0.05)
 
-    assert Counter(event.error_code for event in events) == {"": 1, "slow_reader": CLIENTS}
+    assert Counter(event.error_code for event in events) == {"": 1, "request_timeout": CLIENTS}
     assert all(event.charge_nanousd > 0 for event in events)
     assert all(call.pieces_sent < PIECES for call in strict_shop.upstream.calls)
     logger.info("%s stopped readers take %s KiB", CLIENTS, peak - before)

@@ -215,7 +215,7 @@ def test_streams_longer_than_the_drain_are_settled_before_their_process_ends(
     assert endings.total() == 20
     assert books.check(acme.pk) > 0
     assert {(event.basis, event.error_code) for event in books.events(acme.pk)} == {
-        ("counted", "shutdown")
+        ("counted", "service_unavailable")
     }
 
 

@@ -122,7 +122,7 @@ def test_streams_of_a_process_stopped_beyond_its_lease_are_charged_once(
     assert all("reservation could not be renewed" in text for text in texts), texts
     events = {event.request_id: event for event in books.events(acme.pk)}
     assert {(event.error_code, event.basis) for event in events.values()} == {
-        ("lease_lost", "counted")
+        ("service_unavailable", "counted")
     }
     for true_up in books.true_ups(acme.pk):
         event, estimate = events[true_up.request_id], estimates[true_up.request_id]

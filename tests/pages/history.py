@@ -130,7 +130,7 @@ def _call(dice: random.Random, traffic: Any, *, key: ApiKey, price: Price, at: d
             upstream_model=model,
             upstream_id=f"up_{request_id.hex[-12:]}",
             status=503 if failed else 200,
-            error_code="overloaded" if failed else "",
+            error_code="provider_overloaded" if failed else "",
             finish_reason="" if failed else "stop",
             first_token_ms=None if failed else first,
             duration_ms=sum(one.duration_ms or 0 for one in tries),

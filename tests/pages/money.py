@@ -7,13 +7,20 @@ from django.utils import timezone
 
 from accounts.models import Organization, User
 from apikeys.models import ApiKey
-from billing import price_book, pricing
+from billing import price_book, pricing, wallet
 from billing.invoices import billing_periods
-from billing.models import BillingPeriod, Invoice, PriceVersion, TopUp
+from billing.models import AutoTopUp, BillingPeriod, Invoice, PriceVersion, Refund, TopUp
 from billing.types import TokenUsage
 from tests import factories
 from tests.billing.calls import Payer
 from tests.billing.owing import close_due, pay_afterwards, use_all
+
+# State, cents, days ago, why.
+_REFUNDS = (
+    (Refund.State.DONE, 1_000, 5, "Bought twice by mistake"),
+    (Refund.State.FAILED, 500, 3, "The pilot of the support team ended earlier than planned"),
+    (Refund.State.REQUESTED, 500, 1, "No longer needed"),
+)
 
 # Model, how many calls, and what each used.
 CALLS = (
@@ -25,18 +32,65 @@ CALLS = (
 
 
 def make_topup(organization: Organization, *, actor: User) -> TopUp:
-    """Store a payment of $50 that has become credit."""
-    at = timezone.now() - timedelta(days=6)
-    return TopUp.objects.create(
+    """Store a payment of $50, of which some went back, and one of automatic top-up, which is on."""
+    now = timezone.now()
+    AutoTopUp.objects.create(
+        organization=organization,
+        is_on=True,
+        threshold_cents=30_000,
+        target_cents=50_000,
+        ceiling_cents=200_000,
+        consent_text="The sample's consent.",
+        consented_at=now,
+        consented_by=actor,
+    )
+    _paid(organization, "automatic", now - timedelta(days=12), net_cents=8_000, actor=None)
+    made = _paid(organization, "checkout", now - timedelta(days=6), net_cents=5_000, actor=actor)
+    for state, cents, days, reason in _REFUNDS:
+        refund = Refund.objects.create(
+            topup=made,
+            state=state,
+            net_cents=cents,
+            tax_cents=cents * 19 // 100,
+            reason=reason,
+            created_at=now - timedelta(days=days),
+        )
+        if state != Refund.State.FAILED:
+            made.refunded_cents += refund.cents
+            wallet.take_back(
+                f"topup:{made.uuid}",
+                kind="refund",
+                net_cents=refund.net_cents,
+                tax_cents=refund.tax_cents,
+                idempotency_key=f"refund:{refund.uuid}",
+                reason=f"Refund: {reason}",
+            )
+    made.save(update_fields=["refunded_cents"])
+    return made
+
+
+def _paid(
+    organization: Organization, way: str, at: datetime, *, net_cents: int, actor: User | None
+) -> TopUp:
+    made = TopUp.objects.create(
         organization=organization,
         actor=actor,
-        net_cents=5_000,
-        tax_cents=950,
+        way=way,
+        net_cents=net_cents,
+        tax_cents=net_cents * 19 // 100,
         state=TopUp.State.CREDITED,
-        checkout_id="cs_test_sample",
-        payment_intent_id="pi_sample",
+        payment_intent_id=f"pi_sample_{way}",
+        created_at=at,
         credited_at=at,
     )
+    wallet.buy(
+        organization,
+        net_cents=net_cents,
+        tax_cents=made.tax_cents,
+        idempotency_key=f"topup:{made.uuid}",
+        reason=wallet.BOUGHT_BY_ITSELF if way == TopUp.Way.AUTOMATIC else wallet.BOUGHT,
+    )
+    return made
 
 
 def make_invoice(*, owner: User) -> Invoice:

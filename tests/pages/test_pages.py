@@ -23,6 +23,13 @@ OF_LIBRARIES = ("account_login", "account_signup", "account_email", "mfa_index")
 # Of what only steps lead to, the layouts that no address has.
 SCENES = ("factors", "app-set-up", "key-wrong")
 
+IN_PRINT = """() => {
+    const style = selector => getComputedStyle(document.querySelector(selector));
+    return [style("html").colorScheme, style("tfoot").display, style("tbody tr").display, style("h1").color];
+}"""
+DARK_INK = "rgb(23, 25, 28)"
+MEDIA_BOX = re.compile(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]")
+
 
 def sampled(addresses):
     """Return what the suite looks at: one page of each layout; everything with EXERATI_PAGES=all."""
@@ -47,6 +54,7 @@ def test_every_page_is_accessible_light_frugal_and_obeys_the_policy(database_url
         paths = {one.path for one in findings}
         assert {"/", "/models/", "/docs/", "/login", "/dashboard/northwind/"} <= paths
         assert_bad_pages_are_found(opened)
+        assert_invoices_print(opened)
 
 
 def assert_bad_pages_are_found(opened):
@@ -65,6 +73,22 @@ def assert_bad_pages_are_found(opened):
     assert any("image-alt" in one for one in found), found
     assert any("color-contrast" in one for one in found), found
     assert any("Content Security Policy" in one for one in seen.complaints), seen.complaints
+
+
+def assert_invoices_print(opened):
+    """An invoice goes on A4 in light colours, without navigation, as a table, its sums once at the end."""
+    address = next(one for one in opened.addresses if one.name == "dashboard:invoice")
+    with opened.looker.look(address, theme="dark", width=720) as (page, _):
+        page.emulate_media(media="print")
+        page.set_viewport_size({"width": 690, "height": 800})  # what A4 leaves between its margins
+        scheme, sums, row, ink = page.evaluate(IN_PRINT)
+        is_hidden = not page.locator(".rail, .tabs, .crumb").filter(visible=True).count()
+        pdf = page.pdf(prefer_css_page_size=True)
+        page.emulate_media(media="screen")
+
+    assert (scheme, sums, row, ink) == ("light", "table-row-group", "table-row", DARK_INK)
+    assert is_hidden
+    assert {tuple(map(round, map(float, box))) for box in MEDIA_BOX.findall(pdf)} == {(595, 842)}
 
 
 def test_page_without_a_sample_is_named(acme, alice):
