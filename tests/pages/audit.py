@@ -1,6 +1,8 @@
-"""What every page must hold to: accessible in both themes, light, few queries, no breach of the security policy."""
+"""
+What every page must hold to: accessible in both themes, light, few queries, no broken link, no breach of the policy.
+"""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -10,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from playwright.sync_api import Page
 
 from tests.cast import signed_in
+from tests.pages.links import Links
 from tests.pages.looking import (
     ELSEWHERE,
     OWNER,
@@ -50,6 +53,7 @@ class Asked:
 
     who: str
     queries: int
+    broken_links: tuple[str, ...]
 
 
 def run(
@@ -63,10 +67,11 @@ def run(
     # Playwright's own thread has an event loop, which Django refuses.
     with ThreadPoolExecutor(1) as thread:
         clients = thread.submit(_clients, site).result()
+        links = {who: Links(_status_by(client)) for who, client in clients.items()}
         try:
             for address in addresses:
                 try:
-                    asked = thread.submit(_ask, clients, address).result()
+                    asked = thread.submit(_ask, clients, address, links).result()
                     found = _examine(site, address, asked, leave_out) if asked else None
                 except PageBroken as broken:
                     found = Finding(address.path, 0, 0, 0, (str(broken),))
@@ -108,6 +113,7 @@ def _examine(site: Site, address: Address, asked: Asked, leave_out: Sequence[str
         painted = lcp_ms(page)
         problems = _accessible(page, leave_out)
     problems += _broken(seen, asked.queries)
+    problems += asked.broken_links
     weight = round(seen.weight_bytes / 1_000)
     return Finding(address.path, weight, painted, asked.queries, tuple(problems))
 
@@ -124,7 +130,13 @@ def _clients(site: Site) -> dict[str, Client]:
     return {OWNER: signed_in(site.samples.owner), STRANGER: Client()}
 
 
-def _ask(clients: Mapping[str, Client], address: Address) -> Asked | None:
+def _status_by(client: Client) -> Callable[[str], int]:
+    return lambda address: client.get(address).status_code
+
+
+def _ask(
+    clients: Mapping[str, Client], address: Address, links: Mapping[str, Links]
+) -> Asked | None:
     """Ask within this process, as the owner and then as a stranger; those of session and organization are counted."""
     for who, client in clients.items():
         with CaptureQueriesContext(connection) as queries:
@@ -132,7 +144,10 @@ def _ask(clients: Mapping[str, Client], address: Address) -> Asked | None:
         if answer.status_code == 200:
             body = b"" if answer.streaming else answer.content
             is_one = is_page(answer.headers.get("content-type", ""), body)
-            return Asked(who, len(queries)) if is_one else None
+            if not is_one:
+                return None
+            broken = tuple(links[who].broken(body.decode(), path=address.path))
+            return Asked(who, len(queries), broken)
         if answer.status_code not in ELSEWHERE:
             raise PageBroken(f"{address.name} answers {answer.status_code}")
     return None
