@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import connection
 from django.db.models import F
+from django.utils import timezone
 
 from accounts.models import Organization
 from billing import ledger, plans
@@ -32,6 +33,11 @@ def make_debtor(*, since: datetime = NOVEMBER, credit_usd: str = "0", **rules: A
 def pay_afterwards(organization: Organization, *, since: datetime = NOVEMBER) -> None:
     """Switch an organization to postpaid."""
     plans.switch(organization, plan="postpaid", reason="test", actor=None, now=since)
+
+
+def month_day_in_mid_month() -> int:
+    """Return the first day of a month that began about two weeks ago and goes on for ten days, whatever day it is."""
+    return (timezone.now().day + 13) % 28 + 1
 
 
 def use(payer: Payer, *charges: int, at: datetime, **fields: Any) -> list[UsageEvent]:

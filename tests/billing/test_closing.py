@@ -14,7 +14,14 @@ from billing.payments import topups
 from billing.tasks import look_after_endings
 from tests import factories
 from tests.billing.calls import Payer
-from tests.billing.owing import CENT, GRACE, assert_books_balance, pay_afterwards, use
+from tests.billing.owing import (
+    CENT,
+    GRACE,
+    assert_books_balance,
+    month_day_in_mid_month,
+    pay_afterwards,
+    use,
+)
 from tests.billing.payments import begin, pay
 from tests.billing.stripe_world import give_card, push
 
@@ -23,7 +30,9 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def payer(acme, acme_key):
-    """Acme, which pays afterwards since ten days ago and has used $5."""
+    """Acme, which pays afterwards since ten days ago, in a month that goes on, and has used $5."""
+    acme.month_day = month_day_in_mid_month()
+    acme.save()
     pay_afterwards(acme, since=timezone.now() - timedelta(days=10))
     payer = Payer(acme, acme_key.key, factories.make_price())
     use(payer, 500 * CENT, at=timezone.now() - timedelta(days=5))

@@ -27,6 +27,7 @@ from tests.billing.calls import (
     sweep,
     update,
 )
+from tests.billing.owing import month_day_in_mid_month
 from tests.billing.test_posted import age
 
 pytestmark = [pytest.mark.anyio, pytest.mark.django_db(transaction=True)]
@@ -122,8 +123,7 @@ async def test_every_period_is_capped_and_freed_by_what_was_not_used(team, perio
 
 async def test_budget_set_in_mid_period_knows_what_all_keys_spent_wherever_it_is_written(team):
     revoked = team.second.key
-    # Its month began about two weeks ago, whatever day it is.
-    month_day = (timezone.now().day + 13) % 28 + 1
+    month_day = month_day_in_mid_month()
     update("accounts_organization", team.payer.organization.pk, month_day=month_day)
     async with open_doors() as doors:
         for round, charge in enumerate((100, 20, 3)):

@@ -217,13 +217,13 @@ def test_every_filter_is_kept_in_the_links(alice_client, acme_key, call):
 
 
 def test_a_bar_of_the_chart_leads_to_its_requests(alice_client, call):
-    call(model="a")
+    event = call(model="a")
 
     html = page(alice_client, "usage", query="range=today&model=a").content.decode()
     [href] = [
         href.replace("&amp;", "&")
         for href in re.findall(r'<th scope="row"><a href="([^"]+requests/[^"]+)"', html)
-        if f"since={timezone.now():%Y-%m-%dT%H}" in href
+        if f"since={event.occurred_at:%Y-%m-%dT%H}" in href
     ]
 
     assert "of this page" not in href

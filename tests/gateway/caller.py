@@ -10,7 +10,11 @@ from tests.gateway_server import Gateway
 
 
 class Caller:
-    """A client of one chat call, streamed by default, that can hang up at any moment."""
+    """
+    A client of one call, that of a streamed chat by default, that can hang up at any moment.
+
+    `data` of a `content_type` is sent as it is; otherwise the body is made of `fields`.
+    """
 
     def __init__(
         self,
@@ -20,6 +24,8 @@ class Caller:
         key: str = "",
         headers: Mapping[str, str] | None = None,
         path: str = "/v1/chat/completions",
+        data: bytes = b"",
+        content_type: str = "application/json",
         **fields: Any,
     ) -> None:
         body = {
@@ -28,10 +34,11 @@ class Caller:
             "stream": True,
             **fields,
         }
-        data = json.dumps(body).encode()
+        data = data or json.dumps(body).encode()
         head = (
             f"POST {path} HTTP/1.1\r\nhost: gateway\r\n"
-            f"authorization: Bearer {key or shop.secret}\r\ncontent-type: application/json\r\n"
+            f"authorization: Bearer {key or shop.secret}\r\n"
+            f"content-type: {content_type}\r\n"
             f"content-length: {len(data)}\r\n"
             + "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
             + "\r\n"

@@ -212,7 +212,7 @@ def test_a_killed_call_that_showed_nothing_is_booked_with_all_that_it_may_have_c
     route = Route.objects.get(model__name=claude.model)
     factories.make_provider_cost(claude.provider, route.upstream_model)
     claude.relearn()
-    claude.script(raw=message(*BLOCKS), delay_seconds=1)
+    claude.script(raw=message(*BLOCKS), delay_seconds=3)  # the reservation is looked at meanwhile
     caller = Caller(
         claude, path="/v1/messages", stream=False, max_tokens=50, tools=[{**SEARCH, "max_uses": 1}]
     )

@@ -14,7 +14,13 @@ from billing.invoices import invoicing
 from billing.models import BillingPeriod, Invoice
 from tests import factories
 from tests.billing.calls import Payer
-from tests.billing.owing import DOLLAR, assert_books_balance, pay_afterwards, use
+from tests.billing.owing import (
+    DOLLAR,
+    assert_books_balance,
+    month_day_in_mid_month,
+    pay_afterwards,
+    use,
+)
 from tests.billing.stripe_world import give_card
 from tests.journeys import browser
 from tests.journeys.test_credit import (  # noqa: F401  fixtures are found by their names
@@ -46,6 +52,8 @@ def test_owner_closes_the_organization_and_its_last_invoice_is_paid(
     fake_stripe: Any,
 ) -> None:
     made = factories.make_api_key(acme, name="prod-api")
+    acme.month_day = month_day_in_mid_month()
+    acme.save()
     pay_afterwards(acme, since=timezone.now() - timedelta(days=3))
     payer = Payer(acme, made.key, factories.make_price())
     use(payer, 12 * DOLLAR, at=timezone.now() - timedelta(days=1))

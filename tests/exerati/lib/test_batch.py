@@ -98,7 +98,7 @@ async def test_too_few_results_are_an_error_of_the_batch_and_not_a_hang():
     batcher = Batcher(send)
 
     with pytest.raises(RuntimeError):
-        await asyncio.wait_for(batcher.call(1), 1)
+        await asyncio.wait_for(batcher.call(1), 60)
     await batcher.close()
 
 
