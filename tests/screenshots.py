@@ -42,7 +42,10 @@ def main() -> int:
                 one for one in scenes.all_scenes() if _is_wanted(one.address.name, options.only)
             ]
             if options.audit:
-                found = audit.run(opened, wanted), audit.run_scenes(opened, staged)
+                found = (
+                    audit.run(opened, wanted, most_lcp_ms=audit.MOST_LCP_MS),
+                    audit.run_scenes(opened, staged),
+                )
                 return _tell(chain(*found))
             folder = options.out or Path(tempfile.mkdtemp(prefix="exerati-pages-"))
             count = pictures.take(opened, wanted, folder=folder, widths=options.width)

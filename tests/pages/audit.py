@@ -4,7 +4,7 @@ What every page must hold to: accessible in both themes, light, few queries, no 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db import connection, connections
 from django.test import Client
@@ -30,6 +30,8 @@ from tests.pages.url_table import Address
 
 MOST_BYTES = 150_000  # over the wire, with everything that a first visit loads
 MOST_QUERIES = 30
+MOST_LCP_MS = 1_000
+LOOKS = 3  # at a page that stands late: the quickest counts, since a busy machine is no fault of the page
 # The background has arrived, which is what text is compared with.
 IS_DARK = """() => matchMedia("(prefers-color-scheme: dark)").matches
     && parseInt(getComputedStyle(document.body).backgroundColor.match(/\\d+/)) < 64
@@ -57,12 +59,16 @@ class Asked:
 
 
 def run(
-    site: Site, addresses: Sequence[Address], *, leave_out: Sequence[str] = ()
+    site: Site,
+    addresses: Sequence[Address],
+    *,
+    leave_out: Sequence[str] = (),
+    most_lcp_ms: int | None = None,
 ) -> Iterator[Finding]:
     """
     Yield what each page shows; addresses that are no pages are left out.
 
-    `leave_out` are selectors of what axe-core does not look at.
+    `leave_out` are selectors of what axe-core does not look at; `most_lcp_ms` is when the largest part has to stand.
     """
     # Playwright's own thread has an event loop, which Django refuses.
     with ThreadPoolExecutor(1) as thread:
@@ -73,6 +79,8 @@ def run(
                 try:
                     asked = thread.submit(_ask, clients, address, links).result()
                     found = _examine(site, address, asked, leave_out) if asked else None
+                    if asked and found and most_lcp_ms and found.lcp_ms > most_lcp_ms:
+                        found = _looked_again(site, asked.who, address, found, most_lcp_ms)
                 except PageBroken as broken:
                     found = Finding(address.path, 0, 0, 0, (str(broken),))
                 if found is not None:
@@ -116,6 +124,16 @@ def _examine(site: Site, address: Address, asked: Asked, leave_out: Sequence[str
     problems += asked.broken_links
     weight = round(seen.weight_bytes / 1_000)
     return Finding(address.path, weight, painted, asked.queries, tuple(problems))
+
+
+def _looked_again(site: Site, who: str, address: Address, found: Finding, most_ms: int) -> Finding:
+    """Return what was found of a page that stood late, by the quickest of LOOKS."""
+    painted = found.lcp_ms
+    for _ in range(LOOKS - 1):
+        with site.looker.look_as(who, address) as (page, _seen):
+            painted = min(painted, lcp_ms(page))
+    late = () if painted <= most_ms else (f"stands after {painted} ms, later than {most_ms}",)
+    return replace(found, lcp_ms=painted, problems=(*found.problems, *late))
 
 
 def _broken(seen: Seen, queries: int) -> Iterator[str]:
