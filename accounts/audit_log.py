@@ -115,12 +115,22 @@ def _row(event: AuditEvent) -> AuditRow:
         actor=_actor(event),
         action=event.action,
         target=event.target,
-        changes=[_change(name, value) for name, value in event.details.items()],
+        changes=list(_changes(event.details)),
     )
 
 
 def _actor(event: AuditEvent) -> str:
     return event.actor.email if event.actor else SYSTEM
+
+
+def _changes(details: dict[str, object]) -> Iterator[tuple[str, str, str]]:
+    """Yield the details in order; the one thing that was changed, such as a role, comes last, without a name."""
+    is_one = {"from", "to"} <= set(details)
+    for name, value in details.items():
+        if not (is_one and name in ("from", "to")):
+            yield _change(name, value)
+    if is_one:
+        yield "", _text(details["from"]), _text(details["to"])
 
 
 def _change(name: str, value: object) -> tuple[str, str, str]:

@@ -47,7 +47,8 @@ def _told(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         page = views.method_not_allowed(request)
         page["Allow"] = response["Allow"]
         response = page
-    response["x-request-id"] = request.request_id  # type: ignore[attr-defined]
+    # An answer of a call from the playground has the id of the call, which its error and the request log name.
+    response.headers.setdefault("x-request-id", request.request_id)  # type: ignore[attr-defined]
     return response
 
 

@@ -3,7 +3,7 @@
 for (const form of document.querySelectorAll("form[data-autosubmit]")) {
   form.querySelector("button[type=submit]").classList.add("sr-only");
   form.addEventListener("change", (event) => {
-    if (!event.target.matches("input[type=search]")) form.requestSubmit();
+    if (event.target.name && !event.target.matches("input[type=search]")) form.requestSubmit();
   });
   // An address without empty parameters is one that people can read and share.
   form.addEventListener("formdata", (event) => {

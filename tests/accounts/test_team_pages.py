@@ -50,6 +50,14 @@ def test_who_owns_it_from_now_on_is_mailed_to_the_new_and_the_present_owners(
     assert url_of("team", acme) in told[bob.email].body
 
 
+def test_the_audit_log_tells_who_was_what_and_is_what(alice_client, acme, bob):
+    alice_client.post(url_of("member_owner", acme, acme.memberships.get(user=bob).public_id))
+
+    rows = alice_client.get(url_of("audit", acme)).context["rows"]
+
+    assert rows[1].changes == [("member", "", bob.email), ("", "developer", "owner")]
+
+
 def test_the_page_of_the_handover_warns_of_a_missing_second_factor(alice_client, acme, bob):
     address = url_of("member_owner", acme, acme.memberships.get(user=bob).public_id)
     assert "no second factor" in alice_client.get(address).content.decode()
