@@ -4,7 +4,7 @@ from django.urls import URLPattern, path
 
 from gateway.catalog import catalog_feeds, pricing_views, views
 from gateway.console import key_test_views, limits_views, palette_views, playground_views
-from gateway.documentation import docs_views
+from gateway.documentation import docs_views, site_map
 from gateway.service_status import status_views
 
 urlpatterns: list[URLPattern] = [
@@ -21,6 +21,8 @@ urlpatterns: list[URLPattern] = [
     path("docs/changelog.rss", docs_views.changelog_feed, name="docs_changelog_feed"),
     path("docs/<slug:slug>", docs_views.page, name="docs_page"),
     path("docs/<slug:slug>.md", docs_views.page_markdown, name="docs_markdown"),
+    path("robots.txt", site_map.robots, name="robots"),
+    path("sitemap.xml", site_map.site_map, name="site_map"),
     path("llms.txt", docs_views.llms, name="llms"),
     path("llms-full.txt", docs_views.llms_full, name="llms_full"),
 ]

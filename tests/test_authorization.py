@@ -68,6 +68,8 @@ OPEN = {
     "docs_search",
     "docs_changelog_feed",
     "llms_full",
+    "robots",
+    "site_map",
 }
 # Pages that want somebody who is signed in, whoever it is.
 SIGNED_IN = {
@@ -79,7 +81,8 @@ SIGNED_IN = {
 }
 # Addresses that begin so belong to packages, and have tests of their own below; those of the management API, which a
 # key reads as well, are asked in tests/billing/test_management_api.py.
-OF_PACKAGES = ("account/", "admin/", "register", "login", "logout", "api/")
+OF_PACKAGES = ("account/", "admin/", "api/")
+OF_ALLAUTH = ("register", "login", "logout")  # the whole route, as in ENTRANCE
 # Addresses of allauth for those who are not signed in yet, or who are in the middle of it.
 ENTRANCE = {
     "account_login",
@@ -192,9 +195,15 @@ PAGES = [address for address in addresses() if hasattr(address.view, "action")]
 OTHERS = [
     address
     for address in addresses()
-    if not hasattr(address.view, "action") and not address.route.startswith(OF_PACKAGES)
+    if not hasattr(address.view, "action")
+    and not address.route.startswith(OF_PACKAGES)
+    and address.route not in OF_ALLAUTH
 ]
-ALLAUTH = [address for address in addresses() if address.route.startswith("account/")]
+ALLAUTH = [
+    address
+    for address in addresses()
+    if address.route.startswith("account/") or address.route in OF_ALLAUTH
+]
 ADMIN = [
     address
     for address in addresses()
