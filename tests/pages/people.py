@@ -3,11 +3,14 @@
 import time
 from collections.abc import Mapping
 
+from allauth.account.forms import default_token_generator
 from allauth.account.internal.flows import login
+from allauth.account.views import INTERNAL_RESET_SESSION_KEY
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from django.conf import settings
+from django.test import Client
 
 from accounts import services
 from accounts.models import Membership, Organization, User
@@ -19,6 +22,8 @@ APP_EMAIL = "hedy@northwind.example"  # a developer with an app alone, who signs
 STAFF = "staff"  # supports customers, and has no second factor
 NEW = "new"  # owner of an organization where nothing has happened yet
 VIEWER = "viewer"  # may look at Northwind, and change nothing
+FORGETFUL = "forgetful"  # has opened the link of a new password
+FORGETFUL_ID = 46_656  # 1000 in base 36, as the link has it
 NEW_SLUG = "contoso"
 
 
@@ -34,7 +39,19 @@ def make(organization: Organization) -> Mapping[str, str]:
     new = factories.make_user("nora@contoso.example")
     factories.make_organization("Contoso", owner=new)
     people = {SECURED: secured, VIEWER: viewer, STAFF: staff, NEW: new}
-    return {name: _session(user) for name, user in people.items()}
+    forgetful = factories.make_user("mary@northwind.example", pk=FORGETFUL_ID)
+    return {name: _session(user) for name, user in people.items()} | {
+        FORGETFUL: _session_of_link(forgetful)
+    }
+
+
+def _session_of_link(user: User) -> str:
+    """Return the cookie of somebody who is not signed in, after the link of a new password was opened."""
+    client = Client()
+    session = client.session
+    session[INTERNAL_RESET_SESSION_KEY] = default_token_generator.make_token(user)
+    session.save()
+    return client.cookies[settings.SESSION_COOKIE_NAME].value
 
 
 def _secure(user: User) -> None:

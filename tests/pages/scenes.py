@@ -60,6 +60,9 @@ def _scenes() -> Iterator[Scene]:
     yield Scene("passkey-add", people.NEW, f"{factor}webauthn/add/")
     yield Scene("app-set-up", people.NEW, f"{factor}totp/activate/")
     yield Scene("account-delete", people.NEW, "/account/delete/")
+    reset = "/account/password/reset/key/"
+    yield Scene("new-password", people.FORGETFUL, f"{reset}1000-set-password/")
+    yield Scene("new-password-link-old", STRANGER, f"{reset}1000-used/")
     yield Scene("second-step", STRANGER, "/login", _sign_in_secured)
     yield Scene("sign-up-wrong", STRANGER, "/register", _sign_up_wrong)
     yield Scene("admin-second-factor", people.STAFF, "/admin/", status=403)

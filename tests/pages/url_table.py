@@ -10,7 +10,7 @@ from tests.pages.world import Arguments, Samples
 # What is in the table and is no page to look at, and why.
 NOT_PAGES = {
     "styleguide": "only with DEBUG",
-    "account_reset_password_from_key": "wants a secret that was sent to somebody",
+    "account_reset_password_from_key": "wants a secret that was sent to somebody; it is a scene",
     "mfa_deactivate_totp": "is there only with an authenticator app",
     "mfa_view_recovery_codes": "is there only with an authenticator app",
     "mfa_download_recovery_codes": "is there only with an authenticator app",
