@@ -159,13 +159,14 @@ def _ask(
     for who, client in clients.items():
         with CaptureQueriesContext(connection) as queries:
             answer = client.get(address.path)
+        count = len(queries)  # now: the next request, such as that of a link, empties the log
         if answer.status_code == 200:
             body = b"" if answer.streaming else answer.content
             is_one = is_page(answer.headers.get("content-type", ""), body)
             if not is_one:
                 return None
             broken = tuple(links[who].broken(body.decode(), path=address.path))
-            return Asked(who, len(queries), broken)
+            return Asked(who, count, broken)
         if answer.status_code not in ELSEWHERE:
             raise PageBroken(f"{address.name} answers {answer.status_code}")
     return None

@@ -52,6 +52,7 @@ def test_every_page_is_accessible_light_frugal_and_obeys_the_policy(database_url
 
         problems = [f"{one.path}: {problem}" for one in findings for problem in one.problems]
         assert problems == []
+        assert max(one.queries for one in findings) > 5, "queries are not counted any more"
         paths = {one.path for one in findings}
         assert {"/", "/models/", "/docs/", "/login", "/dashboard/northwind/"} <= paths
         assert_bad_pages_are_found(opened)
