@@ -13,7 +13,7 @@ from billing.models import AutoTopUp, BillingPeriod, Invoice, PriceVersion, Refu
 from billing.types import TokenUsage
 from tests import factories
 from tests.billing.calls import Payer
-from tests.billing.owing import close_due, pay_afterwards, use_all
+from tests.billing.owing import close_due, month_day_in_mid_month, pay_afterwards, use_all
 
 # State, cents, days ago, why.
 _REFUNDS = (
@@ -95,7 +95,10 @@ def _paid(
 
 def make_invoice(*, owner: User) -> Invoice:
     """Store an organization that pays afterwards, with the open invoice of its last period."""
-    organization = factories.make_organization("Fabrikam", owner=owner)
+    # Both lie in the month before this one: the beginning 40 days ago and the calls from 35 days ago on.
+    organization = factories.make_organization(
+        "Fabrikam", owner=owner, month_day=month_day_in_mid_month()
+    )
     key = factories.make_api_key(organization, name="assistant").key
     now = timezone.now()
     pay_afterwards(organization, since=now - timedelta(days=40))
