@@ -215,10 +215,10 @@ async def failure(client: Client, url: str) -> tuple[str, bool]:
 
 async def test_refused_connection_was_never_sent(client):
     with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
+        unused.bind(("127.0.0.1", 0))  # and held, so that nobody else listens there meanwhile
         port = unused.getsockname()[1]
 
-    assert await failure(client, f"http://127.0.0.1:{port}/plain") == ("connection", False)
+        assert await failure(client, f"http://127.0.0.1:{port}/plain") == ("connection", False)
 
 
 async def test_connection_that_dies_after_the_request_may_have_been_sent(server, client):
