@@ -16,6 +16,15 @@ DECLARE
     names text[] := ARRAY['requests', 'errors', 'input_tokens', 'output_tokens', 'cache_read_tokens', 'cache_write_tokens',
                           'reasoning_tokens', 'audio_tokens', 'image_tokens', 'price_nanousd', 'charge_nanousd'];
 BEGIN
+    -- An INSERT ... ON CONFLICT calls for both of its operations, whether or not it came to both.
+    IF TG_OP = 'DELETE' THEN
+        PERFORM FROM old_hours LIMIT 1;
+    ELSE
+        PERFORM FROM new_hours LIMIT 1;
+    END IF;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
     EXECUTE format(
         'INSERT INTO %1$I AS d (day, %2$s, %3$s)
          SELECT date_trunc(''day'', hour, ''UTC'') AS day, %2$s, %4$s FROM (%5$s) h GROUP BY day, %2$s ORDER BY day, %2$s
@@ -30,6 +39,15 @@ END $$;
 -- Trigger of the hourly counts of how long calls took.
 CREATE OR REPLACE FUNCTION billing_count_days() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    -- An INSERT ... ON CONFLICT calls for both of its operations, whether or not it came to both.
+    IF TG_OP = 'DELETE' THEN
+        PERFORM FROM old_hours LIMIT 1;
+    ELSE
+        PERFORM FROM new_hours LIMIT 1;
+    END IF;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
     EXECUTE format(
         'INSERT INTO billing_latencydayrollup AS d (day, organization_id, model, mode, first_token_counts, duration_counts)
          SELECT date_trunc(''day'', hour, ''UTC'') AS day, organization_id, model, mode,
