@@ -3,12 +3,21 @@
 from allauth.account import views as account_views
 from django.urls import URLPattern, URLResolver, include, path
 
-from accounts import audit_views, invitation_views, own_data_views, profile_views, team_views, views
+from accounts import (
+    audit_views,
+    invitation_views,
+    own_data_views,
+    profile_views,
+    session_views,
+    team_views,
+    views,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("account/profile/", profile_views.profile, name="profile"),
     path("account/data/", own_data_views.page, name="own_data"),
     path("account/data.json", own_data_views.file, name="own_data_file"),
+    path("account/sessions/end/", session_views.session_end, name="session_end"),
     path("account/", include("allauth.urls")),
     # After allauth's own table: the last pattern of a name is the one that `reverse` gives.
     path("register", account_views.signup, name="account_signup"),

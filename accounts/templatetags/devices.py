@@ -1,8 +1,9 @@
-"""How a session's browser is called."""
+"""How the browser of a session is called, and the session itself in a form."""
 
+from allauth.usersessions.models import UserSession
 from django import template
 
-from accounts import devices
+from accounts import devices, sessions
 
 register = template.Library()
 
@@ -18,3 +19,9 @@ def device_name(user_agent: str) -> str:
 def is_phone(user_agent: str) -> bool:
     """Say whether the browser runs on a phone or tablet."""
     return devices.is_phone(user_agent)
+
+
+@register.filter
+def session_handle(session: UserSession) -> str:
+    """Return what a form names a session by."""
+    return sessions.handle_of(session)

@@ -1,5 +1,7 @@
 """Browsers by name, and the mail about a sign-in with one that was never used before."""
 
+import re
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -54,8 +56,13 @@ def test_browser_has_a_name_that_people_know(user_agent, name):
 
 
 def sign_in(client, user, **headers):
+    """Sign in for the first time, which ends all earlier sessions: the password is a new one."""
     user.set_password(PASSWORD)
     user.save()
+    sign_in_again(client, user, **headers)
+
+
+def sign_in_again(client, user, **headers):
     data = {"login": user.email, "password": PASSWORD}
     assert client.post(reverse("account_login"), data, headers=headers).status_code == 302
 
@@ -112,6 +119,47 @@ def test_sessions_are_listed_by_name(alice, acme):
 
     assert ">Chrome on Windows</strong>" in page
     assert "This browser" in page
+
+
+def handles(client):
+    """Return the handles of the sessions that a person may end, as their page has them."""
+    page = client.get(reverse("usersessions_list")).content.decode()
+    return re.findall(r'name="session" value="(\w+)"', page)
+
+
+def is_signed_in(client):
+    return client.get(reverse("profile")).status_code == 200
+
+
+def test_one_session_is_ended_and_the_others_go_on(alice):
+    here, lost, phone = Client(), Client(), Client()
+    sign_in(here, alice)
+    sign_in_again(phone, alice)
+    sign_in_again(lost, alice, user_agent=CHROME)
+    page = here.get(reverse("usersessions_list")).content.decode()
+    [handle] = re.findall(
+        r'value="(\w+)">\s*<button[^>]*aria-label="Sign out Chrome on Windows"', page
+    )
+
+    answer = here.post(reverse("session_end"), {"session": handle})
+
+    assert answer.status_code == 302
+    assert [is_signed_in(client) for client in (here, lost, phone)] == [True, False, True]
+
+
+def test_sessions_of_others_and_made_up_ones_are_not_ended(alice, bob):
+    mine, second, bobs = Client(), Client(), Client()
+    sign_in(mine, alice)
+    sign_in_again(second, alice)
+    sign_in(bobs, bob)
+    [handle] = handles(mine)
+
+    for made_up in (handle, "0" * len(handle), "1", ""):
+        assert bobs.post(reverse("session_end"), {"session": made_up}).status_code == 404
+    assert is_signed_in(second)
+    assert Client().post(reverse("session_end"), {"session": handle}).status_code == 302
+    assert is_signed_in(second)
+    assert mine.get(reverse("session_end")).status_code == 405
 
 
 def test_profile_lists_what_protects_the_account_and_keeps_a_time_zone(alice_client, alice):
