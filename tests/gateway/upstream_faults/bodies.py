@@ -3,6 +3,7 @@
 import gzip
 import json
 import zlib
+from functools import cache
 
 from tests.gateway.upstream_faults import wire
 from tests.gateway.upstream_faults.cells import ANSWERED, COUNTED, Cell, Expected, Moment, refused
@@ -48,11 +49,22 @@ async def more_than_declared(cell: Cell, link: Link) -> bool:
     return False
 
 
+# Made once: while one is made, the stand-in serves nobody.
+@cache
+def gzipped_bomb() -> bytes:
+    return gzip.compress(b" " * BOMB_BYTES, compresslevel=1)
+
+
+@cache
+def deflated_bomb() -> bytes:
+    return zlib.compress(b" " * BOMB_BYTES, level=1)
+
+
 def squeezed(name: str) -> Play:
     """Return the play of an answer in a content coding that was not asked for."""
 
     async def play(cell: Cell, link: Link) -> bool:
-        packed = gzip.compress(b" " * BOMB_BYTES + body_of(cell), compresslevel=1)
+        packed = gzipped_bomb() + gzip.compress(body_of(cell))  # one member after the other
         await link.send(typed(cell, packed, f"content-encoding: {name}"))
         return True
 
@@ -60,8 +72,7 @@ def squeezed(name: str) -> Play:
 
 
 async def squeezed_error(cell: Cell, link: Link) -> bool:
-    packed = zlib.compress(b" " * BOMB_BYTES, level=1)
-    await link.send(wire.sized(500, packed, "content-encoding: deflate"))
+    await link.send(wire.sized(500, deflated_bomb(), "content-encoding: deflate"))
     return True
 
 
