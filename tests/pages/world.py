@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from accounts import invitations
 from accounts import services as account_services
-from accounts.models import Membership, Organization, User
+from accounts.models import Invitation, Membership, Organization, User
 from apikeys import leaks, projects
 from apikeys import services as key_services
 from apikeys.models import ApiKey
@@ -84,6 +84,8 @@ def make() -> Samples:
     event = UsageEvent.objects.get(request_id=shown[0])
     factories.make_stored_body(event, request=_ASKED, answer=_ANSWERED)
     member = {**slug, "public_id": members[0].public_id}
+    sessions = people.make(organization)
+    offered = _offer(owner)
     project = projects.create_project(
         organization,
         rules=ProjectRules(name="Chat in the shop", colour="blue", budget_month_nanousd=200 * USD),
@@ -98,8 +100,9 @@ def make() -> Samples:
             "dashboard:member": [member],
             "dashboard:project": [{**slug, "public_id": project.public_id}],
             "dashboard:invitation": [{**slug, "public_id": invited.public_id}],
-            "invitation": [
-                {"public_id": invited.public_id, "token": invitations.token_of(invited)}
+            "invitation": [  # to join, and as who is in already sees it
+                {"public_id": one.public_id, "token": invitations.token_of(one)}
+                for one in (offered, invited)
             ],
             "dashboard:invoices": [invoices],
             "dashboard:invoice": [{**invoices, "public_id": invoice.public_id}],
@@ -118,7 +121,7 @@ def make() -> Samples:
             "docs_markdown": [{"slug": "quickstart"}],
             "legal": [{"page": "terms"}, {"page": "privacy"}],
         },
-        people.make(organization),
+        sessions,
     )
 
 
@@ -136,6 +139,16 @@ def _docs() -> Sequence[str]:
     from gateway.documentation import docs_pages
 
     return [slug for slug in docs_pages.SLUGS if slug != docs_pages.HOME]
+
+
+def _offer(user: User) -> Invitation:
+    """Store an invitation to an organization that the user is not in."""
+    founder = Membership.objects.select_related("user", "organization").get(
+        organization__slug=people.NEW_SLUG
+    )
+    return invitations.invite(
+        founder.organization, email=user.email, role=Membership.Role.ADMIN, actor=founder.user
+    )
 
 
 def _join(organization: Organization, email: str, role: str) -> Membership:
