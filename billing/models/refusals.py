@@ -64,9 +64,9 @@ class RefusedRequest(models.Model):
 
     class Meta:
         indexes = [
-            # The request log: one organization's refusals, newest first.
+            # The request log: one organization's refusals, newest first; a status is looked for in the index alone.
             models.Index(
-                fields=["organization", "-occurred_at", "-request_id"],
+                fields=["organization", "-occurred_at", "-request_id", "status"],
                 name="refusals_by_organization",
             )
         ]
