@@ -11,6 +11,7 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from django.conf import settings
 from django.test import Client
+from django.urls import reverse
 
 from accounts import services
 from accounts.models import Membership, Organization, User
@@ -25,6 +26,12 @@ VIEWER = "viewer"  # may look at Northwind, and change nothing
 FORGETFUL = "forgetful"  # has opened the link of a new password
 FORGETFUL_ID = 46_656  # 1000 in base 36, as the link has it
 NEW_SLUG = "contoso"
+# Where the owner of Northwind is signed in besides.
+OTHER_BROWSERS = (
+    "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 "
+    "Mobile/15E148 Safari/604.1",
+)
 
 
 def make(organization: Organization) -> Mapping[str, str]:
@@ -34,6 +41,7 @@ def make(organization: Organization) -> Mapping[str, str]:
     for user, role in ((secured, Membership.Role.ADMIN), (viewer, Membership.Role.VIEWER)):
         services.add_member(organization, user=user, role=role, actor=None)
     _secure(secured)
+    _sign_in_elsewhere(organization.memberships.get(role=Membership.Role.OWNER).user)
     _give_app(factories.make_user(APP_EMAIL))
     staff = factories.make_user("support@exerati.example", is_staff=True, is_superuser=True)
     new = factories.make_user("nora@contoso.example")
@@ -43,6 +51,12 @@ def make(organization: Organization) -> Mapping[str, str]:
     return {name: _session(user) for name, user in people.items()} | {
         FORGETFUL: _session_of_link(forgetful)
     }
+
+
+def _sign_in_elsewhere(user: User) -> None:
+    data = {"login": user.email, "password": factories.PASSWORD}
+    for browser in OTHER_BROWSERS:
+        Client().post(reverse("account_login"), data, headers={"user-agent": browser})
 
 
 def _session_of_link(user: User) -> str:
