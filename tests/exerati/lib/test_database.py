@@ -52,10 +52,10 @@ async def test_error_of_a_statement_leaves_the_connection_usable(connection):
 
 
 async def test_statement_that_takes_too_long_is_given_up(connection, monkeypatch):
-    monkeypatch.setattr(database, "STATEMENT_SECONDS", 0.05)
-
-    with pytest.raises(psycopg.OperationalError, match="in time"):
-        await connection.fetch_value("SELECT pg_sleep(5)")
+    with monkeypatch.context() as hasty:
+        hasty.setattr(database, "STATEMENT_SECONDS", 0.05)
+        with pytest.raises(psycopg.OperationalError, match="in time"):
+            await connection.fetch_value("SELECT pg_sleep(5)")
 
     assert await connection.fetch_value("SELECT 7") == 7
 
