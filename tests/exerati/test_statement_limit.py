@@ -24,7 +24,9 @@ def fresh_connection():
 
 @pytest.mark.usefixtures("fresh_connection")
 def test_statement_of_a_page_is_ended_and_the_connection_goes_on(settings):
-    settings.PAGE_STATEMENT_SECONDS = 1  # which one that only asks for 1 keeps on a busy machine, too
+    settings.PAGE_STATEMENT_SECONDS = (
+        1  # which one that only asks for 1 keeps on a busy machine, too
+    )
     statement_limit.begin()
 
     with pytest.raises(OperationalError, match="statement timeout"):
