@@ -17,6 +17,7 @@ from billing.models import (
     UsageRollup,
 )
 from billing.staff import alert_admin as alert_admin  # registers its tables
+from billing.staff import day_admin as day_admin  # registers its tables
 from billing.staff import invoice_admin as invoice_admin  # registers its tables
 from billing.staff import payment_admin as payment_admin  # registers its tables
 from billing.staff import plan_admin as plan_admin  # registers its tables
