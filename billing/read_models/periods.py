@@ -14,7 +14,7 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 DEFAULT = "7d"
 CUSTOM = "custom"
-MAX_DAYS = 400  # of a range with dates; events are kept for 13 months
+MAX_DAYS = 400  # of a range with dates; so that 13 months stand side by side. Nothing deletes events
 MAX_HOURLY_DAYS = 31
 TITLES = {
     "1h": "60 minutes",

@@ -7,8 +7,10 @@ browser, as a person would.
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from django.test import Client, override_settings
 from playwright.sync_api import Page, expect
 
 from tests import factories
@@ -19,6 +21,7 @@ from tests.pages.url_table import Address
 expect.set_options(timeout=60_000)
 HOME = "/dashboard/northwind/"
 EMPTY = f"/dashboard/{people.NEW_SLUG}/"
+STYLE_GUIDE = "/styleguide/"
 
 
 def stay(page: Page) -> None:
@@ -67,6 +70,7 @@ def _scenes() -> Iterator[Scene]:
     yield Scene("sign-up-wrong", STRANGER, "/register", _sign_up_wrong)
     yield Scene("admin-second-factor", people.STAFF, "/admin/", status=403)
     yield Scene("missing", OWNER, "/nothing-here/", status=404)
+    yield Scene("style-guide", STRANGER, STYLE_GUIDE, _switch_debug_on, status=404)
     yield Scene("form-address", OWNER, f"{HOME}team/invite/", status=405)
     yield Scene("viewer-forbidden", people.VIEWER, f"{HOME}settings/", status=403)
     yield Scene("viewer-playground", people.VIEWER, f"{HOME}playground/")
@@ -109,6 +113,21 @@ def _sign_up_wrong(page: Page) -> None:
     page.get_by_label("Password").fill("12345")
     page.get_by_role("button", name="Sign up").click()
     expect(page.get_by_role("alert").first).to_be_visible()
+
+
+def _switch_debug_on(page: Page) -> None:
+    """Show the style guide as a server with DEBUG does: made in this process, with files of the one that runs."""
+    with override_settings(DEBUG=True), ThreadPoolExecutor(1) as thread:
+        answer = thread.submit(Client().get, STYLE_GUIDE).result()
+    page.route(
+        f"**{STYLE_GUIDE}",
+        lambda route: route.fulfill(
+            status=answer.status_code, headers=dict(answer.headers), body=answer.content.decode()
+        ),
+    )
+    page.reload()
+    page.unroute(f"**{STYLE_GUIDE}")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Style guide")
 
 
 def _make_key(page: Page) -> None:

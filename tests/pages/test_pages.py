@@ -22,7 +22,7 @@ LIBRARY = re.compile(r"^(account|mfa|socialaccount|usersessions)_")
 OF_LIBRARIES = ("account_login", "account_signup", "account_email", "mfa_index")
 
 # Of what only steps lead to, the layouts that no address has.
-SCENES = ("factors", "app-set-up", "key-wrong")
+SCENES = ("factors", "app-set-up", "key-wrong", "style-guide")
 
 IN_PRINT = """() => {
     const style = selector => getComputedStyle(document.querySelector(selector));

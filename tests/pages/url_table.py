@@ -9,7 +9,7 @@ from tests.pages.world import Arguments, Samples
 
 # What is in the table and is no page to look at, and why.
 NOT_PAGES = {
-    "styleguide": "only with DEBUG",
+    "styleguide": "is there only with DEBUG; it is a scene",
     "account_reset_password_from_key": "wants a secret that was sent to somebody; it is a scene",
     "mfa_deactivate_totp": "is there only with an authenticator app",
     "mfa_view_recovery_codes": "is there only with an authenticator app",
