@@ -14,7 +14,9 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 DEFAULT = "7d"
 CUSTOM = "custom"
-MAX_DAYS = 400  # of a range with dates; so that 13 months stand side by side. Nothing deletes events
+MAX_DAYS = (
+    400  # of a range with dates; so that 13 months stand side by side. Nothing deletes events
+)
 MAX_HOURLY_DAYS = 31
 TITLES = {
     "1h": "60 minutes",
