@@ -9,6 +9,7 @@ import ipaddress
 import itertools
 import os
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -91,17 +92,32 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deal the slow tests to the workers first, so that none of them begins one when the others have finished."""
+    """
+    Deal the slow tests to the workers first, so that none of them begins one when the others have finished. Those that
+    share what their file sets up go to one worker, which sets it up once.
+    """
     workers = int(getattr(config, "workerinput", {}).get("workercount", 1))
     # xdist begins with a quarter of each worker's share, in this order; the rest is handed out as they get through.
     share = len(items) // workers // 4
-    slow = [item for item in items if item.get_closest_marker("slow")]
+    slow = _hands([item for item in items if item.get_closest_marker("slow")], workers)
     rest = iter([item for item in items if not item.get_closest_marker("slow")])
     dealt: list[pytest.Item] = []
-    for worker in range(workers):
-        own = slow[worker::workers]
+    for own in slow:
         dealt += own + list(itertools.islice(rest, max(0, share - len(own))))
     items[:] = dealt + list(rest)
+
+
+def _hands(slow: list[pytest.Item], workers: int) -> list[list[pytest.Item]]:
+    """Return a hand of tests for each worker, of about the same number, the largest groups dealt first."""
+    groups: dict[str, list[pytest.Item]] = defaultdict(list)
+    for item in slow:
+        fixtures = getattr(item, "_fixtureinfo").name2fixturedefs.values()  # noqa: B009  private, and no part of its type
+        shares = any(fixture.scope == "module" for found in fixtures for fixture in found)
+        groups[str(item.path) if shares else item.nodeid].append(item)
+    hands: list[list[pytest.Item]] = [[] for _ in range(workers)]
+    for group in sorted(groups.values(), key=len, reverse=True):
+        min(hands, key=len).extend(group)
+    return hands
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
