@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import allauth.socialaccount.admin  # noqa: F401  registers what is taken back below
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import BaseUserCreationForm
@@ -117,3 +119,18 @@ class AuditEventAdmin(ReadOnly, admin.ModelAdmin):
     list_select_related = ["organization", "actor"]
     date_hierarchy = "occurred_at"
     ordering = ["-occurred_at"]
+
+
+# Providers are set up in the environment, tokens are not kept, and who is who at a provider is not for hands to change.
+admin.site.unregister([SocialApp, SocialToken, SocialAccount])
+
+
+@admin.register(SocialAccount)
+class SocialAccountAdmin(ReadOnly, admin.ModelAdmin):
+    """Which accounts of other sites people sign in with; connected and disconnected by them alone."""
+
+    search_fields = ["user__email", "uid"]
+    list_display = ["user", "provider", "uid", "date_joined", "last_login"]
+    list_select_related = ["user"]
+    list_filter = ["provider"]
+    ordering = ["-date_joined"]

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
 from django.db import transaction
 from django.db.models import Q, TextField
@@ -131,10 +132,11 @@ def _renamed(value: object, whole: re.Pattern[str], alias: str) -> object:
 
 
 def _end_credentials(user: User) -> None:
-    """End every session, and forget addresses, passkeys, authenticator apps and recovery codes."""
+    """End every session, and forget addresses, other accounts, passkeys, authenticator apps and recovery codes."""
     for session in UserSession.objects.filter(user=user):
         session.end()
     Authenticator.objects.filter(user=user).delete()
+    SocialAccount.objects.filter(user=user).delete()
     EmailAddress.objects.filter(user=user).delete()
 
 

@@ -9,6 +9,7 @@ from accounts import (
     own_data_views,
     profile_views,
     session_views,
+    social_views,
     team_views,
     views,
 )
@@ -18,7 +19,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("account/data/", own_data_views.page, name="own_data"),
     path("account/data.json", own_data_views.file, name="own_data_file"),
     path("account/sessions/end/", session_views.session_end, name="session_end"),
-    path("account/", include("allauth.urls")),
+    path("account/", include("allauth.account.urls")),
+    path("account/2fa/", include("allauth.mfa.urls")),
+    path("account/sessions/", include("allauth.usersessions.urls")),
+    path("account/connections/", include("allauth.socialaccount.urls")),
+    path("account/google/login/", social_views.google_login, name="google_login"),
+    path("account/google/login/callback/", social_views.google_callback, name="google_callback"),
+    path("account/github/login/", social_views.github_login, name="github_login"),
+    path("account/github/login/callback/", social_views.github_callback, name="github_callback"),
     # After allauth's own table: the last pattern of a name is the one that `reverse` gives.
     path("register", account_views.signup, name="account_signup"),
     path("login", account_views.login, name="account_login"),

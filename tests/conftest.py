@@ -25,7 +25,7 @@ from servestatic.middleware import ServeStaticMiddleware
 
 from exerati.lib.database import conninfo
 
-pytest_plugins = ("tests.cast", "tests.stripe_cast")
+pytest_plugins = ("tests.cast", "tests.social_cast", "tests.stripe_cast")
 
 # Triggers are off meanwhile: some tables take no deletes, and the order of foreign keys would matter. What migrations
 # and `post_migrate` made once (kinds of models and permissions) stays.

@@ -95,6 +95,13 @@ ENTRANCE = {
     "account_reset_password_from_key",
     "account_reset_password_from_key_done",
     "account_confirm_login_code",
+    "google_login",
+    "google_callback",
+    "github_login",
+    "github_callback",
+    "socialaccount_login_cancelled",
+    "socialaccount_login_error",
+    "socialaccount_signup",
     "mfa_authenticate",
     "mfa_login_webauthn",
 }

@@ -42,6 +42,9 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.google",
+    "allauth.socialaccount.providers.github",
     "allauth.usersessions",
     "csp",
     "hijack",
@@ -137,6 +140,30 @@ MFA_TOTP_ISSUER = "Exerati"
 STAFF_NEED_SECOND_FACTOR = False  # for the admin; production says True
 HIJACK_PERMISSION_CHECK = "accounts.staff_door.may_view_as"
 ACCOUNT_EMAIL_NOTIFICATIONS = True
+# Sign-in with other accounts (decision 0046); a provider without both values is nowhere on the site.
+SOCIALACCOUNT_ADAPTER = "accounts.social.SocialAccountAdapter"
+SOCIALACCOUNT_STORE_TOKENS = False
+SOCIALACCOUNT_LOGIN_ON_GET = False
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = False
+SOCIALACCOUNT_PROVIDERS: dict[str, dict[str, Any]] = {
+    "google": {
+        "APP": {
+            "client_id": env.google_client_id,
+            "secret": env.google_client_secret.get_secret_value(),
+        },
+        "SCOPE": ["openid", "email"],
+        "AUTH_PARAMS": {"prompt": "select_account"},
+        "OAUTH_PKCE_ENABLED": True,
+    },
+    "github": {
+        "APP": {
+            "client_id": env.github_client_id,
+            "secret": env.github_client_secret.get_secret_value(),
+        },
+        "SCOPE": ["user:email"],
+        "OAUTH_PKCE_ENABLED": True,
+    },
+}
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 
 LANGUAGE_CODE = "en-us"
@@ -158,7 +185,7 @@ CONTENT_SECURITY_POLICY = {
         "img-src": [SELF, "data:"],
         "font-src": [SELF],
         "connect-src": [SELF],
-        "form-action": [SELF],
+        "form-action": [SELF, *env.form_targets()],
         "frame-ancestors": [NONE],
         "base-uri": [NONE],
         "manifest-src": [SELF],

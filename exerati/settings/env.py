@@ -56,6 +56,14 @@ class Env(BaseSettings):
     stripe_api_base: str = Field(default="", alias="EXERATI_STRIPE_API_BASE")
     stripe_tax: bool = Field(default=False, alias="EXERATI_STRIPE_TAX")
     leak_report_keys: str = Field(default="", alias="EXERATI_LEAK_REPORT_KEYS")
+    google_client_id: str = Field(default="", alias="EXERATI_GOOGLE_CLIENT_ID")
+    google_client_secret: SecretStr = Field(
+        default=SecretStr(""), alias="EXERATI_GOOGLE_CLIENT_SECRET"
+    )
+    github_client_id: str = Field(default="", alias="EXERATI_GITHUB_CLIENT_ID")
+    github_client_secret: SecretStr = Field(
+        default=SecretStr(""), alias="EXERATI_GITHUB_CLIENT_SECRET"
+    )
     drain_seconds: int = Field(default=120, ge=0, alias="EXERATI_DRAIN_SECONDS")
     page_statement_seconds: float = Field(default=10, gt=0, alias="EXERATI_PAGE_STATEMENT_SECONDS")
     log_level: str = Field(default="INFO", alias="EXERATI_LOG_LEVEL")
@@ -81,6 +89,14 @@ class Env(BaseSettings):
                 "STRIPE_SECRET_KEY is live, so EXERATI_STRIPE_API_BASE must not be set."
             )
         return self
+
+    def form_targets(self) -> list[str]:
+        """Return the origins besides ours that the answer to a form may lead to: Chromium checks redirects, too."""
+        targets = {
+            "https://accounts.google.com": self.google_client_id,
+            "https://github.com": self.github_client_id,
+        }
+        return [origin for origin, is_used in targets.items() if is_used]
 
 
 def read() -> Env:

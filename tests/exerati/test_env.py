@@ -33,3 +33,12 @@ def test_keys_of_scanners_that_are_none_stop_the_start_with_their_name(monkeypat
 
     with pytest.raises(ValidationError, match="EXERATI_LEAK_REPORT_KEYS"):
         env.read()
+
+
+def test_forms_lead_to_a_provider_of_accounts_only_where_it_is_set_up(monkeypatch):
+    monkeypatch.setenv("EXERATI_ENV_FILES", "")
+    before = env.read().form_targets()
+    monkeypatch.setenv("EXERATI_GITHUB_CLIENT_ID", "abc")
+
+    assert before == []
+    assert env.read().form_targets() == ["https://github.com"]

@@ -9,21 +9,26 @@ from allauth.account.views import INTERNAL_RESET_SESSION_KEY
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.socialaccount.models import SocialAccount, SocialLogin
 from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 
 from accounts import services
 from accounts.models import Membership, Organization, User
+from accounts.social_providers import GitHubProvider, app_of
 from tests import factories
 from tests.cast import signed_in
 
-SECURED = "secured"  # an admin of Northwind with an app, passkeys and recovery codes
+SECURED = (
+    "secured"  # an admin of Northwind with an app, passkeys, recovery codes and other accounts
+)
 APP_EMAIL = "hedy@northwind.example"  # a developer with an app alone, who signs in by the form
 STAFF = "staff"  # supports customers, and has no second factor
 NEW = "new"  # owner of an organization where nothing has happened yet
 VIEWER = "viewer"  # may look at Northwind, and change nothing
 FORGETFUL = "forgetful"  # has opened the link of a new password
+UNADDRESSED = "unaddressed"  # has come from GitHub, which told no address
 FORGETFUL_ID = 46_656  # 1000 in base 36, as the link has it
 NEW_SLUG = "contoso"
 # Where the owner of Northwind is signed in besides.
@@ -49,7 +54,8 @@ def make(organization: Organization) -> Mapping[str, str]:
     people = {SECURED: secured, VIEWER: viewer, STAFF: staff, NEW: new}
     forgetful = factories.make_user("mary@northwind.example", pk=FORGETFUL_ID)
     return {name: _session(user) for name, user in people.items()} | {
-        FORGETFUL: _session_of_link(forgetful)
+        FORGETFUL: _session_of_link(forgetful),
+        UNADDRESSED: _session_without_address(),
     }
 
 
@@ -68,6 +74,19 @@ def _session_of_link(user: User) -> str:
     return client.cookies[settings.SESSION_COOKIE_NAME].value
 
 
+def _session_without_address() -> str:
+    """Return the cookie of somebody who still has to say where mail goes."""
+    client = Client()
+    account = SocialAccount(provider="github", uid="2", extra_data={"login": "barbara"})
+    provider = GitHubProvider(None, app=app_of("github"))
+    session = client.session
+    session["socialaccount_sociallogin"] = SocialLogin(
+        user=User(), account=account, provider=provider
+    ).serialize()
+    session.save()
+    return client.cookies[settings.SESSION_COOKIE_NAME].value
+
+
 def _secure(user: User) -> None:
     """Give a user an authenticator app, two passkeys and recovery codes, as they are stored."""
     _give_app(user)
@@ -79,6 +98,8 @@ def _secure(user: User) -> None:
             data={"name": name, "credential": rights},
         )
     RecoveryCodes.activate(user)
+    for provider, data in (("google", {"email": user.email}), ("github", {"login": "radia"})):
+        SocialAccount.objects.create(user=user, provider=provider, uid="1", extra_data=data)
 
 
 def _give_app(user: User) -> None:

@@ -59,6 +59,11 @@ def _scenes() -> Iterator[Scene]:
     yield Scene("recovery-codes-new", people.SECURED, f"{factor}recovery-codes/generate/")
     yield Scene("app-off", people.SECURED, f"{factor}totp/deactivate/")
     yield Scene("is-it-you", people.SECURED, f"{factor}reauthenticate/")
+    other = "/account/connections/"
+    yield Scene("landing-stranger", STRANGER, "/")
+    yield Scene("other-accounts", people.SECURED, other)
+    yield Scene("other-accounts-signup", people.UNADDRESSED, f"{other}signup/")
+    yield Scene("other-accounts-refused", STRANGER, f"{other}login/error/", status=401)
     yield Scene("factors-none", people.NEW, factor)
     yield Scene("passkey-add", people.NEW, f"{factor}webauthn/add/")
     yield Scene("app-set-up", people.NEW, f"{factor}totp/activate/")

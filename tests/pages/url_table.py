@@ -15,6 +15,10 @@ NOT_PAGES = {
     "mfa_view_recovery_codes": "is there only with an authenticator app",
     "mfa_download_recovery_codes": "is there only with an authenticator app",
     "mfa_generate_recovery_codes": "is there only with an authenticator app",
+    "google_callback": "wants a code of the provider",
+    "github_callback": "wants a code of the provider",
+    "socialaccount_login_error": "answers 401; it is a scene",
+    "socialaccount_signup": "wants an account of a provider without an address; it is a scene",
     "mfa_edit_webauthn": "wants a passkey, which is in somebody's machine",
     "mfa_remove_webauthn": "wants a passkey, which is in somebody's machine",
 }
