@@ -84,6 +84,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "exerati.context_processors.site",
+                "apikeys.context_processors.own_key",
             ],
             "builtins": ["exerati.templatetags.ui"],
         },

@@ -8,6 +8,7 @@ from django.conf import settings
 from accounts import invitations
 from accounts.models import Membership
 from accounts.permissions import deeds_of
+from apikeys import own_key
 from billing.console.page_words import WITHOUT_ANSWER
 from exerati.lib import money
 from gateway import errors
@@ -167,6 +168,7 @@ def values() -> dict[str, str]:
             "/v1"
         ),  # for clients that add /v1 themselves
         "site_url": settings.SITE_URL,
+        "set_key": own_key.set_line(),
         "errors_table": errors_table(),
         "sandbox_table": sandbox_table(),
         "log_table": log_table(),

@@ -11,10 +11,10 @@ from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_cookie
 
+from apikeys.own_key import NOBODYS, VARIABLE, OwnKey, set_line
 from gateway.documentation import docs_changelog, docs_pages, docs_search, docs_values
 from gateway.documentation.docs_pages import HOME, SECTIONS, Page, PageMissing
 
-PLACEHOLDER_KEY = "sk-your-api-key"
 MARKDOWN = "text/markdown; charset=utf-8"
 PLAIN = "text/plain; charset=utf-8"
 
@@ -104,6 +104,7 @@ def llms(request: HttpRequest) -> HttpResponse:
         f"> {leads[HOME]}",
         "",
         f"Base URL of the API: {settings.API_BASE_URL}",
+        f"Samples read the API key from the environment: {set_line()}",
     ]
     for section, slugs in SECTIONS.items():
         lines += ["", f"## {section}", ""]
@@ -121,12 +122,13 @@ def _page(slug: str) -> Page:
 
 def _show(request: HttpRequest, shown: Page) -> HttpResponse:
     titles = docs_pages.titles()
-    prefix = _key_prefix(request)
+    own = OwnKey(request)
     before, after = docs_pages.neighbours(shown.slug)
     context = {
         "page": shown,
-        "html": mark_safe(shown.html.replace(PLACEHOLDER_KEY, prefix)) if prefix else shown.html,  # noqa: S308  ours
-        "key_prefix": prefix,
+        "html": mark_safe(shown.html.replace(NOBODYS, own.prefix or NOBODYS)),  # noqa: S308  ours
+        "has_samples": VARIABLE in shown.markdown,
+        "sets_key": set_line() in shown.markdown,
         **_navigation(shown.slug),
         "before": (titles[before], _url(before)) if before else None,
         "after": (titles[after], _url(after)) if after else None,
@@ -143,16 +145,6 @@ def _navigation(present: str) -> dict[str, object]:
         for section, slugs in SECTIONS.items()
     ]
     return {"sections": sections, "nav_active": "docs"}
-
-
-def _key_prefix(request: HttpRequest) -> str:
-    """Return what a key of the reader begins with and dots for the rest, "" for those without one."""
-    for membership in getattr(request, "memberships", ()):
-        keys = membership.organization.api_keys.filter(revoked_at=None, disabled_at=None)
-        # Test keys first: every sample runs with one, and costs nothing.
-        if key := keys.order_by("-mode", "-created_at").first():
-            return f"{key.key_prefix}…"
-    return ""
 
 
 def _url(slug: str) -> str:

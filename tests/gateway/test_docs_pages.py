@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 from django.conf import settings
 
+from apikeys.own_key import NOBODYS
 from billing.console import page_words
 from billing.models import UsageEvent
 from gateway import error_words, errors, serializers
@@ -18,6 +19,7 @@ from gateway.documentation import docs_changelog, docs_pages, docs_reference, do
 from gateway.documentation.docs_pages import SLUGS
 from gateway.open_call import CutReason
 from gateway.providers.base import ErrorKind
+from tests import factories
 
 ROOT = Path(__file__).resolve().parents[2]
 RAISED = re.compile(r'(?:code=|ApiError\(\s*)"([a-z_]+)"')
@@ -327,14 +329,43 @@ def test_the_reference_has_every_address_and_field():
 
 
 @pytest.mark.django_db
-def test_samples_show_what_the_readers_key_begins_with(alice_client, client, acme_test_key):
-    shown = f"{acme_test_key.key.key_prefix}…"
-    html = alice_client.get("/docs/quickstart").content.decode()
+@pytest.mark.parametrize(
+    "path", ["/docs/quickstart", "/docs/streaming", "/", "/models/one/", "/models/of-vectors/"]
+)
+def test_one_line_sets_the_key_with_what_the_readers_own_begins_with(
+    alice_client, client, acme_test_key, path
+):
+    factories.make_model("one")
+    factories.make_model("of-vectors", kind="embedding")
+    shown, strangers = (
+        html.unescape(re.sub(r"<[^>]+>", "", one.get(path).content.decode()))
+        for one in (alice_client, client)
+    )
 
-    assert shown in html
-    assert "sk-your-api-key" not in html
-    assert acme_test_key.secret not in html
-    assert "sk-your-api-key" in client.get("/docs/quickstart").content.decode()
+    assert f'export EXERATI_API_KEY="{acme_test_key.key.key_prefix}…"' in shown
+    assert shown.count(acme_test_key.key.key_prefix) == 1
+    assert NOBODYS not in shown
+    assert acme_test_key.secret not in shown
+    assert f'export EXERATI_API_KEY="{NOBODYS}"' in strangers
+    assert strangers.count(NOBODYS) == 1
+
+
+def test_every_sample_reads_the_key_from_the_environment():
+    """No sample holds a key, or what stands for one, but for the lines that set the variable."""
+    folders = (docs_pages.FOLDER, ROOT / "templates", ROOT / "static" / "js")
+    texts = {
+        path: path.read_text()
+        for folder in folders
+        for path in folder.rglob("*")
+        if path.suffix in (".md", ".html", ".js")
+    }
+    odd = re.compile(
+        r"""Bearer (?!\$EXERATI_|\{os\.environ|\$\{process\.env)[s$]\S*|api_?[kK]ey ?[:=] ?["'][^"']*["']"""
+    )
+    found = {(path.name, one) for path, text in texts.items() for one in odd.findall(text)}
+
+    assert found == {("authentication.md", "Bearer sk-xxxxxxxxxxxx")}
+    assert sum("EXERATI_API_KEY" in text for text in texts.values()) > 20
 
 
 @pytest.mark.parametrize("code", CODES)

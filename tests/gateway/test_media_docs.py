@@ -5,6 +5,7 @@ import runpy
 
 import pytest
 
+from apikeys.own_key import VARIABLE
 from gateway.documentation import docs_pages, docs_values
 from tests import factories
 from tests.gateway.media_shop import sell
@@ -35,7 +36,8 @@ def test_python_examples_run_one_after_the_other(shop, slug, tmp_path, monkeypat
 
     for example in examples:
         secret = factories.make_api_key(shop.organization, mode="test").secret
-        code = example.replace(address, shop.gateway.base_url).replace("sk-your-api-key", secret)
+        monkeypatch.setenv(VARIABLE, secret)
+        code = example.replace(address, shop.gateway.base_url)
         (tmp_path / "example.py").write_text(code)
         runpy.run_path(str(tmp_path / "example.py"))
 

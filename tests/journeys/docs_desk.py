@@ -8,6 +8,7 @@ from pathlib import Path
 from django.conf import settings
 from django.core.management import call_command
 
+from apikeys.own_key import NOBODYS
 from tests.clients import environments
 from tests.gateway_server import Gateway
 
@@ -25,7 +26,11 @@ def load_catalog() -> None:
 
 
 class Desk:
-    """Runs samples in a folder, each with this gateway's address, a test key, and the id of a call it has made."""
+    """
+    Runs samples in a folder, each with this gateway's address and the id of a call it has made.
+
+    Samples find the test key where the documentation tells people to put it, in the environment.
+    """
 
     def __init__(
         self, folder: Path, gateway: Gateway, *, secret: str, management: str, request_id: str
@@ -34,10 +39,8 @@ class Desk:
         self._words = {
             settings.API_BASE_URL: gateway.base_url,
             settings.SITE_URL: gateway.base_url.removesuffix("/v1"),
-            "$EXERATI_API_KEY": secret,
             "$EXERATI_MANAGEMENT_KEY": management,
-            "sk-your-api-key": secret,
-            "sk-exr-test-your-test-key": secret,
+            NOBODYS: secret,
         }
         self._request_id = request_id
         (folder / "cat.png").write_bytes(PNG)

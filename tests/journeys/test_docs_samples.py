@@ -9,6 +9,7 @@ from anthropic import Anthropic
 from django.test import Client
 from openai import OpenAI, Stream
 
+from apikeys.own_key import VARIABLE
 from gateway.documentation import docs_pages, docs_values
 from tests import factories
 from tests.clients import environments
@@ -21,6 +22,16 @@ SAMPLE = re.compile(r"^```(\w+)[ ]?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTA
 ELSEWHERE = re.compile(
     r"^(?:from|import) (langchain_openai|llama_index|pydantic_ai|agents|litellm)", re.M
 )
+# A model of each kind, whose page shows how to call it.
+EACH_KIND = {
+    "chat": "gpt-4o",
+    "embedding": "text-embedding-3-small",
+    "image": "gpt-image-2",
+    "speech": "gpt-4o-mini-tts",
+    "transcription": "gpt-4o-transcribe",
+    "moderation": "omni-moderation-latest",
+    "rerank": "rerank-v3.5",
+}
 PACKAGES_OF_NODE = re.compile(r'from "((?:@langchain|@ai-sdk|ai)\b[^"]*)"')
 
 
@@ -33,6 +44,7 @@ def desk(start_servers, tmp_path, monkeypatch):
     answer = gateway.chat(key.secret, model="gpt-4")
     assert answer.status == 200, answer.body
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(VARIABLE, key.secret)
     return Desk(
         tmp_path,
         gateway,
@@ -49,7 +61,13 @@ def samples(slug):
 
 
 def test_every_sample_runs(desk, capsys):
-    told("front page", desk.run_shell, desk.ready(front_page_call()))
+    front = first_call("/", desk)
+    told("front page", desk.run_shell, front["curl"])
+    for kind, model in EACH_KIND.items():
+        call = first_call(f"/models/{model}/", desk)
+        told(f"model page of {kind}", desk.run_shell, call["curl"])
+        told(f"model page of {kind}", exec, call["Python"], {"__name__": "__main__"})
+    told("front page", exec, front["Python"], {"__name__": "__main__"})
     counts = {"curl": 0, "python": 0}
     for slug in docs_pages.SLUGS:
         shared = {"__name__": "__main__"}
@@ -86,12 +104,14 @@ def test_every_sample_for_node_runs(desk):
     assert count >= 15
 
 
-def front_page_call():
-    """Return the first call as the landing page shows it."""
-    page = Client().get("/").content.decode()
-    markup = re.search(r'data-snippets.*?<code class="hl">(.*?)</code>', page, re.DOTALL)
-    assert markup is not None
-    return html.unescape(re.sub(r"<[^>]+>", "", markup[1]))
+def first_call(path, desk):
+    """Return the sample call of a page by language, ready to run."""
+    page = Client().get(path).content.decode()
+    block = page.partition("data-snippets")[2].partition("</pre></div></div>")[0]
+    codes = re.findall(
+        r'code-head"><span>(\w+)</span>.*?<code class="hl">(.*?)</code>', block, re.DOTALL
+    )
+    return {name: desk.ready(html.unescape(re.sub(r"<[^>]+>", "", code))) for name, code in codes}
 
 
 def told(where, run, *arguments):

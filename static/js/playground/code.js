@@ -32,7 +32,7 @@ function python(body, base) {
     : ["print(answer.choices[0].message.content)"];
   return [
     "import os", "", "from openai import OpenAI", "",
-    `client = OpenAI(base_url=${JSON.stringify(base)}, api_key=os.environ["EXERATI_API_KEY"])`,
+    "client = OpenAI(", `    base_url=${JSON.stringify(base)},`, '    api_key=os.environ["EXERATI_API_KEY"],', ")",
     "answer = client.chat.completions.create(", ...fields, ")", ...read,
   ].join("\n");
 }
