@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from allauth.account.forms import ChangePasswordForm, ResetPasswordKeyForm
+from allauth.account.forms import ChangePasswordForm, ResetPasswordKeyForm, SetPasswordForm
 from allauth.mfa.webauthn.forms import AddWebAuthnForm, EditWebAuthnForm
 
 
@@ -14,6 +14,15 @@ class PasswordChangeForm(ChangePasswordForm):  # type: ignore[misc]  # allauth s
         self.fields["oldpassword"].label = "Current password"
         self.fields["password1"].label = "New password"
         self.fields["password2"].label = "New password, again"
+
+
+class PasswordSetForm(SetPasswordForm):  # type: ignore[misc]  # allauth ships no types
+    """The first password, twice, of who came by Google or GitHub."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["password1"].label = "Password"
+        self.fields["password2"].label = "Password, again"
 
 
 class PasswordResetForm(ResetPasswordKeyForm):  # type: ignore[misc]  # allauth ships no types

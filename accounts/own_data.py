@@ -4,6 +4,7 @@ from datetime import datetime
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
 
 from accounts.models import AuditEvent, User
@@ -30,6 +31,7 @@ def export(user: User, *, now: datetime) -> Row:
 
 def _profile(user: User) -> Row:
     addresses = EmailAddress.objects.filter(user=user).order_by("pk")
+    others = SocialAccount.objects.filter(user=user).order_by("pk")
     factors = Authenticator.objects.filter(user=user).order_by("pk")
     return {
         "email": user.email,
@@ -39,6 +41,16 @@ def _profile(user: User) -> Row:
         "joined_at": user.date_joined,
         "last_login_at": user.last_login,
         "email_addresses": list(addresses.values("email", "verified", "primary")),
+        "other_accounts": [
+            {
+                "provider": one.provider,
+                "id": one.uid,
+                **one.extra_data,
+                "connected_at": one.date_joined,
+                "last_used_at": one.last_login,
+            }
+            for one in others
+        ],
         "second_factors": [_factor(one) for one in factors],
     }
 

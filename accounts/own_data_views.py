@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 from accounts import own_data
 from accounts.middleware import OrganizationRequest
 from accounts.models import User
+from accounts.once_more import once_more
 from accounts.view_as import is_viewed_as
 
 
@@ -27,6 +28,7 @@ def page(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 @login_required
+@once_more
 @reauthentication_required  # type: ignore[untyped-decorator]  # allauth ships no types
 def file(request: HttpRequest) -> HttpResponse:
     """Answer the data as JSON: after one more sign-in, and never to staff who look as a customer."""

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
 from django.urls import reverse
 
 from accounts.models import User
 from accounts.second_factor import TYPES
+from accounts.social_providers import CLASSES
 
 FEW_CODES = 3
 
@@ -29,7 +31,7 @@ def checks(user: User) -> list[Check]:
     """Return what protects the account, the weightiest first; recovery codes come with a second factor."""
     factor = _second_factor(user)
     codes = [_recovery_codes(user)] if factor.is_done else []
-    return [factor, *codes, _address(user), _sessions(user)]
+    return [factor, *codes, _address(user), *_other_accounts(user), _sessions(user)]
 
 
 def _second_factor(user: User) -> Check:
@@ -40,10 +42,39 @@ def _second_factor(user: User) -> Check:
     return Check(
         title="Second factor",
         is_done=bool(kinds),
-        state=f"You have {has}." if kinds else "A stolen password is enough to get in.",
+        state=f"You have {has}." if kinds else _without_second_factor(user),
         url=reverse("mfa_index"),
         label="Manage" if kinds else "Set one up",
     )
+
+
+def _without_second_factor(user: User) -> str:
+    if user.has_usable_password():
+        return "A stolen password is enough to get in."
+    return "Whoever gets into your connected account gets in here."
+
+
+def _other_accounts(user: User) -> list[Check]:
+    """Return a line about the accounts that somebody signs in with, who has some: they are another way in."""
+    found = (
+        SocialAccount.objects.filter(user=user).order_by("pk").values_list("provider", flat=True)
+    )
+    names = [CLASSES[provider].name for provider in dict.fromkeys(found) if provider in CLASSES]
+    if not names:
+        return []
+    has_other = len(found) > 1 or user.has_usable_password()
+    state = f"You sign in with {' and '.join(names)}"
+    return [
+        Check(
+            title="Other accounts",
+            is_done=has_other,
+            state=f"{state}."
+            if has_other
+            else f"{state} alone. Set a password in case you lose it.",
+            url=reverse("socialaccount_connections" if has_other else "account_set_password"),
+            label="Manage" if has_other else "Set a password",
+        )
+    ]
 
 
 def _recovery_codes(user: User) -> Check:

@@ -23,7 +23,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import urlencode
 
-from accounts import invitations, services
+from accounts import invitations, once_more, services
 from accounts.models import Organization, User
 from accounts.social_providers import CLASSES, app_of, offered
 
@@ -68,7 +68,10 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
         which looks as if the address were new. The token has done its part, and must not get into a session.
         """
         sociallogin.token = None
-        if sociallogin.is_existing or sociallogin.state.get("process") != AuthProcess.LOGIN:
+        process = sociallogin.state.get("process")
+        if process == AuthProcess.CONNECT and once_more.is_due(request):
+            raise ImmediateHttpResponse(redirect("socialaccount_connections"))  # which asks
+        if sociallogin.is_existing or process != AuthProcess.LOGIN:
             return
         if refusal := ratelimit.consume_or_429(
             request, app="allauth.account", action="signup", limit_get=True

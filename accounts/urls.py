@@ -1,6 +1,9 @@
 """Addresses of sign-up and login, and of the dashboard pages about people and the organization."""
 
 from allauth.account import views as account_views
+from allauth.mfa.totp import views as totp_views
+from allauth.mfa.webauthn import views as webauthn_views
+from allauth.socialaccount import views as connection_views
 from django.urls import URLPattern, URLResolver, include, path
 
 from accounts import (
@@ -13,12 +16,23 @@ from accounts import (
     team_views,
     views,
 )
+from accounts.once_more import once_more
+
+# What allauth would let people do without asking once more who came by Google or GitHub; before allauth's own table.
+_asked_once_more: list[URLPattern] = [
+    path("email/", once_more(account_views.email)),
+    path("password/set/", once_more(account_views.password_set)),
+    path("2fa/totp/activate/", once_more(totp_views.activate_totp)),
+    path("2fa/webauthn/add/", once_more(webauthn_views.add_webauthn)),
+    path("connections/", once_more(connection_views.connections)),
+]
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("account/profile/", profile_views.profile, name="profile"),
     path("account/data/", own_data_views.page, name="own_data"),
     path("account/data.json", own_data_views.file, name="own_data_file"),
     path("account/sessions/end/", session_views.session_end, name="session_end"),
+    path("account/", include(_asked_once_more)),
     path("account/", include("allauth.account.urls")),
     path("account/2fa/", include("allauth.mfa.urls")),
     path("account/sessions/", include("allauth.usersessions.urls")),

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods
 from accounts import deletion
 from accounts.middleware import OrganizationRequest
 from accounts.models import User
+from accounts.once_more import once_more
 from accounts.view_as import is_viewed_as
 from billing import leaving
 from billing.console.forms import DeletionForm
@@ -23,6 +24,7 @@ from billing.console.forms import DeletionForm
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
+@once_more
 @reauthentication_required  # type: ignore[untyped-decorator]  # allauth ships no types
 def account_delete(request: HttpRequest) -> HttpResponse:
     """

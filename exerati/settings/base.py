@@ -116,6 +116,7 @@ ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_SIGNUP_FORM_CLASS = "accounts.forms.SignupForm"
 ACCOUNT_FORMS = {
     "change_password": "accounts.library_forms.PasswordChangeForm",
+    "set_password": "accounts.library_forms.PasswordSetForm",
     "reset_password_from_key": "accounts.library_forms.PasswordResetForm",
 }
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None

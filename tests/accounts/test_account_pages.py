@@ -28,7 +28,7 @@ def account_pages():
                 continue
             if hasattr(pattern, "url_patterns"):
                 yield from walk(pattern.url_patterns)
-            elif pattern.callback.__module__.startswith("allauth."):
+            elif pattern.name and pattern.callback.__module__.startswith("allauth."):
                 yield pattern.name
 
     return sorted(set(walk(get_resolver("accounts.urls").url_patterns)) - NO_PAGE)
