@@ -197,3 +197,15 @@ def test_the_account_page_says_that_one_account_is_the_only_way_in(client, socia
 
     assert "You sign in with Google alone." in page
     assert reverse("account_set_password") in page
+
+
+def test_who_lost_the_other_account_gets_a_password_by_mail(client, social, mailoutbox):
+    come_by(client, social, "google")
+    inside = client.get(reverse("account_reset_password"))
+    client.logout()
+
+    client.post(reverse("account_reset_password"), {"email": DORA})
+
+    assert inside.status_code == 200
+    assert mailoutbox[-1].to == [DORA]
+    assert "/account/password/reset/key/" in mailoutbox[-1].body

@@ -29,6 +29,8 @@ NEW = "new"  # owner of an organization where nothing has happened yet
 VIEWER = "viewer"  # may look at Northwind, and change nothing
 FORGETFUL = "forgetful"  # has opened the link of a new password
 UNADDRESSED = "unaddressed"  # has come from GitHub, which told no address
+PASSWORDLESS = "passwordless"  # signs in with Google alone, and has just done so
+LONG_SIGNED_IN = "long signed in"  # the same, long ago
 FORGETFUL_ID = 46_656  # 1000 in base 36, as the link has it
 NEW_SLUG = "contoso"
 # Where the owner of Northwind is signed in besides.
@@ -53,9 +55,12 @@ def make(organization: Organization) -> Mapping[str, str]:
     factories.make_organization("Contoso", owner=new)
     people = {SECURED: secured, VIEWER: viewer, STAFF: staff, NEW: new}
     forgetful = factories.make_user("mary@northwind.example", pk=FORGETFUL_ID)
+    passwordless = _make_passwordless()
     return {name: _session(user) for name, user in people.items()} | {
         FORGETFUL: _session_of_link(forgetful),
         UNADDRESSED: _session_without_address(),
+        PASSWORDLESS: _session(passwordless),
+        LONG_SIGNED_IN: signed_in(passwordless).cookies[settings.SESSION_COOKIE_NAME].value,
     }
 
 
@@ -72,6 +77,15 @@ def _session_of_link(user: User) -> str:
     session[INTERNAL_RESET_SESSION_KEY] = default_token_generator.make_token(user)
     session.save()
     return client.cookies[settings.SESSION_COOKIE_NAME].value
+
+
+def _make_passwordless() -> User:
+    user = factories.make_user("joan@northwind.example")
+    user.set_unusable_password()
+    user.save()
+    data = {"email": user.email}
+    SocialAccount.objects.create(user=user, provider="google", uid="3", extra_data=data)
+    return user
 
 
 def _session_without_address() -> str:

@@ -62,6 +62,11 @@ def _scenes() -> Iterator[Scene]:
     other = "/account/connections/"
     yield Scene("landing-stranger", STRANGER, "/")
     yield Scene("other-accounts", people.SECURED, other)
+    yield Scene("other-accounts-last", people.PASSWORDLESS, other, _disconnect)
+    yield Scene("other-accounts-protection", people.PASSWORDLESS, "/account/profile/")
+    yield Scene("password-first", people.PASSWORDLESS, "/account/password/set/")
+    asked = people.LONG_SIGNED_IN
+    yield Scene("is-it-you-elsewhere", asked, "/account/password/set/", status=403)
     yield Scene("other-accounts-signup", people.UNADDRESSED, f"{other}signup/")
     yield Scene("other-accounts-refused", STRANGER, f"{other}login/error/", status=401)
     yield Scene("factors-none", people.NEW, factor)
@@ -103,6 +108,11 @@ def _follow(label: str) -> Callable[[Page], None]:
         page.wait_for_load_state("load")
 
     return follow
+
+
+def _disconnect(page: Page) -> None:
+    page.get_by_role("button", name="Disconnect").click()
+    expect(page.get_by_role("alert")).to_be_visible()
 
 
 def _sign_in_secured(page: Page) -> None:
