@@ -371,9 +371,23 @@ def form_fields(form: BaseForm) -> dict[str, BaseForm]:
 
 
 @register.inclusion_tag("components/pager.html")
-def pager(newer_url: str = "", older_url: str = "", note: str = "") -> dict[str, str]:
-    """Return the foot of a keyset-paged table; an empty address disables its side."""
-    return {"newer_url": newer_url, "older_url": older_url, "note": note}
+def pager(
+    newer_url: str = "",
+    older_url: str = "",
+    note: str = "",
+    newer: str = "Newer",
+    older: str = "Older",
+    pages: Iterable[Link] = (),
+) -> dict[str, object]:
+    """Return the foot of a paged table; an empty address disables its side, and is no link among `pages`."""
+    return {
+        "newer_url": newer_url,
+        "older_url": older_url,
+        "note": note,
+        "newer": newer,
+        "older": older,
+        "pages": pages,
+    }
 
 
 @register.simple_tag

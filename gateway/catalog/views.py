@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from django.core.paginator import Page, Paginator
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
@@ -46,6 +47,7 @@ MODALITIES = (
     ("file", "File"),
 )
 VIEWS = ("table", "cards")
+PAGE_ROWS = 100  # a thousand on one page would weigh more than a page may
 # Kinds whose sample call is the documentation's: its page, and the model that the page names.
 SAMPLE_PAGES = {
     Model.Kind.EMBEDDING: ("embeddings", "text-embedding-ada-002"),
@@ -70,8 +72,11 @@ def catalog(request: HttpRequest) -> HttpResponse:
     filters = _filters(request.GET, has_call=call is not None)
     found = catalog_filters.select(listed, filters)
     shown_as = "cards" if request.GET.get("view") == "cards" else "table"
+    page = Paginator(found.rows, PAGE_ROWS).get_page(request.GET.get("page"))
     context = {
-        "rows": found.rows,
+        "rows": page.object_list,
+        "found": len(found.rows),
+        **_pages(request.GET, page),
         "total": len(listed),
         "filters": filters,
         "call": call,
@@ -203,13 +208,39 @@ def _small_number(text: str) -> int:
     return int(text) if text.isdecimal() and len(text) < 10 else 0
 
 
+def _pages(query: QueryDict, page: Page[CatalogRow]) -> dict[str, object]:
+    """Return the links between the pages of the list, and the query of this one if it is a page of the whole list."""
+    last = page.paginator.num_pages
+
+    def link(number: int) -> str:
+        found = _link(query, page=str(number) if number > 1 else "")
+        return reverse("catalog") + found.removesuffix("?")
+
+    return {
+        "page_note": f"{page.start_index():,} to {page.end_index():,} of {page.paginator.count:,}"
+        if last > 1
+        else "",
+        "page_links": [
+            (str(number), link(number) if isinstance(number, int) else "", number == page.number)
+            for number in page.paginator.get_elided_page_range(page.number)
+        ]
+        if last > 1
+        else [],
+        "previous_url": link(page.number - 1) if page.number > 1 else "",
+        "next_url": link(page.number + 1) if page.number < last else "",
+        "canonical_query": f"?page={page.number}"
+        if page.number > 1 and set(query) == {"page"}
+        else "",
+    }
+
+
 def _kind_links(query: QueryDict, found: Found, filters: CatalogFilters) -> list[Link]:
     """Return the kinds with the number of models each would show."""
     everything = sum(count for _, count in found.kinds)
-    links = [(f"All {everything}", _link(query, kind=""), filters.kind == "")]
+    links = [(f"All {everything}", _link(query, kind="", page=""), filters.kind == "")]
     for kind, count in found.kinds:
         words = f"{KIND_TITLES[Model.Kind(kind)]} {count}"
-        links.append((words, _link(query, kind=kind), filters.kind == kind))
+        links.append((words, _link(query, kind=kind, page=""), filters.kind == kind))
     return links
 
 

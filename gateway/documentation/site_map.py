@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from django.conf import settings
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -11,6 +12,7 @@ from django.utils.html import escape
 from django.views.decorators.http import require_safe
 
 from gateway.catalog import catalog_pages
+from gateway.catalog.views import PAGE_ROWS
 from gateway.documentation.docs_pages import HOME, SLUGS
 
 PAGES: Final = ("landing", "catalog", "pricing", "status", "docs")
@@ -37,5 +39,8 @@ def site_map(request: HttpRequest) -> HttpResponse:
 def _paths() -> Iterator[str]:
     yield from (reverse(name) for name in PAGES)
     yield from (reverse("docs_page", args=[slug]) for slug in SLUGS if slug != HOME)
-    for row in catalog_pages.for_sale(now=timezone.now()):
+    listed = catalog_pages.for_sale(now=timezone.now())
+    for number in range(2, Paginator(listed, PAGE_ROWS).num_pages + 1):
+        yield f"{reverse('catalog')}?page={number}"
+    for row in listed:
         yield reverse("model_page", args=[row.name])

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from django.http import Http404
 from django.test import RequestFactory
+from django.urls import reverse
 
 from exerati import views
 from exerati.templatetags import ui
+from tests import factories
 
 
 @pytest.fixture
@@ -81,6 +83,21 @@ def test_compact_rows_are_stored_rendered_at_once_and_forgotten(pages):
     assert '<html lang="en" data-rows="compact">' in views.landing(request).content.decode()
     assert '<html lang="en">' in views.landing(made_up).content.decode()
     assert views.rows(pages.post("/rows", {"rows": "normal"})).cookies["rows"]["max-age"] == 0
+
+
+@pytest.mark.django_db
+def test_pages_with_rows_of_their_own_keep_the_compact_ones(client, alice_client, acme, acme_key):
+    factories.make_model("small")
+    alice_client.cookies["rows"] = client.cookies["rows"] = "compact"
+
+    for page in ("/models/", "/models/compare/?model=small"):
+        assert '<html lang="en" data-rows="compact">' in client.get(page).content.decode(), page
+        del client.cookies["rows"]
+        assert '<html lang="en">' in client.get(page).content.decode(), page
+        client.cookies["rows"] = "compact"
+    for page in ("keys", "team", "usage", "requests", "invoices", "ledger"):
+        html = alice_client.get(reverse(f"dashboard:{page}", args=[acme.slug])).content.decode()
+        assert '<html lang="en" data-rows="compact">' in html, page
 
 
 def test_style_guide_is_for_developers_only(pages, settings):

@@ -117,7 +117,11 @@ def make() -> Samples:
             "docs_page": [{"slug": slug} for slug in _docs()],
             "docs_search": [{"?": "?q=budget"}],
             "compare": [{"?": "?model=gpt-4o&model=claude-sonnet-4-6&model=gemini-2.5-pro"}],
-            "catalog": [{}, {"?": "?view=cards&kind=chat&in=2000&out=500"}],
+            "catalog": [
+                {},
+                {"?": "?view=cards&kind=chat&in=2000&out=500"},
+                {"?": "?page=2&kind=chat"},
+            ],
             "docs_markdown": [{"slug": "quickstart"}],
             "legal": [{"page": "terms"}, {"page": "privacy"}],
         },
