@@ -177,11 +177,14 @@ def test_who_has_no_address_at_the_provider_is_asked_for_one(client, social):
 
     answer = come_by(client, social, "github")
     page = client.get(answer["Location"]).content.decode()
+    waiting = str(Session.objects.get().get_decoded())
     sent = client.post(answer["Location"], {"email": DORA, "organization": "Initech"})
     client.post(sent["Location"], {"code": code_in_mail()})
 
     assert answer["Location"] == reverse("socialaccount_signup")
     assert "shown@elsewhere.example" not in page
+    assert "20002" in waiting
+    assert social.tokens[-1] not in waiting
     assert is_signed_in(client)
     assert Organization.objects.get().name == "Initech"
     assert SocialAccount.objects.get().user.email == DORA

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from django.conf import settings
+
 from tests import gateway_server
 from tests.journeys import browser
 from tests.pages import url_table, world
@@ -11,11 +13,16 @@ from tests.pages.looking import Looker
 from tests.pages.url_table import Address
 from tests.pages.world import Samples
 
+NOBODY = "http://127.0.0.1:18"  # where nothing listens stands for GitHub; forms may lead there, and not to Google
+PROVIDERS = settings.SOCIALACCOUNT_PROVIDERS
+POLICY = settings.CONTENT_SECURITY_POLICY["DIRECTIVES"]
 # As in production: staff need a second factor, and credit can be bought. No page asks Stripe for anything by itself.
 SETTINGS = {
     "STAFF_NEED_SECOND_FACTOR": True,
     "STRIPE_SECRET_KEY": "sk_test_pages",
     "STRIPE_API_BASE": "http://127.0.0.1:9",
+    "SOCIALACCOUNT_PROVIDERS": PROVIDERS | {"github": PROVIDERS["github"] | {"GITHUB_URL": NOBODY}},
+    "CONTENT_SECURITY_POLICY": {"DIRECTIVES": POLICY | {"form-action": ["'self'", NOBODY]}},
 }
 
 

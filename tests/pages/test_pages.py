@@ -8,9 +8,10 @@ from django.urls import get_resolver
 from playwright.sync_api import expect
 
 from tests.pages import audit, scenes, site, url_table
-from tests.pages.looking import violations
+from tests.pages.looking import STRANGER, violations
 from tests.pages.url_table import NOT_PAGES, SampleMissing
 from tests.pages.world import Samples
+from tests.upstream import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
@@ -57,6 +58,7 @@ def test_every_page_is_accessible_light_frugal_and_obeys_the_policy(database_url
         assert {"/", "/models/", "/docs/", "/login", "/dashboard/northwind/"} <= paths
         assert_bad_pages_are_found(opened)
         assert_invoices_print(opened)
+        assert_the_policy_lets_forms_lead_to_github_alone(opened)
 
 
 def assert_bad_pages_are_found(opened):
@@ -75,6 +77,22 @@ def assert_bad_pages_are_found(opened):
     assert any("image-alt" in one for one in found), found
     assert any("color-contrast" in one for one in found), found
     assert any("Content Security Policy" in one for one in seen.complaints), seen.complaints
+
+
+def assert_the_policy_lets_forms_lead_to_github_alone(opened):
+    """Chromium holds `form-action` against redirects, too: without the provider's origin its button does nothing."""
+    address = next(one for one in opened.addresses if one.name == "account_login")
+    with opened.looker.look_as(STRANGER, address) as (page, seen):
+        with page.expect_event(
+            "requestfailed", lambda asked: asked.url.startswith(site.NOBODY)
+        ) as let:
+            page.get_by_role("button", name="Continue with GitHub").click()
+        assert let.value.failure == "net::ERR_CONNECTION_REFUSED"
+        page.wait_for_url("chrome-error://**", wait_until="commit")
+        assert not any("form-action" in one for one in seen.complaints), seen.complaints
+    with opened.looker.look_as(STRANGER, address) as (page, seen):
+        page.get_by_role("button", name="Continue with Google").click()
+        wait_until(lambda: page.title() and any("form-action" in one for one in seen.complaints))
 
 
 def assert_invoices_print(opened):
