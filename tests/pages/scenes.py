@@ -132,8 +132,10 @@ def _sign_up_wrong(page: Page) -> None:
 
 def _switch_debug_on(page: Page) -> None:
     """Show the style guide as a server with DEBUG does: made in this process, with files of the one that runs."""
+    client = Client()
+    client.handler.load_middleware()  # that for static files warns where it is made with DEBUG
     with override_settings(DEBUG=True), ThreadPoolExecutor(1) as thread:
-        answer = thread.submit(Client().get, STYLE_GUIDE).result()
+        answer = thread.submit(client.get, STYLE_GUIDE).result()
     page.route(
         f"**{STYLE_GUIDE}",
         lambda route: route.fulfill(
