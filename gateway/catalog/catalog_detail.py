@@ -1,6 +1,6 @@
 """All about one model of the catalog: rates in tables, the history of its price, its routes and how they do."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
@@ -8,23 +8,13 @@ from typing import Literal
 from billing import price_book
 from billing.models import PriceVersion
 from billing.types import Price, Rates
+from gateway.catalog import price_history
 from gateway.catalog.catalog_pages import CatalogRow, row_of
+from gateway.catalog.price_history import PER_MTOK, Cell
 from gateway.models import Model
 from gateway.routes import route_stats
 
 MAX_COLUMNS = 4  # of prices, that stand side by side on a desk
-RATE_TITLES = {
-    "input": "Input",
-    "cache_read": "Cached input",
-    "cache_write_5m": "Cache write, 5 min",
-    "cache_write_1h": "Cache write, 1 h",
-    "output": "Output",
-    "reasoning": "Reasoning",
-    "audio_input": "Audio input",
-    "audio_output": "Audio output",
-    "image_input": "Image input",
-    "image_output": "Image output",
-}
 
 
 def _with_figures(row: CatalogRow, *, now: datetime) -> CatalogRow:
@@ -55,11 +45,12 @@ class PriceTable:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One price version of the history."""
+    """One price version of the history, with a cell for every rate that any version has."""
 
     effective_from: datetime
     price: Price
     state: Literal["past", "current", "coming"]
+    cells: tuple[Cell, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +62,7 @@ class ModelDetail:
     knowledge_cutoff: str
     prices: tuple[PriceTable, ...]
     versions: tuple[Version, ...]
+    history: tuple[tuple[str, tuple[tuple[Version, Cell], ...]], ...]  # a row for each rate
 
 
 def detail(name: str, *, now: datetime) -> ModelDetail | None:
@@ -92,18 +84,32 @@ def detail(name: str, *, now: datetime) -> ModelDetail | None:
         knowledge_cutoff=model.knowledge_cutoff,
         prices=tuple(price_tables(current.price)),
         versions=tuple(versions),
+        history=tuple(_history(versions)),
     )
 
 
 def _versions(name: str, *, now: datetime) -> list[Version]:
     """Return the versions of a model's price, newest first."""
     found = []
+    stored = PriceVersion.objects.filter(model=name).order_by("-effective_from")
+    dated = [(row.effective_from, price_book.price_of(row)) for row in stored]
+    prices = [price for _, price in dated]
+    among = price_history.columns(prices)
     state: Literal["past", "current", "coming"] = "coming"
-    for row in PriceVersion.objects.filter(model=name).order_by("-effective_from"):
-        if row.effective_from <= now:
+    for place, (since, price) in enumerate(dated, start=1):
+        before = prices[place] if place < len(prices) else None
+        if since <= now:
             state = "current" if state == "coming" else "past"
-        found.append(Version(row.effective_from, price_book.price_of(row), state))
+        cells = price_history.cells(price, before, among=among)
+        found.append(Version(since, price, state, cells))
     return found
+
+
+def _history(versions: Sequence[Version]) -> Iterator[tuple[str, tuple[tuple[Version, Cell], ...]]]:
+    """Yield each rate's title with its cell of every version."""
+    among = price_history.columns([version.price for version in versions])
+    for place, key in enumerate(among):
+        yield key.title, tuple((version, version.cells[place]) for version in versions)
 
 
 def price_tables(price: Price) -> list[PriceTable]:
@@ -135,7 +141,7 @@ def _merged_head(service_tier: str, head: str) -> str:
 def _price_table(title: str, columns: Sequence[tuple[str, Rates]]) -> PriceTable:
     classes = (
         (label, tuple(getattr(rates, f"{name}_microusd_per_mtok") for _, rates in columns))
-        for name, label in RATE_TITLES.items()
+        for name, label in PER_MTOK.items()
     )
     rows = tuple(row for row in classes if any(row[1]))
     return PriceTable(title, tuple(head for head, _ in columns), rows)

@@ -3,20 +3,21 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.feedgenerator import Rss201rev2Feed
 from django.views.decorators.http import require_safe
 
+from billing import price_book
 from billing.models import PriceVersion
 from billing.types import RATE_NAMES
 from exerati.drawing import formats
-from gateway.catalog import catalog_pages
+from gateway.catalog import catalog_pages, price_history
 from gateway.catalog.catalog_pages import CatalogRow
 
 NEWS_FOR = timedelta(days=180)
@@ -88,20 +89,14 @@ def _life(row: CatalogRow) -> Iterator[News]:
 
 
 def _price_changes(listed: dict[str, CatalogRow], *, since: datetime) -> Iterator[News]:
-    """Yield each price version that has one before it."""
-    before = PriceVersion.objects.filter(
-        model=OuterRef("model"), effective_from__lt=OuterRef("effective_from")
-    )
-    versions = PriceVersion.objects.filter(Exists(before), effective_from__gte=since)
-    for version in versions:
-        if row := listed.get(version.model):
+    """Yield each price version that has one before it, with every rate that it changed."""
+    recent = PriceVersion.objects.filter(effective_from__gte=since).values("model")
+    versions = PriceVersion.objects.filter(model__in=recent).order_by("model", "effective_from")
+    for before, version in pairwise(versions):
+        row = listed.get(version.model)
+        if row and before.model == version.model and version.effective_from >= since:
             words = ", ".join(
-                f"{title} {formats.price_text(rate)} per million tokens"
-                for title, rate in (
-                    ("input", version.input_microusd_per_mtok),
-                    ("output", version.output_microusd_per_mtok),
-                )
-                if rate is not None
+                price_history.changes(price_book.price_of(version), price_book.price_of(before))
             )
             yield News(version.effective_from, "price", row, f"New price: {row.title}", words)
 
@@ -126,7 +121,20 @@ def _wire(row: CatalogRow) -> dict[str, Any]:
         "features": row.features,
         "providers": [route.provider for route in row.routes if route.is_on],
         "prices": {name: rate for name, rate in rates.items() if rate is not None},
+        "prices_by_tier": _by_tier(row),
         "prices_since": formats.machine_text(row.price_since),
         **{name: on.isoformat() if (on := getattr(row, name)) else None for name in dates},
         "url": settings.SITE_URL + reverse("model_page", args=[row.name]),
     }
+
+
+def _by_tier(row: CatalogRow) -> list[dict[str, Any]]:
+    """Return the rates of service tiers and of longer prompts, as far as they are not the ones without."""
+    found: dict[tuple[str, int], dict[str, int]] = {}
+    for key, rate in price_history.rates_of(row.price).items():
+        if key.service_tier or key.above_input_tokens:
+            found.setdefault((key.service_tier, key.above_input_tokens), {})[key.name] = rate
+    return [
+        {"service_tier": tier or None, "above_input_tokens": above, "prices": prices}
+        for (tier, above), prices in found.items()
+    ]

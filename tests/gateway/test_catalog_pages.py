@@ -83,7 +83,7 @@ def test_a_price_to_come_does_not_hold_yet(client, small):
     assert "$7.77" not in text_of(client.get("/models/"))
     words = text_of(client.get("/models/small/"))
     assert "2 price versions" in words
-    assert "Coming $7.77" in words
+    assert "Coming 1 Jan 2020 Now Input $7.77 was $0.10 $0.10" in words
 
 
 @pytest.mark.parametrize(
@@ -320,7 +320,7 @@ def test_the_feed_tells_of_new_models_retirements_and_changed_prices(
         "New price: Large One",
         "New: Small One",
     ]
-    assert "input $9.00 per million tokens" in text
+    assert "Input: $9.00, was $0.10" in text
 
 
 @pytest.mark.parametrize("kind", ["image", "speech", "transcription", "moderation", "rerank"])

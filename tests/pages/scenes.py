@@ -79,6 +79,7 @@ def _scenes() -> Iterator[Scene]:
     yield Scene("second-step", STRANGER, "/login", _sign_in_secured)
     yield Scene("sign-up-wrong", STRANGER, "/register", _sign_up_wrong)
     yield Scene("admin-second-factor", people.STAFF, "/admin/", status=403)
+    yield Scene("price-history", STRANGER, "/models/gpt-5.6-terra/", _open_history)
     yield Scene("missing", OWNER, "/nothing-here/", status=404)
     yield Scene("style-guide", STRANGER, STYLE_GUIDE, _switch_debug_on, status=404)
     yield Scene("form-address", OWNER, f"{HOME}team/invite/", status=405)
@@ -188,6 +189,11 @@ def _view_code(page: Page) -> None:
     page.get_by_label("Message", exact=True).fill("Is a budget a hard cap?")
     page.get_by_role("button", name="View code").click()
     expect(page.locator("#pg-code")).to_be_visible()
+
+
+def _open_history(page: Page) -> None:
+    page.locator(".history summary").click()
+    expect(page.get_by_role("region", name="Price history")).to_be_visible()
 
 
 def _open_request(page: Page) -> None:
