@@ -13,7 +13,7 @@ SUMS = (
 LATENCY_SUMS = ("first_token_counts", "duration_counts")
 
 
-def triggers(hours: str, function: str) -> migrations.RunSQL:
+def triggers(hours: str, *arguments: str) -> migrations.RunSQL:
     """Return the operation that keeps the days of an hourly table; nobody writes hours until it is committed."""
     tables = {
         "INSERT": "NEW TABLE AS new_hours",
@@ -23,7 +23,7 @@ def triggers(hours: str, function: str) -> migrations.RunSQL:
     return migrations.RunSQL(
         [
             f"CREATE TRIGGER days_of_{name.lower()} AFTER {name} ON {hours} REFERENCING {changed} "
-            f"FOR EACH STATEMENT EXECUTE FUNCTION {function}"
+            f"FOR EACH STATEMENT EXECUTE FUNCTION billing_sum_days({', '.join(map(repr, arguments))})"
             for name, changed in tables.items()
         ],
         [f"DROP TRIGGER days_of_{name.lower()} ON {hours}" for name in tables],
@@ -43,6 +43,7 @@ def fill(hours: str, days: str, keys: str, sums: dict[str, str]) -> migrations.R
 ADDED = {name: f"sum({name})" for name in SUMS}
 COUNTED = {name: f"billing_sum_counts({name}, 1)" for name in LATENCY_SUMS}
 KEYS = "organization_id, project_id, key_id, model, mode"
+LATENCY_KEYS = "organization_id, model, mode"
 
 
 class Migration(migrations.Migration):
@@ -123,10 +124,10 @@ class Migration(migrations.Migration):
             },
         ),
         *(load(name) for name in ("true_up", "days", "rollups")),
-        triggers("billing_usagerollup", "billing_sum_days('billing_usagedayrollup')"),
-        triggers("billing_tagrollup", "billing_sum_days('billing_tagdayrollup', 'tag')"),
-        triggers("billing_latencyrollup", "billing_count_days()"),
+        triggers("billing_usagerollup", "billing_usagedayrollup", KEYS, "calls"),
+        triggers("billing_tagrollup", "billing_tagdayrollup", f"tag, {KEYS}", "calls"),
+        triggers("billing_latencyrollup", "billing_latencydayrollup", LATENCY_KEYS, "counts"),
         fill("billing_usagerollup", "billing_usagedayrollup", KEYS, ADDED),
         fill("billing_tagrollup", "billing_tagdayrollup", f"tag, {KEYS}", ADDED),
-        fill("billing_latencyrollup", "billing_latencydayrollup", "organization_id, model, mode", COUNTED),
+        fill("billing_latencyrollup", "billing_latencydayrollup", LATENCY_KEYS, COUNTED),
     ]

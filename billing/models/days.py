@@ -1,33 +1,14 @@
 """Sums of one UTC day, for ranges of weeks: each is the sum of its hours, kept so by triggers. For pages only."""
 
-from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
-from accounts.models import Organization, Project
-from apikeys.models import ApiKey
-from billing.models.usage import TokenCounts
+from billing.models.rollups import CallSums, LatencyCounts
 
 
-class _DaySums(TokenCounts):
-    day = models.DateTimeField()  # midnight in UTC
-    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
-    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="+")
-    key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, null=True, related_name="+")
-    model = models.CharField(max_length=120)
-    mode = models.CharField(max_length=4)
-    requests = models.BigIntegerField(default=0)
-    errors = models.BigIntegerField(default=0)
-    audio_tokens = models.BigIntegerField(default=0)
-    image_tokens = models.BigIntegerField(default=0)
-    price_nanousd = models.BigIntegerField(default=0)
-    charge_nanousd = models.BigIntegerField(default=0)
-
-    class Meta:
-        abstract = True
-
-
-class UsageDayRollup(_DaySums):
+class UsageDayRollup(CallSums):
     """The sum of a day's `UsageRollup`."""
+
+    day = models.DateTimeField()  # midnight in UTC
 
     class Meta:
         constraints = [
@@ -42,9 +23,10 @@ class UsageDayRollup(_DaySums):
         return f"{self.day:%Y-%m-%d} {self.model}"
 
 
-class TagDayRollup(_DaySums):
+class TagDayRollup(CallSums):
     """The sum of a day's `TagRollup`."""
 
+    day = models.DateTimeField()  # midnight in UTC
     tag = models.CharField(max_length=40)
 
     class Meta:
@@ -60,15 +42,10 @@ class TagDayRollup(_DaySums):
         return f"{self.day:%Y-%m-%d} {self.tag}"
 
 
-class LatencyDayRollup(models.Model):
+class LatencyDayRollup(LatencyCounts):
     """The sum of a day's `LatencyRollup`, bucket by bucket."""
 
     day = models.DateTimeField()  # midnight in UTC
-    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
-    model = models.CharField(max_length=120)
-    mode = models.CharField(max_length=4)
-    first_token_counts = ArrayField(models.BigIntegerField())
-    duration_counts = ArrayField(models.BigIntegerField())
 
     class Meta:
         constraints = [

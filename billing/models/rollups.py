@@ -8,14 +8,12 @@ from apikeys.models import ApiKey
 from billing.models.usage import TokenCounts
 
 
-class TagRollup(TokenCounts):
-    """Sums of one hour by tag; a call counts once for each of its tags, so tags do not add up to all calls."""
+class CallSums(TokenCounts):
+    """What calls of one key add up to, by model and mode, over some time."""
 
-    hour = models.DateTimeField()
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="+")
     key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, null=True, related_name="+")
-    tag = models.CharField(max_length=40)
     model = models.CharField(max_length=120)
     mode = models.CharField(max_length=4)
     requests = models.BigIntegerField(default=0)
@@ -24,6 +22,33 @@ class TagRollup(TokenCounts):
     image_tokens = models.BigIntegerField(default=0)
     price_nanousd = models.BigIntegerField(default=0)
     charge_nanousd = models.BigIntegerField(default=0)
+
+    class Meta:
+        abstract = True
+
+
+class LatencyCounts(models.Model):
+    """
+    How many successful calls took how long, by the buckets of `billing.read_models.latency.BOUNDS_MS`.
+
+    Percentiles cannot be added up, counts can.
+    """
+
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
+    model = models.CharField(max_length=120)
+    mode = models.CharField(max_length=4)
+    first_token_counts = ArrayField(models.BigIntegerField())
+    duration_counts = ArrayField(models.BigIntegerField())
+
+    class Meta:
+        abstract = True
+
+
+class TagRollup(CallSums):
+    """Sums of one hour by tag; a call counts once for each of its tags, so tags do not add up to all calls."""
+
+    hour = models.DateTimeField()
+    tag = models.CharField(max_length=40)
 
     class Meta:
         constraints = [
@@ -38,19 +63,10 @@ class TagRollup(TokenCounts):
         return f"{self.hour:%Y-%m-%d %H} {self.tag}"
 
 
-class LatencyRollup(models.Model):
-    """
-    How many successful calls of one hour took how long, by the buckets of `billing.read_models.latency.BOUNDS_MS`.
-
-    Percentiles cannot be added up, counts can.
-    """
+class LatencyRollup(LatencyCounts):
+    """How long the calls of one hour took."""
 
     hour = models.DateTimeField()
-    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
-    model = models.CharField(max_length=120)
-    mode = models.CharField(max_length=4)
-    first_token_counts = ArrayField(models.BigIntegerField())
-    duration_counts = ArrayField(models.BigIntegerField())
 
     class Meta:
         constraints = [

@@ -9,12 +9,17 @@ CREATE OR REPLACE FUNCTION billing_changed_hours(operation text) RETURNS text LA
         ELSE 'SELECT 1 AS sign, * FROM new_hours UNION ALL SELECT -1, * FROM old_hours' END
 $$;
 
--- Trigger of hourly sums. Arguments: the table of days, and the column by which it sums beside those that all have, if any.
+-- Trigger of hourly tables. Arguments: the table of days, the columns by which both sum, and what they sum: 'calls', or the
+-- 'counts' of how long calls took.
 CREATE OR REPLACE FUNCTION billing_sum_days() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    keys text := 'organization_id, project_id, key_id, ' || coalesce(TG_ARGV[1] || ', ', '') || 'model, mode';
-    names text[] := ARRAY['requests', 'errors', 'input_tokens', 'output_tokens', 'cache_read_tokens', 'cache_write_tokens',
-                          'reasoning_tokens', 'audio_tokens', 'image_tokens', 'price_nanousd', 'charge_nanousd'];
+    names text[] := CASE TG_ARGV[2]
+        WHEN 'counts' THEN ARRAY['first_token_counts', 'duration_counts']
+        ELSE ARRAY['requests', 'errors', 'input_tokens', 'output_tokens', 'cache_read_tokens', 'cache_write_tokens',
+                   'reasoning_tokens', 'audio_tokens', 'image_tokens', 'price_nanousd', 'charge_nanousd'] END;
+    summed text := CASE TG_ARGV[2] WHEN 'counts' THEN 'billing_sum_counts(%s, sign)' ELSE 'sum(sign * %s)' END;
+    moved text := CASE TG_ARGV[2]
+        WHEN 'counts' THEN '%1$s = billing_add_counts(d.%1$s, excluded.%1$s)' ELSE '%1$s = d.%1$s + excluded.%1$s' END;
 BEGIN
     -- An INSERT ... ON CONFLICT calls for both of its operations, whether or not it came to both.
     IF TG_OP = 'DELETE' THEN
@@ -29,34 +34,10 @@ BEGIN
         'INSERT INTO %1$I AS d (day, %2$s, %3$s)
          SELECT date_trunc(''day'', hour, ''UTC'') AS day, %2$s, %4$s FROM (%5$s) h GROUP BY day, %2$s ORDER BY day, %2$s
          ON CONFLICT (day, %2$s) DO UPDATE SET %6$s',
-        TG_ARGV[0], keys, array_to_string(names, ', '),
-        (SELECT string_agg(format('sum(sign * %s)', n), ', ') FROM unnest(names) n),
+        TG_ARGV[0], TG_ARGV[1], array_to_string(names, ', '),
+        (SELECT string_agg(format(summed, n), ', ') FROM unnest(names) n),
         billing_changed_hours(TG_OP),
-        (SELECT string_agg(format('%1$s = d.%1$s + excluded.%1$s', n), ', ') FROM unnest(names) n));
-    RETURN NULL;
-END $$;
-
--- Trigger of the hourly counts of how long calls took.
-CREATE OR REPLACE FUNCTION billing_count_days() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    -- An INSERT ... ON CONFLICT calls for both of its operations, whether or not it came to both.
-    IF TG_OP = 'DELETE' THEN
-        PERFORM FROM old_hours LIMIT 1;
-    ELSE
-        PERFORM FROM new_hours LIMIT 1;
-    END IF;
-    IF NOT FOUND THEN
-        RETURN NULL;
-    END IF;
-    EXECUTE format(
-        'INSERT INTO billing_latencydayrollup AS d (day, organization_id, model, mode, first_token_counts, duration_counts)
-         SELECT date_trunc(''day'', hour, ''UTC'') AS day, organization_id, model, mode,
-             billing_sum_counts(first_token_counts, sign), billing_sum_counts(duration_counts, sign)
-         FROM (%s) h GROUP BY day, organization_id, model, mode ORDER BY day, organization_id, model, mode
-         ON CONFLICT (day, organization_id, model, mode) DO UPDATE SET
-             first_token_counts = billing_add_counts(d.first_token_counts, excluded.first_token_counts),
-             duration_counts = billing_add_counts(d.duration_counts, excluded.duration_counts)',
-        billing_changed_hours(TG_OP));
+        (SELECT string_agg(format(moved, n), ', ') FROM unnest(names) n));
     RETURN NULL;
 END $$;
 

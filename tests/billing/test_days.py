@@ -229,10 +229,10 @@ def test_who_waits_for_an_organization_holds_none_of_its_sums(acme_key, what):
 
 
 def wait_for_a_lock(asking):
-    """Return when another session of this database waits for one."""
+    """Return when another session waits for one of this session's."""
     deadline = time.monotonic() + 60
-    waiting = """SELECT count(*) FROM pg_stat_activity
-        WHERE wait_event_type = 'Lock' AND datname = current_database()"""
+    waiting = """SELECT count(*) FROM pg_locks
+        WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"""
     while asking.execute(waiting).fetchone() == (0,):
         assert time.monotonic() < deadline, "nobody waits"
         time.sleep(0.02)
