@@ -57,6 +57,7 @@ class Script:
     parts: Sequence[bytes] = ()
     content_type: str = "application/json"
     refuses: str = ""  # the credential that `status` is for; everybody's when empty
+    once: bool = False  # for the next call alone; those after it are answered as ever
     id: str = UPSTREAM_ID
 
 
@@ -163,7 +164,10 @@ class Upstream:
             peer=request.transport.get_extra_info("peername"),
         )
         self.calls.append(call)
-        return call, self.scripts.get(call.model, Script())
+        script = self.scripts.get(call.model, Script())
+        if script.once:
+            del self.scripts[call.model]
+        return call, script
 
     async def _media(self, request: web.Request) -> web.StreamResponse:
         call, script = await self._received(request)
