@@ -1,6 +1,6 @@
 """All about one model of the catalog: rates in tables, the history of its price, its routes and how they do."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
@@ -10,7 +10,7 @@ from billing.models import PriceVersion
 from billing.types import Price, Rates
 from gateway.catalog import price_history
 from gateway.catalog.catalog_pages import CatalogRow, row_of
-from gateway.catalog.price_history import PER_MTOK, Cell
+from gateway.catalog.price_history import PER_MTOK, Cell, RateKey
 from gateway.models import Model
 from gateway.routes import route_stats
 
@@ -70,7 +70,7 @@ def detail(name: str, *, now: datetime) -> ModelDetail | None:
     model = Model.objects.filter(name=name, hidden_at=None).first()
     if model is None:
         return None
-    versions = _versions(name, now=now)
+    versions, rates = _versions(name, now=now)
     current = next((version for version in versions if version.state == "current"), None)
     if current is None:
         return None
@@ -84,12 +84,15 @@ def detail(name: str, *, now: datetime) -> ModelDetail | None:
         knowledge_cutoff=model.knowledge_cutoff,
         prices=tuple(price_tables(current.price)),
         versions=tuple(versions),
-        history=tuple(_history(versions)),
+        history=tuple(
+            (key.title, tuple((version, version.cells[place]) for version in versions))
+            for place, key in enumerate(rates)
+        ),
     )
 
 
-def _versions(name: str, *, now: datetime) -> list[Version]:
-    """Return the versions of a model's price, newest first."""
+def _versions(name: str, *, now: datetime) -> tuple[list[Version], tuple[RateKey, ...]]:
+    """Return the versions of a model's price, newest first, and the rates that their cells stand for."""
     found = []
     stored = PriceVersion.objects.filter(model=name).order_by("-effective_from")
     dated = [(row.effective_from, price_book.price_of(row)) for row in stored]
@@ -102,14 +105,7 @@ def _versions(name: str, *, now: datetime) -> list[Version]:
             state = "current" if state == "coming" else "past"
         cells = price_history.cells(price, before, among=among)
         found.append(Version(since, price, state, cells))
-    return found
-
-
-def _history(versions: Sequence[Version]) -> Iterator[tuple[str, tuple[tuple[Version, Cell], ...]]]:
-    """Yield each rate's title with its cell of every version."""
-    among = price_history.columns([version.price for version in versions])
-    for place, key in enumerate(among):
-        yield key.title, tuple((version, version.cells[place]) for version in versions)
+    return found, among
 
 
 def price_tables(price: Price) -> list[PriceTable]:

@@ -11,8 +11,9 @@ from typing import Final
 
 from billing.types import Price, Rates
 from exerati.drawing import formats
+from gateway.catalog.catalog_pages import UNITS
 
-# Name of a rate -> what people call it, and how many units its price is told for.
+# Name of a rate for a million tokens -> what people call it.
 PER_MTOK: Final = {
     "input": "Input",
     "cache_read": "Cached input",
@@ -25,17 +26,10 @@ PER_MTOK: Final = {
     "image_input": "Image input",
     "image_output": "Image output",
 }
-PER_UNIT: Final = {
-    "image": ("image", 1),
-    "second": ("minute", 60),
-    "character": ("million characters", 1_000_000),
-    "search": ("search", 1),
-    "call": ("call", 1),
-}
 # As people read them: what goes in, what comes out, the rest.
 ORDER: Final = (
     *(f"{name}_microusd_per_mtok" for name in PER_MTOK),
-    *(f"{name}_nanousd" for name in PER_UNIT),
+    *(f"{name}_nanousd" for name in UNITS),
 )
 
 
@@ -56,7 +50,7 @@ class RateKey:
     def title(self) -> str:
         """Return what people call it."""
         name = self.name.removesuffix("_microusd_per_mtok").removesuffix("_nanousd")
-        words = PER_MTOK[name] if name in PER_MTOK else f"Per {PER_UNIT[name][0]}"
+        words = PER_MTOK[name] if name in PER_MTOK else f"Per {UNITS[name][1]}"
         if self.above_input_tokens:
             words += f", above {self.above_input_tokens:,}"
         return f"{words} ({self.service_tier})" if self.service_tier else words
@@ -65,7 +59,7 @@ class RateKey:
         """Return a rate as people read it."""
         if self.name.endswith("_microusd_per_mtok"):
             return formats.price_text(rate)
-        return formats.exact_text(rate * PER_UNIT[self.name.removesuffix("_nanousd")][1])
+        return formats.exact_text(rate * UNITS[self.name.removesuffix("_nanousd")][0])
 
 
 @dataclass(frozen=True, slots=True)
